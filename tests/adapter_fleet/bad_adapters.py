@@ -280,19 +280,6 @@ def archive_that_ends_after_a_long_name(path: Path) -> None:
     path.write_bytes(gzip.compress(without_end(SOUND) + header + bytes(1024)))
 
 
-@filed("archive-damaged")
-def archive_with_something_behind_it(path: Path) -> None:
-    archive(path)
-    path.write_bytes(path.read_bytes() + b"#!/bin/sh")
-
-
-@filed("archive-form")
-def archive_with_a_file_behind_its_end(path: Path) -> None:
-    """GNU's tar goes on behind a single block of zeros."""
-    content = without_end(SOUND) + bytes(512)
-    path.write_bytes(gzip.compress(content + tar_of([entry("model.py", b"import os")])))
-
-
 @filed("archive-form")
 def archive_of_a_million_empty_members(path: Path) -> None:
     path.write_bytes(gzip.compress(b"") * 500_000)

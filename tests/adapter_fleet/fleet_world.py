@@ -230,6 +230,11 @@ class World:
         self.start_machine(trigger)
         self.settle()
 
+    def drift(self) -> None:
+        """Let a drift run check the fleet, an hour later."""
+        self.clock.time += 3600.0
+        self.trigger("drift")
+
     # --- the state machine
 
     def next_execution(self) -> Execution | None:
@@ -367,6 +372,11 @@ class World:
 
     def deletions(self) -> list[str]:
         return [write for write in self.writes() if write.startswith("DeleteInferenceComponent")]
+
+    @property
+    def asked(self) -> int:
+        """How many requests adapters have got."""
+        return self.service.calls["InvokeEndpoint"]
 
     def with_settings(self, settings: FleetSettings) -> None:
         self.target = replace(self.target, settings=settings)

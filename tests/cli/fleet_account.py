@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from typer.testing import Result
@@ -20,6 +21,11 @@ from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.fakes.clients import FakeQuotas, client_error
 from tests.fakes.s3 import FakeS3
+
+Run = Callable[..., Result]
+"""Runs a command on the fleet of the world."""
+Write = Callable[..., Path]
+"""Writes a manifest."""
 
 
 def rows(result: Result) -> list[list[str]]:
@@ -85,6 +91,8 @@ class FakeAccount(Account):
         More registries, by the names of their tables.
     refusals:
         What tables that are no registries answer with.
+    clients:
+        Fakes in the place of boto3's clients, by their services.
     configs:
         How clients were asked for, by their services.
     """
@@ -97,6 +105,7 @@ class FakeAccount(Account):
         self.buckets.versioned = True
         self.stacks.stacks["Tenants"] = [("AWS::S3::Bucket", "bucket"), ("AWS::DynamoDB::Table", "registry")]
         self.quotas = FakeQuotas()
+        self.clients: dict[str, Any] = {"service-quotas": self.quotas}
         self.configs: dict[str, Any] = {}
         self.others: dict[str, Registry] = {}
         self.refusals: dict[str, str] = {}
@@ -105,7 +114,7 @@ class FakeAccount(Account):
 
     def client(self, service: str, config: Any = None) -> Any:
         self.configs[service] = config
-        return self.quotas if service == "service-quotas" else super().client(service, config)
+        return self.clients.get(service) or super().client(service, config)
 
     def registry(self, table: str) -> Registry:
         if table == "registry":

@@ -1,21 +1,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, take_up
+from tests.cli.fleet_account import FakeAccount, Run, Write, take_up
 
-Run = Callable[..., Result]
-Write = Callable[..., Path]
 OBJECT = ("manifests", "fleets/tenants.yaml")
 
 
@@ -23,8 +18,7 @@ OBJECT = ("manifests", "fleets/tenants.yaml")
 def deployed(world: World, account: FakeAccount) -> None:
     """A fleet whose manifest is in S3, with no object there yet."""
     world.target = replace(world.target, manifest="s3://manifests/fleets/tenants.yaml")
-    world.deploy()
-    world.settle()
+    world.apply()
 
     def take_in(text: bytes, version: str) -> None:
         take_up(world, desired_of(text, where="the object", target=world.target), version)
@@ -77,8 +71,7 @@ def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
     run: Run, account: FakeAccount, world: World, manifest: Write
 ) -> None:
     world.with_settings(replace(world.settings, smoke=SmokeRequest(body={"inputs": "Hello"})))
-    world.deploy()
-    world.settle()
+    world.apply()
     path = manifest(
         "adapters:\n"
         f"  - {{name: acme, artifact: {artifact('acme').uri}, digest: 'sha256:{1:064x}', smoke: false}}\n"
@@ -125,20 +118,13 @@ class TestWhatIsKnownToFail:
         ]
         assert account.buckets.objects[OBJECT].version == 1
 
-    def test_archives_of_what_does_not_change_are_not_looked_for(
-        self, run: Run, world: World, manifest: Write
-    ) -> None:
-        world.service.faults.missing.add(artifact("acme").uri)
-        assert run("apply", manifest(acme=1, new=1)).exit_code == 0
-
     def test_it_is_written_on_request_and_is_no_hindrance_afterwards(
         self, run: Run, world: World, manifest: Write
     ) -> None:
         """A component of someone else, and a fleet of which one adapter may fail."""
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
-        world.deploy(adapter("acme"))
-        world.settle()
+        world.apply(adapter("acme"))
         result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
         assert result.exit_code == 0
         assert "adapters: new: foreign: " in result.stderr
@@ -232,8 +218,7 @@ def test_fleet_whose_manifest_is_in_its_stack_is_deployed_instead(
     run: Run, world: World, manifest: Write
 ) -> None:
     world.target = replace(world.target, manifest=None)
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     result = run("apply", manifest("adapters: [{name: acme, artifact: ./acme}]"))
     assert (result.exit_code, result.stderr) == (
         1,
@@ -334,8 +319,7 @@ class TestRetry:
         world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
         for name in ("acme", "zeta"):
             world.service.faults.broken[artifact(name).uri] = "no such tensor"
-        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
         world.service.faults.broken.clear()
 
     def test_named_adapter_is_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:

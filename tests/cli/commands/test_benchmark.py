@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import Result
 
 from adapters_cli.commands.benchmark import _on_this_machine
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes.clients import FakeClient
 
 ENGINE = "LMI 19 (vLLM 0.14.0, djl-inference:0.36.0-lmi19.0.0-cu128)"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
 BASE = {"ModelName": "model"}
 ADAPTER = {"BaseInferenceComponentName": "base"}
-
-Run = Callable[..., Result]
 
 
 def answer(call: Call) -> Reply:
@@ -38,24 +34,17 @@ def runtime(runtime: FakeRuntime) -> FakeRuntime:
 
 
 @pytest.fixture(autouse=True)
-def deployed(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def deployed(world: World, account: FakeAccount) -> None:
     """Two adapters on a base, of which SageMaker tells the engine."""
-    world.deploy(adapter("acme"), adapter("zeta"))
-    world.settle()
-    real = account.client
+    world.apply(adapter("acme"), adapter("zeta"))
     described = {"EndpointName": "endpoint", "RuntimeConfig": {"CurrentCopyCount": 1}, "ResponseMetadata": {}}
     model = {"PrimaryContainer": {"Image": IMAGE, "Environment": {"OPTION_MAX_LORAS": "1"}}}
-    sagemaker = FakeClient(
+    account.clients["sagemaker"] = FakeClient(
         describe_inference_component=lambda InferenceComponentName: (  # noqa: N803
             described | {"Specification": BASE if InferenceComponentName == "base" else ADAPTER}
         ),
         describe_model=lambda **_: model,
     )
-
-    def client(service: str, config: Any = None) -> Any:
-        return sagemaker if service == "sagemaker" else real(service, config)
-
-    monkeypatch.setattr(account, "client", client)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
-from tests.cli.fleet_account import FakeAccount, rows
+from tests.cli.fleet_account import FakeAccount, Run, rows
 
 ROOT = Path(__file__).parents[3]
 TICKETS = ROOT / "examples" / "tickets"
@@ -26,8 +26,6 @@ SLOTS = ("--max-loras", "30", "--max-cpu-loras", "70", "--max-lora-rank", "64")
 SHARDED = ("--option", "OPTION_FULLY_SHARDED_LORAS=true")
 ON_FOUR = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option", "OPTION_MAX_MODEL_LEN=6000")
 ON_VLLM = (*LLAMA, *SLOTS, "--instance-type", "ml.g5.12xlarge", "--option", "SM_VLLM_DTYPE=auto")
-
-Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
@@ -103,12 +101,6 @@ class TestFigures:
         assert result.exit_code == 1
         assert "SM_VLLM_MAX_MODEL_LEN is not set" in result.stdout
         assert "3 of the copy's 4 accelerators are not used" in result.stdout
-
-    def test_most_loras_that_are_told_fit_and_one_more_does_not(self, capacity: Run, document: Any) -> None:
-        most = document(*ON_FOUR)["instance"]["most_loras"]
-        for count, code in ((most, 0), (most + 1, 1)):
-            arguments = ("--environment", "prod", "--max-loras", count, "--max-cpu-loras", count)
-            assert capacity(*arguments).exit_code == code
 
 
 class TestVerdict:

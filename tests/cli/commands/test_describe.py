@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
@@ -20,10 +19,9 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes.clients import FakeClient, client_error
 
-Run = Callable[..., Result]
 IDENTITY = "ab" * 32
 URI = f"s3://bucket/acme/sha256-{IDENTITY}.tar.gz"
 RECORD = EvaluationRecord(
@@ -60,25 +58,15 @@ class FakeCloudWatch:
 
 
 @pytest.fixture(autouse=True)
-def metrics(account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeCloudWatch:
-    found, real = FakeCloudWatch(), account.client
-
-    def client(service: str, config: Any = None) -> Any:
-        metrics = FakeClient(pages={"get_metric_data": found.read})
-        return metrics if service == "cloudwatch" else real(service, config)
-
-    monkeypatch.setattr(account, "client", client)
+def metrics(account: FakeAccount) -> FakeCloudWatch:
+    found = FakeCloudWatch()
+    account.clients["cloudwatch"] = FakeClient(pages={"get_metric_data": found.read})
     return found
 
 
 def evaluated(evaluation: EvaluationRecord | None = RECORD, **more: Any) -> DesiredAdapter:
     artifact = Artifact(uri=URI, digest=IDENTITY, evaluation=evaluation)
     return replace(adapter("acme"), artifact=artifact, rank=8, tags={"team": "a"}, **more)
-
-
-def deploy(world: World, *adapters: DesiredAdapter) -> None:
-    world.deploy(*adapters)
-    world.settle()
 
 
 def described(run: Run, name: str = "acme") -> dict[str, Any]:
@@ -89,7 +77,7 @@ def described(run: Run, name: str = "acme") -> dict[str, Any]:
 
 
 def test_adapter_is_described_for_people(run: Run, world: World) -> None:
-    deploy(world, evaluated())
+    world.apply(evaluated())
     result = run("describe", "acme")
     assert result.exit_code == 0, result.output
     lines = [line.split(None, 1) for line in result.stdout.splitlines()]
@@ -120,9 +108,9 @@ def test_adapter_is_described_for_people(run: Run, world: World) -> None:
 
 def test_evaluation_that_was_recorded_later_is_shown(run: Run, world: World) -> None:
     """A manifest that only adds an evaluation changes no component."""
-    deploy(world, evaluated(None))
+    world.apply(evaluated(None))
     writes = len(world.service.written)
-    deploy(world, evaluated())
+    world.apply(evaluated())
     assert len(world.service.written) == writes
     assert described(run)["evaluation"]["recorded"]["result"] == RECORD.result
 
@@ -137,14 +125,14 @@ def test_evaluation_that_was_recorded_later_is_shown(run: Run, world: World) -> 
 )
 def test_gate_of_the_fleet_is_told(run: Run, world: World, bar: EvaluationBar, said: str) -> None:
     world.with_settings(FleetSettings(evaluation=bar))
-    deploy(world, evaluated())
+    world.apply(evaluated())
     assert said in run("describe", "acme").stdout
 
 
 def test_failed_adapter_is_told_with_its_reason_and_both_versions(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
+    world.apply(adapter("acme"))
     world.service.faults.broken[URI] = "bad tensors"
-    deploy(world, evaluated())
+    world.apply(evaluated())
     document = described(run)
     assert "bad tensors" in document["reason"]
     assert document["serving"]["uri"] != document["declared"]["uri"] == URI
@@ -154,8 +142,8 @@ def test_failed_adapter_is_told_with_its_reason_and_both_versions(run: Run, worl
 
 
 def test_last_reason_is_told_of_an_adapter_in_service(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
-    deploy(world, evaluated())
+    world.apply(adapter("acme"))
+    world.apply(evaluated())
     assert run("rollback", "acme").exit_code == 0
     world.settle()
     assert run("rollback", "acme", "--undo").exit_code == 0
@@ -172,7 +160,7 @@ def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
     run: Run, world: World, tags: dict[str, str], owner: str | None
 ) -> None:
     world.target = replace(world.target, tags={"stage": "prod"})
-    deploy(world, replace(evaluated(), tags=tags))
+    world.apply(replace(evaluated(), tags=tags))
     document = described(run)
     assert (document["owner"], document["tags"]) == (owner, {"stage": "prod"} | tags)
     assert ("\nowner " in run("describe", "acme").stdout) is (owner is not None)
@@ -180,7 +168,7 @@ def test_owner_is_that_of_the_tags_also_of_the_fleet_s(
 
 def test_probe_and_proof_are_told(run: Run, world: World) -> None:
     probe = Probe(prompt="Who?", answer=answer_of(URI, "Who?")[:20])
-    deploy(world, replace(evaluated(), artifact=Artifact(uri=URI, digest=IDENTITY, probe=probe)))
+    world.apply(replace(evaluated(), artifact=Artifact(uri=URI, digest=IDENTITY, probe=probe)))
     said = run("describe", "acme").stdout
     assert "probe        'Who?' begins with " in said
     assert "proof        it answered its probe" in said
@@ -189,7 +177,7 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
 def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(
     run: Run, world: World, metrics: FakeCloudWatch
 ) -> None:
-    deploy(world, evaluated())
+    world.apply(evaluated())
     errors = {"Invocation4XXErrors Sum": (2, 0), "Invocation5XXErrors Sum": (0, 1)}
     latency = {"ModelLatency Sum": (3e6, 1e6), "ModelLatency p99": (4e5, 2e6)}
     metrics.values = {"Invocations Sum": (30, 10), **errors, **latency}
@@ -204,7 +192,7 @@ def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(
 
 
 def test_base_without_a_copy_is_told_and_a_lost_one_ends_with_1(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
+    world.apply(adapter("acme"))
     world.service.copies = 0
     result = run("describe", "acme")
     assert (result.exit_code, result.output.splitlines()[0]) == (0, f"adapters: {NO_COPY}")
@@ -221,7 +209,7 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
 ) -> None:
     world.service.faults.broken[URI] = '{"code":424,"message":"' + "size mismatch of lora_A " * 5 + '"}'
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    deploy(world, evaluated())
+    world.apply(evaluated())
     lines = terminal("describe", "acme")
     assert lines[lines.index("declared at") + 1] == f"  {URI}"
     assert all(len(line) <= 80 for line in lines if "://" not in line)
@@ -231,7 +219,7 @@ def test_lines_fit_a_terminal_and_addresses_stay_whole(
 
 def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world: World) -> None:
     for version in (1, 2):
-        deploy(world, adapter("acme", version))
+        world.apply(adapter("acme", version))
     run("rollback", "acme")
     world.settle()
     lines = run("describe", "acme").stdout.splitlines()
@@ -242,7 +230,7 @@ def test_version_that_a_rollback_has_restored_is_no_earlier_one(run: Run, world:
 
 
 def test_adapter_whose_row_cannot_be_read_says_why(run: Run, world: World) -> None:
-    deploy(world, adapter("acme"))
+    world.apply(adapter("acme"))
     why = world.registry.spoil("records", "p-acme")
     result = run("describe", "acme")
     assert (result.exit_code, why in result.stdout) == (0, True)
@@ -253,7 +241,7 @@ class TestComponent:
 
     @pytest.fixture(autouse=True)
     def deployed(self, world: World) -> None:
-        deploy(world, adapter("acme"))
+        world.apply(adapter("acme"))
 
     def test_adapter_has_the_address_and_the_name_of_its_component(
         self, run: Run, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from adapters_cli.evaluation.result_file import read_result
 from adapters_cli.evaluation.runner import Runner
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 
-Run = Callable[..., Result]
 ITEMS = 20
 WORDS = ("red", "green", "blue", "black")
 NAMES = {"acme": "p-acme", "beta": "p-beta"}
@@ -47,8 +46,7 @@ def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 @pytest.fixture(autouse=True)
 def deployed(world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
-    world.deploy(adapter("acme"), adapter("beta"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"))
 
 
 @pytest.fixture
@@ -230,8 +228,7 @@ class TestTwoVersions:
     def test_earlier_version_gets_a_temporary_component(
         self, evaluate: Run, runtime: FakeRuntime, world: World
     ) -> None:
-        world.deploy(adapter("acme", 2), adapter("beta"))
-        world.settle()
+        world.apply(adapter("acme", 2), adapter("beta"))
         world.service.uid = None  # the caller may delete what the fleet does not own
         before = set(world.service.components)
         result = evaluate("acme", "--against", "v1.tar.gz")
@@ -271,8 +268,7 @@ class TestTwoVersions:
 def test_adapter_may_have_the_name_of_the_base(
     evaluate: Run, world: World, account: FakeAccount, tmp_path: Path
 ) -> None:
-    world.deploy(adapter("acme"), adapter("beta"), adapter("base"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"), adapter("base"))
     evaluate("base")
     result = read_result(tmp_path / "out" / "result.json")
     names = {subject.name: subject.component for subject in (result.baseline, *result.subjects)}

@@ -1,27 +1,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount
-
-Run = Callable[..., Result]
+from tests.cli.fleet_account import FakeAccount, Run
 
 
 @pytest.fixture(autouse=True)
 def lived(world: World) -> None:
     for version in (1, 2):
-        world.deploy(adapter("acme", version), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme", version), adapter("zeta"))
 
 
 def test_newest_event_comes_first(run: Run) -> None:
@@ -38,8 +33,7 @@ def test_newest_event_comes_first(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["zeta", "p-zeta"])
 def test_adapter_that_is_gone_still_has_one(run: Run, world: World, name: str) -> None:
-    world.deploy(adapter("acme", 2))
-    world.settle()
+    world.apply(adapter("acme", 2))
     assert run("history", name).stdout.splitlines()[0].split("\t")[1] == "deleted"
 
 
@@ -55,8 +49,7 @@ def test_unknown_adapter_and_one_that_is_yet_to_come_have_none(run: Run, world: 
 
 def test_json_has_whole_digests_addresses_and_times(run: Run, world: World) -> None:
     published = Artifact(uri="s3://bucket/acme/sha256-ab.tar.gz", digest="ab" * 32)
-    world.deploy(replace(adapter("acme"), artifact=published), adapter("zeta"))
-    world.settle()
+    world.apply(replace(adapter("acme"), artifact=published), adapter("zeta"))
     event = json.loads(run("history", "acme", "--json").stdout)["events"][0]
     after = {"version": "abababababab", "digest": f"sha256:{'ab' * 32}", "uri": published.uri}
     assert event["after_artifact"] == after
@@ -80,19 +73,16 @@ class TestWhy:
     def test_archive_that_moved_is_the_same(self, run: Run, world: World) -> None:
         for place in ("a", "b"):
             moved = Artifact(uri=f"s3://{place}/acme.tar.gz", digest="ab" * 32)
-            world.deploy(replace(adapter("acme"), artifact=moved), adapter("zeta"))
-            world.settle()
+            world.apply(replace(adapter("acme"), artifact=moved), adapter("zeta"))
         assert self.whys(run)[0][2] == "the same archive at another address"
 
     def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
         for version, digest, previous in ((1, "one", None), (2, "two", "one"), (1, "one", "two")):
-            world.deploy(adapter("acme", version), adapter("zeta"), digest=digest, previous=previous)
-            world.settle()
+            world.apply(adapter("acme", version), adapter("zeta"), digest=digest, previous=previous)
         for undo in ([], ["--undo"]):
             run("rollback", "acme", *undo)
             world.settle()
-        world.deploy(adapter("acme", 3), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme", 3), adapter("zeta"))
         assert self.whys(run)[:4] == [
             ["updated", "v3.tar.gz", ""],
             ["updated", "v1.tar.gz", "the rollback is taken back"],
@@ -108,8 +98,7 @@ class TestWhy:
 
     def test_creation_after_someone_deleted_it(self, run: Run, world: World) -> None:
         world.service.remove("p-acme")
-        world.deploy(adapter("acme", 2), adapter("zeta", 2))
-        world.settle()
+        world.apply(adapter("acme", 2), adapter("zeta", 2))
         assert self.whys(run)[:2] == [
             ["created", "v2.tar.gz", "repaired after a change by hand"],
             ["drifted", "-", "someone deleted it"],
@@ -121,8 +110,7 @@ class TestWhy:
     def test_retry_by_a_person(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.service.faults.broken[artifact("acme", 3).uri] = "no such tensor"
-        world.deploy(adapter("acme", 3), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme", 3), adapter("zeta"))
         world.service.faults.broken.clear()
         run("apply", "--retry", "acme")
         world.settle()
@@ -142,8 +130,7 @@ class TestWhy:
         world.order(OrderKind.CLAIM, "hand", created=made.created)
         hand = adapter("hand")
         known = Artifact(uri="s3://bucket/hand/adapter.tar.gz", digest="d" * 64)
-        world.deploy(adapter("acme", 2), adapter("zeta"), replace(hand, artifact=known))
-        world.settle()
+        world.apply(adapter("acme", 2), adapter("zeta"), replace(hand, artifact=known))
         assert self.whys(run, "hand") == [["adopted", "d" * 12, ""]]
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +18,8 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.artifacts.temporary_component import TAG
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 
-Run = Callable[..., Result]
 ACME = replace(adapter("acme"), artifact=Artifact(uri="s3://bucket/acme/v1.tar.gz", digest="a" * 64))
 
 
@@ -41,8 +39,7 @@ def by_hand(world: World, account: FakeAccount, directory: Path) -> None:
     world.service.make("p-one", "s3://hand/made.tar.gz", tags={"team": "support"})
     world.service.make("two", "s3://hand/made.tar.gz")
     world.service.make("other", "s3://hand/made.tar.gz", tags={FLEET_TAG: "another"})
-    world.deploy(ACME)
-    world.settle()
+    world.apply(ACME)
 
 
 def imported(result: Result) -> Manifest:
@@ -78,8 +75,7 @@ def test_adapters_of_the_fleet_are_what_they_were(run: Run, world: World) -> Non
         replace(ACME, name="named", component="a-name-of-its-own"),
         replace(ACME, name="own", component="p-own", smoke=SmokeRequest(body={"inputs": "Hi"})),
     )
-    world.deploy(*given)
-    world.settle()
+    world.apply(*given)
     desired = imported(run("import", "--endpoint", "endpoint")).resolve(
         prefix="p", buckets={}, archives={}, smoke=smoke
     )
@@ -100,8 +96,7 @@ class TestOddComponents:
     def test_what_the_fleet_has_already_in_any_case_is_left_out_and_told(
         self, run: Run, world: World, component: str, found: str, what: str
     ) -> None:
-        world.deploy(replace(ACME, component=component))
-        world.settle()
+        world.apply(replace(ACME, component=component))
         world.service.make(found, "s3://hand/made.tar.gz")
         result = run("import", "--endpoint", "endpoint")
         assert result.exit_code == 1
@@ -139,8 +134,7 @@ def test_component_of_a_stack_is_left_out_and_never_taken_over(run: Run, world: 
         assert "two" not in [adapter.name for adapter in imported(result).adapters]
     # Even where the manifest names it already.
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    world.deploy(ACME, replace(ACME, name="two", component="two"))
-    world.settle()
+    world.apply(ACME, replace(ACME, name="two", component="two"))
     result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
     assert "two: it belongs to stack 'Llm'" in result.stderr
     world.settle()
@@ -162,8 +156,7 @@ class TestTakeOver:
 
     def deploy_imported(self, world: World, result: Result) -> None:
         desired = imported(result).resolve(prefix=world.target.prefix, buckets={}, archives={})
-        world.deploy(*desired.adapters)
-        world.settle()
+        world.apply(*desired.adapters)
 
     def test_fleet_takes_over_without_creating_again(self, run: Run, world: World) -> None:
         result = self.take_over(run)
@@ -179,10 +172,8 @@ class TestTakeOver:
         self, run: Run, world: World
     ) -> None:
         desired = imported(self.take_over(run)).resolve(prefix=world.target.prefix, buckets={}, archives={})
-        world.deploy(*desired.adapters, digest="after", previous="before")
-        world.settle()
-        world.deploy(ACME, digest="before", previous="after")
-        world.settle()
+        world.apply(*desired.adapters, digest="after", previous="before")
+        world.apply(ACME, digest="before", previous="after")
         assert {"p-one", "two"} <= world.service.components.keys()
         status = run("status").stdout
         states = [line.split("\t")[:2] for line in status.splitlines()]

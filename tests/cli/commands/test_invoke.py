@@ -110,13 +110,7 @@ class TestFleet:
 
     @pytest.fixture(autouse=True)
     def deployed(self, world: World, account: FakeAccount, runtime: FakeRuntime) -> None:
-        world.deploy(adapter("acme"), adapter("beta"))
-        world.settle()
-
-    def test_adapter_is_asked_by_its_name(self, run: Callable[..., Result], runtime: FakeRuntime) -> None:
-        result = run("invoke", "--stack", "Tenants", "acme", "Hello", fleet=False)
-        assert (result.exit_code, result.stdout) == (0, "answer of p-acme\n")
-        assert runtime.calls[0].path == "/endpoints/endpoint/invocations"
+        world.apply(adapter("acme"), adapter("beta"))
 
     def test_several_are_told_apart_by_their_names(self, run: Callable[..., Result]) -> None:
         result = run("invoke", "beta", "acme", "Hello", "--base")

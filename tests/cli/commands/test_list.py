@@ -5,15 +5,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, rows
+from tests.cli.fleet_account import FakeAccount, Run, rows
 from tests.fakes.clients import FakeClient
 
-Run = Callable[..., Result]
 STACK_TAG = "aws:cloudformation:stack-name"
 
 
@@ -24,18 +22,14 @@ def endpoints(*, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]: 
     yield {"Endpoints": [{"EndpointName": "endpoint"}]}
 
 
-SAGEMAKER = FakeClient(pages={"list_endpoints": endpoints})
-
-
 @pytest.fixture(autouse=True)
-def components(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def components(world: World, account: FakeAccount) -> None:
     """A fleet of two, an adapter of a stack and one that was made by hand; a base elsewhere."""
     world.service.add_base("other", "other-base")
-    world.deploy(adapter("acme"), adapter("beta"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"))
     world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
     world.service.make("by-hand", "s3://bucket/h.tar.gz")
-    monkeypatch.setattr(account, "client", lambda service, config=None: SAGEMAKER, raising=False)
+    account.clients["sagemaker"] = FakeClient(pages={"list_endpoints": endpoints})
 
 
 def test_components_of_every_endpoint_are_listed_with_their_owners(
@@ -82,8 +76,7 @@ def test_terminal_gets_a_page_with_failures_first_and_reads_no_other_tags(
     names = [f"a{number:02}" for number in range(40)]
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
     world.service.faults.broken[artifact(names[-1]).uri] = "no such tensor"
-    world.deploy(*map(adapter, names))
-    world.settle()
+    world.apply(*map(adapter, names))
     world.service.calls.clear()
     lines = terminal("list", "--endpoint", "endpoint", columns=120, height=20, fleet=False)
     assert [line.split()[1] for line in lines[1:4]] == ["p-a39", "base", "by-hand"]

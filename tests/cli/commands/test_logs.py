@@ -12,10 +12,9 @@ from typer.testing import Result
 
 from adapters_cli.aws.log_events import LogReader
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes.clients import FakeClient, client_error
 
-Run = Callable[..., Result]
 ACME = "/aws/sagemaker/InferenceComponents/p-acme"
 BASE = "/aws/sagemaker/InferenceComponents/base"
 FUNCTIONS = "tenants-logs"
@@ -47,15 +46,13 @@ class FakeLogs:
 @pytest.fixture
 def stored(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeLogs:
     """A fleet of two adapters, and lines of them."""
-    world.deploy(adapter("acme"), adapter("beta"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"))
     logs = FakeLogs()
     configuration = {FUNCTION: {"LoggingConfig": {"LogGroup": FUNCTIONS}}}
-    clients = {
+    account.clients |= {
         "logs": FakeClient(pages={"filter_log_events": logs.read}),
         "lambda": FakeClient(get_function_configuration=lambda FunctionName: configuration[FunctionName]),
     }
-    monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
     definition = json.dumps({"States": {"Pass": {"Parameters": {"FunctionName": f"{FUNCTION}:$LATEST"}}}})
     described = {"definition": definition}
     monkeypatch.setattr(account.machines, "describe_state_machine", lambda **_: described, raising=False)
@@ -93,8 +90,7 @@ def test_since_looks_further_back_and_a_component_needs_no_fleet(
     of_component = lines(run("logs", "--component", "p-acme", fleet=False))
     assert [line[0] for line in of_component] == ["adapter", "base"]
     # An adapter that is gone has its lines.
-    world.deploy(adapter("beta"))
-    world.settle()
+    world.apply(adapter("beta"))
     assert [line[0] for line in lines(run("logs", "acme", "--since", "30d"))][:1] == ["adapter"]
 
 

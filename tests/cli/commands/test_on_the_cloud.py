@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA
-from adapter_fleet.artifacts.packing import identity_of, pack
+from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.usage.usage_table import ANSWERED, DAY, grouped, summed
@@ -46,12 +45,10 @@ class Bucket:
         self.s3: Any = client(cloud, "s3")
         self.s3.create_bucket(Bucket=self.name)
 
-    def arguments(self, *paths: Path) -> list[str]:
-        folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
-        return ["publish", *map(str, paths), folder, "--manifest", manifest]
-
     def start(self, *paths: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "adapters_cli", *self.arguments(*paths)]
+        folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
+        command = [sys.executable, "-m", "adapters_cli", "publish", *map(str, paths), folder]
+        command += ["--manifest", manifest]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process: subprocess.Popen[str] = subprocess.Popen(command, env=self.environment, text=True, **pipes)
         return process
@@ -61,16 +58,8 @@ class Bucket:
         output, errors = process.communicate(timeout=60)
         return process.returncode, output, errors
 
-    def keys(self) -> list[str]:
-        listed = self.s3.list_objects_v2(Bucket=self.name)
-        return [item["Key"] for item in listed.get("Contents", ())]
-
     def read(self, key: str) -> bytes:
         return bytes(self.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
-
-    def content(self) -> dict[str, bytes]:
-        """All objects, with the bucket's name out of the manifest."""
-        return {key: self.read(key).replace(self.name.encode(), b"BUCKET") for key in self.keys()}
 
     def manifest(self) -> Manifest:
         return Manifest.parse(self.read(MANIFEST), where=MANIFEST, folder=None)
@@ -89,16 +78,6 @@ def bucket(cloud: LocalCloud, tmp_path: Path) -> Bucket:
     return Bucket(cloud, tmp_path)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(
-    cloud: LocalCloud, adapters: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """What a bucket holds after a run that nothing has happened to."""
-    bucket = Bucket(cloud, tmp_path_factory.mktemp("cache"))
-    assert bucket.publish(adapters)[0] == 0
-    return bucket.content()
-
-
 def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) -> None:
     one = adapters / "tenant-00"
     code, output, errors = bucket.publish(one)
@@ -109,26 +88,6 @@ def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) 
     assert head["ChecksumSHA256"] == base64.b64encode(digest).decode()
     assert head["ChecksumType"] == "FULL_OBJECT"
     assert output == f"tenant-00\tuploaded\t{identity_of(one)[:12]}\t8\t{head['ContentLength']}\t\n"
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
-def test_run_after_a_kill_ends_like_an_undisturbed_one(
-    bucket: Bucket, adapters: Path, undisturbed: dict[str, bytes], kill: signal.Signals
-) -> None:
-    process = bucket.start(adapters)
-    deadline = time.monotonic() + 60
-    while len(bucket.keys()) < COUNT // 2 and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(kill)
-    _, errors = process.communicate(timeout=60)
-    assert "Traceback" not in errors
-    keys = bucket.keys()
-    if MANIFEST in keys:
-        assert bucket.content() == undisturbed
-    assert set(keys) <= undisturbed.keys()
-    assert bucket.publish(adapters)[0] == 0
-    assert bucket.content() == undisturbed
 
 
 def test_two_publishers_at_once_end_in_one_manifest(bucket: Bucket, adapters: Path) -> None:
@@ -163,37 +122,6 @@ def test_large_archive_goes_up_in_parts(
     assert identity_of(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
     assert head["ContentLength"] > part
     assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
-
-
-def test_adapters_in_a_bucket_are_checked_by_ranges_and_foreign_ones_in_one_pass(
-    cloud: LocalCloud, tmp_path: Path
-) -> None:
-    s3, bucket = client(cloud, "s3"), f"adapters-{uuid.uuid4().hex[:8]}"
-    s3.create_bucket(Bucket=bucket)
-    packed = pack(SyntheticAdapter(layers=500).save(tmp_path / "ectsum"), tmp_path / "ectsum.tar.gz")
-    archive = packed.path.read_bytes()
-    ours, foreign = f"a/ectsum/sha256-{packed.identity}.tar.gz", "a/foreign.tar.gz"
-    for key, content in ((ours, archive), (foreign, archive), ("a/half.tar.gz", archive[:1_000_000])):
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
-    s3.put_object(Bucket=bucket, Key="a/none.tar.gz", Body=b"")
-    config = json.dumps({"_name_or_path": "acme/tiny-base", "model_type": "gpt2"})
-    s3.put_object(Bucket=bucket, Key="base/config.json", Body=config.encode())
-    command = [sys.executable, "-m", "adapters_cli", "check", f"s3://{bucket}/a/", f"s3://{bucket}/b.tar.gz"]
-    command += ["s3://no-such-bucket/", "--base-model", f"s3://{bucket}/base/", "--json"]
-    done = subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "")
-    adapters = {adapter["path"]: adapter for adapter in json.loads(done.stdout)["adapters"]}
-    told = {path: [finding["rule"] for finding in found["findings"]] for path, found in adapters.items()}
-    assert {path.removeprefix(f"s3://{bucket}/"): rules for path, rules in told.items()} == {
-        ours: ["base-model-compared"],  # its modules are unknown in this base
-        foreign: ["base-model-compared"],
-        "a/half.tar.gz": ["archive-damaged"],
-        "a/none.tar.gz": ["archive-gzip"],
-        "b.tar.gz": ["object-readable"],
-        "s3://no-such-bucket/": ["object-readable"],
-    }
-    assert adapters[f"s3://{bucket}/{ours}"]["bytes_read"] < 0.1 * len(archive)
-    assert adapters[f"s3://{bucket}/{foreign}"]["bytes_read"] == len(archive)
 
 
 REQUESTS = 500

@@ -3,12 +3,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
@@ -22,17 +20,13 @@ from adapters_cli.commands.plan import summary
 from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.cli.fleet_account import FakeAccount, rows
-
-Run = Callable[..., Result]
-Write = Callable[..., Path]
+from tests.cli.fleet_account import FakeAccount, Run, Write, rows
 
 
 @pytest.fixture(autouse=True)
 def deployed(world: World) -> None:
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
 
 
 class TestRequiredEvaluations:
@@ -43,16 +37,14 @@ class TestRequiredEvaluations:
         bar = EvaluationBar(requirements=("rougeL >= base + 20%",))
         world.with_settings(FleetSettings(evaluation=bar))
         old = replace(artifact("acme"), digest=f"{1:064x}")
-        world.deploy(replace(adapter("acme"), artifact=old))
-        world.settle()
+        world.apply(replace(adapter("acme"), artifact=old))
 
     @pytest.mark.parametrize("command", ["plan", "apply"])
     def test_new_version_is_a_mistake_as_the_fleet_would_say(
         self, run: Run, manifest: Write, account: FakeAccount, world: World, command: str
     ) -> None:
         world.target = replace(world.target, manifest="s3://bucket/live.yaml")
-        world.deploy(*world.registry.desired(world.newest().number).adapters)
-        world.settle()
+        world.apply(*world.registry.desired(world.newest().number).adapters)
         result = run(command, manifest(acme=2))
         assert result.exit_code == 1
         assert "adapter 'acme': evaluation: should be recorded, as the fleet requires" in result.stderr
@@ -182,8 +174,7 @@ def test_component_of_someone_else_is_seen_and_what_to_do(
     assert words in row[4]
     assert ("adapters import" in row[4]) is may_be_imported
     if STACK in tags:  # it stays the stack's, known as a stranger or ordered to be taken over
-        world.start_machine("order")
-        world.settle()
+        world.trigger("order")
         assert rows(run("plan", path)) == [row]
         world.order(OrderKind.CLAIM, "new", created=made.created)
         assert rows(run("plan", path)) == [row]
@@ -210,8 +201,7 @@ def test_archive_that_cannot_be_looked_at_is_told(
 
 def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, manifest: Write) -> None:
     world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
-    world.deploy(adapter("acme", 2), adapter("beta"), adapter("zeta"))
-    world.settle()
+    world.apply(adapter("acme", 2), adapter("beta"), adapter("zeta"))
     result = run("plan", manifest(acme=2, beta=1, zeta=1))
     [row] = rows(result)
     assert row[1] == "failed"
@@ -227,8 +217,7 @@ def test_component_of_someone_else_that_the_fleet_wants_already_is_shown_and_doe
 ) -> None:
     world.service.make("p-new", artifact("new").uri)
     world.with_settings(FleetSettings())
-    world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), adapter("new"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"), adapter("zeta"), adapter("new"))
     path = manifest(acme=1, beta=1, zeta=1, new=1)
     result = run("plan", path)
     assert (result.exit_code, rows(result)[0][:2]) == (0, ["new", "foreign"])
@@ -285,8 +274,7 @@ def test_guard_that_would_refuse_is_named(run: Run, manifest: Write) -> None:
 
 def test_archive_that_moves_is_said_to_be_the_same(run: Run, world: World, manifest: Write) -> None:
     there = replace(adapter("acme"), artifact=Artifact(uri="s3://assets/acme.tar.gz", digest=f"{1:064x}"))
-    world.deploy(there, adapter("beta"), adapter("zeta"))
-    world.settle()
+    world.apply(there, adapter("beta"), adapter("zeta"))
     [row] = rows(run("plan", manifest(acme=1, beta=1, zeta=1)))
     assert row[1:] == ["update", row[2], row[2], f"the same archive at {artifact('acme').uri}"]
 
@@ -312,8 +300,7 @@ def test_orphan_that_the_next_deployment_deletes_is_planned_and_a_stranger_is_le
 ) -> None:
     world.service.make("stranger", "s3://bucket/by-hand.tar.gz")
     world.service.make("victim-0", "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
-    world.start_machine("order")
-    world.settle()
+    world.trigger("order")
     planned = [row[:2] for row in rows(run("plan", manifest(acme=1, beta=1, zeta=1)))]
     assert planned == [["victim-0", "delete"]]
 
@@ -335,8 +322,7 @@ class TestLocalArtifacts:
         self, run: Run, world: World, manifest: Write, directory: Path, kept: str | None
     ) -> None:
         world.target = replace(world.target, kept_archives=kept)
-        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
         [row] = rows(run("plan", manifest(self.text("./local"))))
         assert row[:4] == ["local", "create", "-", identity_of(directory)[:12]]
 
@@ -350,8 +336,7 @@ class TestLocalArtifacts:
         if kept is not None:
             uploaded = Artifact(uri=f"{kept}{known}.tar.gz", digest=known, source=asset)
         local = replace(adapter("local"), artifact=uploaded)
-        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"), local)
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"), local)
         assert rows(run("plan", manifest(self.text("./local")))) == []
 
     def test_adapter_that_is_not_there_is_told_as_other_mistakes(
@@ -371,8 +356,7 @@ class TestLocalArtifacts:
     ) -> None:
         settings = replace(world.target.settings, max_lora_rank=8, base_model="another-base")
         world.with_settings(settings)
-        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
         path = manifest(self.text("./local"))
         result = run("plan", path)
         assert (result.exit_code, rows(result)[0][:2]) == (0, ["local", "create"])

@@ -1,32 +1,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapters_cli.artifacts.temporary_component import TAG
 from tests.adapter_fleet.fleet_world import UID, World, adapter
-from tests.cli.fleet_account import rows
-
-Run = Callable[..., Result]
-Write = Callable[..., Path]
+from tests.cli.fleet_account import Run, rows
 
 
 class TestPrune:
     @pytest.fixture
     def orphans(self, world: World) -> list[str]:
         """Three components carry the fleet's tag, and no manifest wants them."""
-        world.deploy(adapter("acme"))
-        world.settle()
+        world.apply(adapter("acme"))
         names = [f"stray-{number}" for number in range(3)]
         for name in names:
             world.service.make(name, "s3://other/x.tar.gz", tags={FLEET_TAG: UID})
-        world.start_machine("order")
-        world.settle()
+        world.trigger("order")
         return names
 
     def test_orphans_are_listed_and_no_failure_of_the_fleet(self, run: Run, orphans: list[str]) -> None:

@@ -1,18 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from typer.testing import Result
 
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run, Write
 
-Run = Callable[..., Result]
-Write = Callable[..., Path]
 OBJECT = ("manifests", "tenants.yaml")
 URI = "s3://manifests/tenants.yaml"
 
@@ -53,8 +48,7 @@ class TestFleet:
     def deployed(self, world: World, account: FakeAccount, manifest: Write) -> None:
         names = [f"a{number}" for number in range(10)]
         world.target = replace(world.target, manifest=URI)
-        world.deploy(*map(adapter, names))
-        world.settle()
+        world.apply(*map(adapter, names))
         account.buckets.put(*OBJECT, manifest(**dict.fromkeys(names, 1)).read_bytes())
 
     def stored(self, account: FakeAccount) -> str:
@@ -83,8 +77,7 @@ class TestFleet:
 
     def test_manifest_of_a_stack_needs_its_file(self, run: Run, world: World, manifest: Write) -> None:
         world.target = replace(world.target, manifest=None)
-        world.deploy(adapter("a1"))
-        world.settle()
+        world.apply(adapter("a1"))
         result = run("remove", "a1", "--yes")
         assert result.exit_code == 1
         assert "belongs to its stack; give its file with --manifest" in result.stderr

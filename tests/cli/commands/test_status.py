@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
@@ -15,14 +14,11 @@ from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import CountedRegistry, FakeAccount, rows, take_up
-
-Run = Callable[..., Result]
+from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up
 
 
 def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: World) -> None:
-    world.deploy(adapter("zeta", 2), adapter("acme"))
-    world.settle()
+    world.apply(adapter("zeta", 2), adapter("acme"))
     world.clock.sleep(3 * 3600)
     result = run("status")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -38,11 +34,9 @@ def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: W
 
 def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, world: World) -> None:
     world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     world.service.faults.broken[artifact("acme", 2).uri] = "rank too high"
-    world.deploy(adapter("acme", 2))
-    world.settle()
+    world.apply(adapter("acme", 2))
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
     assert row[5] == "v2.tar.gz: rank too high"
@@ -64,8 +58,7 @@ def test_adapter_that_waits_for_a_copy_is_asleep(run: Run, world: World) -> None
 class TestLastCopyThatEndedSinceTheLastPass:
     @pytest.fixture(autouse=True)
     def scaled_to_zero(self, world: World) -> None:
-        world.deploy(adapter("acme"))
-        world.settle()
+        world.apply(adapter("acme"))
         world.service.copies = 0
 
     def test_it_is_told_before_anything_else(self, run: Run, world: World) -> None:
@@ -81,15 +74,13 @@ class TestLastCopyThatEndedSinceTheLastPass:
         assert (heading, f"{first} {second}") == ("fleet on endpoint", NO_COPY)
 
     def test_registry_tells_it_without_the_permission_to_look(self, run: Run, world: World) -> None:
-        world.start_machine("order")
-        world.settle()
+        world.trigger("order")
         world.service.faults.denied = True
         assert run("status").stderr.startswith(f"adapters: {NO_COPY}\n")
 
 
 def test_copies_that_nobody_has_asked_are_told(run: Run, world: World) -> None:
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     world.service.copies = 3
     world.service.components["base"].status = Status.UPDATING
     world.start_machine("order")
@@ -107,8 +98,7 @@ class TestManifestInS3:
     @pytest.fixture(autouse=True)
     def in_force(self, world: World) -> None:
         world.target = replace(world.target, manifest=self.URI)
-        world.deploy(adapter("acme"))
-        world.settle()
+        world.apply(adapter("acme"))
         world.put_manifest(adapter("acme"), adapter("beta"))
         world.settle()
 
@@ -203,8 +193,7 @@ class TestManifestInS3:
 def test_deployment_that_was_rolled_back_is_told(run: Run, world: World) -> None:
     world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
     for version, digest, previous in ((1, "one", None), (2, "two", "one"), (1, "one", "two")):
-        world.deploy(adapter("acme", version), digest=digest, previous=previous)
-        world.settle()
+        world.apply(adapter("acme", version), digest=digest, previous=previous)
     result = run("status")
     assert result.exit_code == 0
     [line] = result.stderr.splitlines()
@@ -216,16 +205,14 @@ def test_deployment_that_was_rolled_back_is_told(run: Run, world: World) -> None
 def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: World, failures: int) -> None:
     world.with_settings(FleetSettings(failures=FailureLimit(count=failures)))
     world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     result = run("status")
     told = rows(result)[0][5] if failures else result.stderr
     assert "bad �]0;owned� very bad" in told
 
 
 def test_json_has_everything(run: Run, world: World) -> None:
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     document = json.loads(run("status", "--json").stdout)
     assert (document["fleet"], document["endpoint"], document["converged"]) == ("fleet", "endpoint", True)
     assert (document["in_service"], document["pending"], document["failed"]) == (1, 0, 0)
@@ -242,8 +229,7 @@ class TestEarlierVersions:
     @pytest.fixture(autouse=True)
     def updated(self, world: World) -> None:
         for version in (1, 2, 3):
-            world.deploy(adapter("acme", version), adapter("zeta"))
-            world.settle()
+            world.apply(adapter("acme", version), adapter("zeta"))
 
     def test_they_are_told_of_adapters_that_are_named_without_that_of_the_manifest(
         self, run: Run, world: World
@@ -267,8 +253,7 @@ class TestEarlierVersions:
 
 
 def test_lost_base_is_told_though_the_manifest_was_in_force_until_it_is_back(run: Run, world: World) -> None:
-    world.deploy(adapter("acme"), adapter("zeta"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("zeta"))
     world.lose_base()
     result = run("status")
     assert result.exit_code == 1
@@ -289,8 +274,7 @@ class TestBaseOutage:
 
     @pytest.fixture(autouse=True)
     def settled(self, world: World) -> None:
-        world.deploy(adapter("acme"))
-        world.settle()
+        world.apply(adapter("acme"))
 
     def test_base_that_is_gone_ends_with_1_though_the_registry_knows_nothing_of_it(
         self, run: Run, world: World
@@ -325,8 +309,7 @@ class TestSomeOfThem:
     def deployed(self, world: World) -> None:
         world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
         world.service.faults.broken[artifact("acme").uri] = "no such tensor"
-        world.deploy(adapter("acme"), adapter("beta"), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
 
     @pytest.mark.parametrize(("names", "code"), [(["acme", "beta"], 1), (["beta", "p-zeta"], 0)])
     def test_named_ones_are_shown_and_decide(self, run: Run, names: list[str], code: int) -> None:
@@ -361,8 +344,7 @@ class TestMany:
         world.with_settings(FleetSettings(failures=FailureLimit(count=3)))
         for name in self.NAMES[-3:]:
             world.service.faults.broken[artifact(name).uri] = "no such tensor"
-        world.deploy(*(adapter(name, tags={"team": f"t{int(name[1:]) % 4}"}) for name in self.NAMES))
-        world.settle()
+        world.apply(*(adapter(name, tags={"team": f"t{int(name[1:]) % 4}"}) for name in self.NAMES))
 
     def test_terminal_gets_a_page_with_failures_first_and_the_counts_last(
         self, terminal: Callable[..., list[str]]
@@ -409,21 +391,13 @@ class TestMany:
         assert counted.calls["record"] < 10 * counted.calls["fleet"]
 
 
-class TestWait:
-    def test_it_ends_with_0_when_all_are_in_service(self, run: Run, world: World) -> None:
-        world.deploy(*(adapter(f"a{number}") for number in range(30)))
-        result = run("status", "--wait")
-        assert (result.exit_code, {row[1] for row in rows(result)}) == (0, {"in service"})
-        assert result.stderr.splitlines()[-1] == (
-            "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
-        )
-
-    def test_it_ends_with_3_when_the_time_has_passed(self, run: Run, world: World) -> None:
-        world.service.seconds = 600
-        world.deploy(adapter("acme"))
-        result = run("status", "--wait", "--timeout", "60")
-        assert result.exit_code == 3
-        assert rows(result)[0][:2] == ["acme", "creating"]
+def test_waiting_ends_with_0_when_all_are_in_service(run: Run, world: World) -> None:
+    world.deploy(*(adapter(f"a{number}") for number in range(30)))
+    result = run("status", "--wait")
+    assert (result.exit_code, {row[1] for row in rows(result)}) == (0, {"in service"})
+    assert result.stderr.splitlines()[-1] == (
+        "fleet: generation 1 converged, 30 adapters: 30 in service, 0 pending, 0 failed"
+    )
 
 
 class TestProof:
@@ -435,14 +409,12 @@ class TestProof:
         return {row[0]: (row[4], row[5]) for row in rows(run("status"))}
 
     def test_column_tells_a_probe_from_the_weaker_check(self, run: Run, world: World) -> None:
-        world.deploy(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
         assert self.proofs(run) == {"acme": ("probe", ""), "beta": ("weaker", ""), "zeta": ("-", "")}
 
     def test_answer_to_an_earlier_probe_is_no_proof(self, run: Run, world: World) -> None:
         answered = adapter("acme", probed=True)
-        world.deploy(answered)
-        world.settle()
+        world.apply(answered)
         world.service.copies = 0
         probe = Probe(prompt="Who else?", answer="acme")
         world.deploy(replace(answered, artifact=replace(answered.artifact, probe=probe)))
@@ -458,8 +430,7 @@ class TestProof:
                 world.service.components["p-acme"].serves = BASE
 
         world.service.around = base_answers
-        world.deploy(adapter("acme", smoke=self.SMOKE))
-        world.settle()
+        world.apply(adapter("acme", smoke=self.SMOKE))
         assert run("status").exit_code == 0
         proof, reason = self.proofs(run)["acme"]
         assert proof == "none"
@@ -469,8 +440,7 @@ class TestProof:
 class TestRowThatCannotBeRead:
     @pytest.fixture
     def why(self, world: World) -> str:
-        world.deploy(adapter("acme"), adapter("zeta"))
-        world.settle()
+        world.apply(adapter("acme"), adapter("zeta"))
         return world.registry.spoil("records", "p-acme")
 
     def test_its_adapter_has_failed_and_says_why(self, run: Run, world: World, why: str) -> None:
@@ -478,8 +448,7 @@ class TestRowThatCannotBeRead:
         assert result.exit_code == 1
         assert rows(result)[0] == ["acme", "failed", "-", "-", "-", why]
         assert rows(result)[1][:2] == ["zeta", "in service"]
-        world.deploy(adapter("zeta"))
-        world.settle()
+        world.apply(adapter("zeta"))
         assert rows(run("status"))[0][:2] == ["p-acme", "failed"]
         assert [run(command, "acme").exit_code in (0, 1) for command in ("history", "rollback")] == [True] * 2
 
@@ -487,8 +456,7 @@ class TestRowThatCannotBeRead:
 def test_order_that_cannot_be_read_is_told_with_its_key_as_one_word_for_a_shell(
     run: Run, world: World
 ) -> None:
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     key = "$(touch here) and 'there'"
     why = world.registry.spoil("orders", key)
     result = run("status")

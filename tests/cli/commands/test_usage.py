@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fleet_account import FakeAccount, rows
+from tests.cli.fleet_account import FakeAccount, Run, rows
 from tests.fakes.clients import FakeClient
 
-Run = Callable[..., Result]
 DAY = 86400.0
 
 
@@ -61,10 +59,9 @@ def of_tenant(name: str, tenant: str) -> DesiredAdapter:
 
 
 @pytest.fixture(autouse=True)
-def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeTelemetry:
+def used(now: float, world: World, account: FakeAccount) -> FakeTelemetry:
     """Three adapters of two tenants, of which acme has three quarters of the tokens."""
-    world.deploy(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
-    world.settle()
+    world.apply(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
     told = FakeTelemetry()
     world.clock.time = now
     told.requests = {"p-acme": [(now - 60, 3.0), (now - 30 * DAY, 1000.0)], "p-beta": [(now - 60, 1.0)]}
@@ -75,11 +72,10 @@ def used(now: float, world: World, account: FakeAccount, monkeypatch: pytest.Mon
         (now - 57, "INFO scheduler: answered adapter= prompt_tokens=10 completion_tokens=5"),
         (now - 56, "INFO scheduler: answered something else"),
     ]
-    clients = {
+    account.clients |= {
         "cloudwatch": FakeClient(pages={"get_metric_data": told.metrics}),
         "logs": FakeClient(pages={"filter_log_events": told.log}),
     }
-    monkeypatch.setattr(account, "client", lambda service, config=None: clients[service], raising=False)
     return told
 
 

@@ -41,10 +41,6 @@ def compared(baseline: object, subject: object, *, seed: int = 1, metric: str = 
     return compare(before, after, subject_name="triage", metric=metric, seed=seed, resamples=999)
 
 
-def includes_zero(interval: Interval) -> bool:
-    return interval.low <= 0 <= interval.high
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "distribution",
@@ -61,7 +57,7 @@ def test_two_equal_distributions_are_told_apart_as_seldom_as_promised(distributi
     for seed in range(500):
         random = np.random.default_rng(seed)
         found.append(compared(draw(random), draw(random), seed=seed))
-    including = [includes_zero(one.interval) for one in found]
+    including = [one.interval.low <= 0 <= one.interval.high for one in found]
     assert 458 <= sum(including) <= 490
     assert sum(including[:100]) >= 90
     # A p-value is at most x in a share x of cases, or in fewer where scores are equal. Each bound is passed

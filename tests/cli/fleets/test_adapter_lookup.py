@@ -15,8 +15,7 @@ from tests.cli.fleet_account import FakeAccount
 
 @pytest.fixture
 def fleet(world: World, account: FakeAccount) -> Fleet:
-    world.deploy(adapter("acme"), adapter("beta"), replace(adapter("solo"), component="Own"))
-    world.settle()
+    world.apply(adapter("acme"), adapter("beta"), replace(adapter("solo"), component="Own"))
     account.stack = "Tenants"
     return find_fleet(account)
 

@@ -61,8 +61,7 @@ def of_stack(account: FakeAccount, world: World, monkeypatch: pytest.MonkeyPatch
     """A fleet whose limit is 8 and whose manifest is in S3, in the stack of the environment."""
     world.with_settings(FleetSettings(max_lora_rank=8))
     world.target = replace(world.target, manifest=URI)
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
     monkeypatch.setenv("ADAPTERS_STACK", "Tenants")
     return account
 

@@ -1,21 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
-from typer.testing import Result
 
 from adapter_fleet.fleet.state.registry import UnreadableError
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fleet_account import FakeAccount
-
-Run = Callable[..., Result]
+from tests.cli.fleet_account import FakeAccount, Run
 
 
 @pytest.fixture(autouse=True)
 def deployed(world: World) -> None:
-    world.deploy(adapter("acme"))
-    world.settle()
+    world.apply(adapter("acme"))
 
 
 def test_option_says_which_fleet_before_the_environment(

@@ -14,12 +14,11 @@ from tests.fakes.clients import FakeClient
 
 
 @pytest.fixture
-def account(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
+def account(world: World, account: FakeAccount) -> FakeAccount:
     """A fleet, and the list of endpoints."""
-    world.deploy(adapter("beta"), adapter("acme"))
-    world.settle()
+    world.apply(adapter("beta"), adapter("acme"))
     pages = {"list_endpoints": lambda **_: [{"Endpoints": [{"EndpointName": "endpoint"}]}]}
-    monkeypatch.setattr(account, "client", lambda service, config=None: FakeClient(pages=pages))
+    account.clients["sagemaker"] = FakeClient(pages=pages)
     return account
 
 

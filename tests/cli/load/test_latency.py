@@ -87,19 +87,6 @@ def test_interval_of_a_ratio_of_means_holds_the_true_one_though_rounds_differ(
     assert 0.92 <= held / 400 <= 0.985
 
 
-@pytest.mark.parametrize(("slow", "true"), [(0.0, 1.0), (0.3, 1.287)])
-def test_interval_of_a_ratio_of_medians_holds_the_true_one_though_rounds_differ(
-    slow: float, true: float
-) -> None:
-    """The median of a third of slow answers is no mean of the rounds' medians."""
-    held = 0
-    for seed in range(300):
-        found = Estimate.of_percentile(0.5, *rounds_of(seed, count=12, slow=slow))
-        assert found is not None
-        held += found.low is not None and found.high is not None and found.low <= true <= found.high
-    assert 0.92 <= held / 300 <= 0.999
-
-
 def test_what_slows_both_sides_of_a_round_down_does_not_widen_a_ratio() -> None:
     own, base = rounds_of(1, count=12, slow=0.0)
     for together, apart in (
@@ -142,35 +129,6 @@ def test_quotient_of_nothing_or_by_nothing_is_none_and_that_of_one_round_has_no_
 def test_quantiles_are_those_of_student_s_t(freedom: int, of_90: float, of_975: float) -> None:
     assert t_quantile(freedom, 0.9) == pytest.approx(of_90, abs=1e-6)
     assert t_quantile(freedom, 0.975) == pytest.approx(of_975, abs=1e-6)
-
-
-def test_round_that_takes_long_counts_by_its_time() -> None:
-    """Four answers in a second, and every fifth round four in 30 seconds: 20 in 34 seconds."""
-    found = Estimate.of_totals([(4.0, 1.0), (4.0, 1.0), (4.0, 1.0), (4.0, 1.0), (4.0, 30.0)] * 5)
-    assert found is not None
-    assert found.value == pytest.approx(20 / 34)
-    assert found.low is not None
-    assert found.high is not None
-    assert 0.1 < found.low < found.value < found.high < 2
-
-
-@pytest.mark.parametrize(("share", "true"), [(0.5, 1.0), (0.9, 1.6289)])
-def test_interval_of_a_percentile_holds_the_true_one_though_rounds_differ(share: float, true: float) -> None:
-    held = 0
-    for seed in range(300):
-        source = random.Random(seed)
-        rounds = []
-        for _ in range(10):
-            speed = source.lognormvariate(0, 0.15)
-            rounds.append([speed * source.lognormvariate(0, 0.35) for _ in range(20)])
-        found = Estimate.of_percentile(share, rounds)
-        assert found is not None
-        held += (found.low is None or found.low <= true) and (found.high is None or true <= found.high)
-    assert 0.92 <= held / 300 <= 0.99
-
-
-def test_percentile_of_one_round_has_no_interval() -> None:
-    assert Estimate.of_percentile(0.5, [[1.0, 2.0, 3.0], []]) == Estimate(value=2.0, low=None, high=None)
 
 
 def judged(text: str, value: float, low: float | None, high: float | None) -> LatencyOutcome:

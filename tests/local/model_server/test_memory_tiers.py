@@ -94,18 +94,6 @@ def test_request_or_pin_that_no_slot_can_ever_serve_is_refused(tiers: AdapterTie
         tiers.start(held)
 
 
-def test_adapter_of_a_running_request_is_never_evicted(tiers: AdapterTiers) -> None:
-    register(tiers, "abcd")
-    end = start(tiers, "a")
-    use(tiers, "bcd")
-    assert layout(tiers)["gpu"] == "ad"
-
-    end()
-    use(tiers, "bc")
-
-    assert layout(tiers)["gpu"] == "bc"
-
-
 def test_request_waits_while_running_ones_occupy_every_slot(tiers: AdapterTiers) -> None:
     register(tiers, "abc")
     end_one, end_other, end_b = start(tiers, "a"), start(tiers, "a"), start(tiers, "b")

@@ -216,15 +216,6 @@ def archives(tmp_path: Path, source: Source) -> ExtractedArchives:
     return ExtractedArchives(tmp_path / "archives", source)
 
 
-def test_archives_with_the_same_content_are_extracted_once(
-    archives: ExtractedArchives, source: Source
-) -> None:
-    first, second, other = (archives.use(url, "role") for url in ("a/1", "a/2", "b/1"))
-    assert first == second != other
-    assert (first / "content").read_text() == "a"
-    assert source.fetched == ["a/1", "b/1"]
-
-
 def test_archive_goes_with_its_last_user(archives: ExtractedArchives) -> None:
     directory = archives.use("a/1", "role")
     archives.use("a/2", "role")

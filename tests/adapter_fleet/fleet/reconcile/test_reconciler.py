@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import (
-    DriftAction,
     FailureLimit,
     FleetSettings,
 )
@@ -84,29 +82,6 @@ def test_empty_manifest_is_refused_while_the_adapters_do_not_show_yet() -> None:
     assert not any(write.startswith("Delete") for write in world.writes())
 
 
-@pytest.mark.parametrize(
-    ("tags", "reason"),
-    [
-        (
-            {},
-            "has no tag fleet-uid of this fleet; 'adapters import --take-over' makes it so",
-        ),
-        ({FLEET_TAG: "fleet-2"}, "has the tag fleet-uid of another fleet, fleet-2; give this fleet another"),
-    ],
-)
-def test_foreign_component_of_a_wanted_name_is_reported_and_left_alone(
-    tags: dict[str, str], reason: str
-) -> None:
-    world = World(settings=LENIENT)
-    world.service.make("p-a", "s3://x/y", tags=tags)
-    world.apply(adapter("a"), adapter("b"))
-    assert world.serving() == {"a": "s3://x/y", **uris("b")}
-    failure = world.failure("a")
-    assert failure.cause is Cause.FOREIGN
-    assert failure.reason.startswith(f"a component named p-a is there and {reason}")
-    assert world.service.foreign_writes == []
-
-
 def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
     world = World(seconds=1.0)
     world.service.faults.one_write_at_a_time = True
@@ -139,23 +114,6 @@ def test_stale_listing_causes_no_second_write() -> None:
     world.apply(*(adapter(name, 2) for name in MANY))
     assert world.serving() == uris(*MANY, version=2)
     assert len(world.writes()) == 2 * len(MANY)
-
-
-@pytest.mark.parametrize("mode", DriftAction)
-def test_drift_check_repairs_or_only_reports(mode: DriftAction) -> None:
-    world = World(settings=FleetSettings(request_rate=10, drift=mode))
-    world.apply(*map(adapter, MANY))
-    world.service.edit("p-a000", "s3://bucket/other.tar.gz")
-    world.service.remove("p-a001")
-    world.writes().clear()
-    world.log.metrics.clear()
-    world.trigger("drift")
-    assert world.log.metrics[0]["drifted"] == 2
-    if mode is DriftAction.REPAIR:
-        assert world.serving() == uris(*MANY)
-    else:
-        assert world.writes() == []
-        assert world.record("a000").drifted is not None
 
 
 @pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])

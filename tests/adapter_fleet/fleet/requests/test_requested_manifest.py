@@ -11,20 +11,6 @@ from adapter_fleet.fleet.state.generations import Outcome, Source
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
 
 
-@pytest.mark.parametrize("told", [None, True], ids=["no answer of CloudFormation", "rolling back"])
-def test_rollback_is_an_undo_and_the_deployment_before_it_is_none(
-    deployment: Deployment, told: bool | None
-) -> None:
-    first = deployment.create("a")["ResourceProperties"]
-    second = deployment.properties(Manifest=deployment.asset("two", "b"))
-    deployment.update(second, old=first)
-    assert not deployment.newest().undo
-    deployment.rolling_back = told
-    deployment.update(first, old=second)
-    assert deployment.newest().undo
-    assert deployment.names(3) == ["a"]
-
-
 def test_rollback_of_an_old_manifest_deployed_again_is_an_undo(deployment: Deployment) -> None:
     first = deployment.create("a")["ResourceProperties"]
     second = deployment.properties(Manifest=deployment.asset("two", "b"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -240,15 +239,10 @@ class TestRunner:
 
 
 class TestHistory:
-    def event(self, at: float, **changes: Any) -> Event:
-        made = Event(component="llm-acme", name="acme", at=at, what="updated", generation=1)
-        return replace(made, **changes)
-
     def test_newest_events_come_first(self, registry: Registry) -> None:
-        events = [
-            self.event(at, before="a", after="b", seconds=0.5, cause="c")
-            for at in (9.5, 100.25, 1_764_000_000.0)
-        ]
+        told = Event(component="llm-acme", name="acme", at=9.5, what="updated", generation=1)
+        told = replace(told, before="a", after="b", seconds=0.5, cause="c")
+        events = [replace(told, at=at) for at in (9.5, 100.25, 1_764_000_000.0)]
         registry.append(events[1:])
         registry.append(events[:1])
         assert registry.history("llm-acme", 10) == events[::-1]

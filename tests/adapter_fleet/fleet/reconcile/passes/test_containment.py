@@ -173,20 +173,6 @@ class TestUnknownStatus:
         assert status == "Stopping"
         assert status.in_transition
 
-    def test_unknown_status_is_no_failure_and_stops_no_other_adapter(self) -> None:
-        world = world_of_three()
-        component = world.service.components["p-bad"]
-        component.status, component.modified = Status("Stopping"), world.clock.now()
-        world.service._note("p-bad")
-        world.deploy(adapter("a", 2), adapter("bad", smoke=SMOKE), adapter("z"))
-        world.run_for(60)
-        assert world.serving()["a"] == artifact("a", 2).uri
-        assert (world.newest().failed, world.newest().pending) == (0, 1)
-        component.status, component.modified = Status.IN_SERVICE, world.clock.now()
-        world.service._note("p-bad")
-        world.settle()
-        assert world.newest().outcome is Outcome.CONVERGED
-
 
 class TestTexts:
     @pytest.mark.parametrize("text", ["a" * 9000, "ä" * 9000, "\U0001f600" * 9000, "\0" * 9000, '"\\' * 9000])

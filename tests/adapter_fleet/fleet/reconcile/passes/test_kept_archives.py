@@ -85,18 +85,15 @@ class TestCopies:
 
 
 class TestPinWithoutAnArchive:
-    def pinned(self, world: World) -> None:
+    def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(
+        self, world: World
+    ) -> None:
         for version in (1, 2):
             world.apply(adapter("a", version))
         world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
         world.settle()
         assert world.serving() == {"a": artifact("a", 1).uri}
         world.service.faults.missing.add(artifact("a", 1).uri)
-
-    def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(
-        self, world: World
-    ) -> None:
-        self.pinned(world)
         replace_base(world)
         assert world.serving() == {"a": artifact("a", 2).uri}
         assert world.record("a").failure is None

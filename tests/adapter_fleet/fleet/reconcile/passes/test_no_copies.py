@@ -35,29 +35,13 @@ def in_service(*adapters: DesiredAdapter, copies: int = 1, settings: FleetSettin
     return world
 
 
-def drift(world: World) -> None:
-    world.clock.time += 3600.0
-    world.trigger("drift")
-
-
-def lose_on_new_copies(world: World, copies: int, *names: str) -> None:
-    """Let the base have some copies, the last of which lacks adapters."""
-    world.service.copies = copies
-    for name in names:
-        world.service.components[f"p-{name}"].on_copies = {copies - 1: None}
-
-
-def requests(world: World) -> int:
-    return world.service.calls["InvokeEndpoint"]
-
-
 class TestDeployment:
     @pytest.mark.parametrize("smoke", [SMOKE, None])
     @pytest.mark.parametrize("probed", [True, False])
     def test_it_ends_well_and_nobody_is_asked(self, smoke: SmokeRequest | None, probed: bool) -> None:
         world = asleep(adapter("a", smoke=smoke, probed=probed))
         assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
-        assert requests(world) == 0
+        assert world.asked == 0
 
     def test_adapters_that_wait_are_told_as_such_and_asked_once_there_is_a_copy(self) -> None:
         world = asleep(adapter("a", smoke=SMOKE, probed=True), adapter("b"))
@@ -93,7 +77,7 @@ class TestDeployment:
 def test_adapters_wait_for_a_copy_where_the_last_one_ends_before_a_pass_asks(settings: FleetSettings) -> None:
     world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
     world.service.copies = 0
-    drift(world)
+    world.drift()
     world.service.copies = 1
     world.service.on("InvokeEndpoint", lambda: setattr(world.service, "copies", 0))
     world.start_machine("drift")
@@ -111,12 +95,12 @@ class TestWake:
     def test_every_adapter_is_asked_again(self) -> None:
         world = in_service(adapter("a", smoke=SMOKE, probed=True), adapter("b", probed=True), adapter("c"))
         world.service.copies = 0
-        drift(world)
-        before = requests(world)
+        world.drift()
+        before = world.asked
         world.service.copies = 1
-        drift(world)
+        world.drift()
         # Each adapter once, and its probe where it has one.
-        assert requests(world) - before == 3 + 2
+        assert world.asked - before == 3 + 2
         assert world.fleet().unchecked_copies == 0
 
 
@@ -126,13 +110,15 @@ class TestScaleOut:
         world = in_service(adapter("a"), adapter("b"), adapter("c"))
         world.service.on("InvokeEndpoint", lambda: world.clock.sleep(seconds))
         world.service.copies = copies
-        before = requests(world)
-        drift(world)
-        assert requests(world) - before == 3 * max(4, requests_for(copies))
+        before = world.asked
+        world.drift()
+        assert world.asked - before == 3 * max(4, requests_for(copies))
 
     def test_any_pass_looks_at_new_copies(self) -> None:
         world = in_service(adapter("a"), adapter("b"))
-        lose_on_new_copies(world, 3, "a", "b")
+        world.service.copies = 3
+        for name in ("a", "b"):
+            world.service.components[f"p-{name}"].on_copies = {2: None}
         world.apply(adapter("a"), adapter("b"), adapter("c"))
         assert not world.service.components["p-a"].on_copies
         assert not world.service.components["p-b"].on_copies
@@ -150,9 +136,9 @@ class TestScalingAlarm:
         world.run_for(5)
         assert world.fleet().unchecked_copies == 2
         world.service.running, world.service.components["base"].status = None, Status.IN_SERVICE
-        before = requests(world)
+        before = world.asked
         world.settle()
-        assert requests(world) - before == 2 * requests_for(3)
+        assert world.asked - before == 2 * requests_for(3)
         assert world.fleet().unchecked_copies == 0
 
     def test_new_copy_counts_once_adapters_answer_as_themselves_on_it(self) -> None:
@@ -176,29 +162,18 @@ class TestScalingAlarm:
 class TestChangeByHandAtAScalingAlarm:
     """What a person changed stays, unless the policy is to repair it; what copies lost is sent again."""
 
-    POLICIES = pytest.mark.parametrize("drift", [None, DriftAction.REPORT, DriftAction.REPAIR])
-
-    def scaled(self, world: World, *, lost: str = "") -> None:
-        """Let an alarm add two copies, all of which lack one adapter."""
-        world.service.copies = 3
-        if lost:
-            world.service.components[f"p-{lost}"].serves = None
-        world.trigger("scaling")
-
-    def fleet(self, drift: DriftAction | None) -> World:
-        return in_service(
-            *map(adapter, ("a", "b", "c", "d")), settings=replace(STRICT, drift=drift), copies=1
-        )
-
-    @POLICIES
+    @pytest.mark.parametrize("drift", [None, DriftAction.REPORT, DriftAction.REPAIR])
     @pytest.mark.parametrize("by_hand", ["s3://bucket/hotfix.tar.gz", None], ids=["another version", "none"])
     def test_another_version_or_none(self, drift: DriftAction | None, by_hand: str | None) -> None:
-        world = self.fleet(drift)
+        world = in_service(*map(adapter, ("a", "b", "c", "d")), settings=replace(STRICT, drift=drift))
         if by_hand is None:
             world.service.remove("p-a")
         else:
             world.service.edit("p-a", by_hand)
-        self.scaled(world, lost="b")
+        # An alarm adds two copies, all of which lack an adapter.
+        world.service.copies = 3
+        world.service.components["p-b"].serves = None
+        world.trigger("scaling")
         repaired = drift is DriftAction.REPAIR
         assert world.serving().get("a") == (artifact("a").uri if repaired else by_hand)
         assert (world.record("a").drifted is None) == repaired

@@ -38,19 +38,9 @@ def fleet(*adapters: DesiredAdapter, settings: FleetSettings = REPAIRS, copies: 
     return world
 
 
-def drift(world: World) -> None:
-    """Let a drift run check the fleet."""
-    world.clock.time += 3600.0
-    world.trigger("drift")
-
-
 def failures(world: World, since: int = 0) -> dict[str, str]:
     """The causes of failures, by adapter."""
     return {event.name: event.cause or "" for event in world.log.events[since:] if event.what == "failed"}
-
-
-def requests(world: World) -> int:
-    return world.service.calls["InvokeEndpoint"]
 
 
 class TestAfterAChange:
@@ -76,9 +66,9 @@ class TestAfterAChange:
         _answers_instead(world, artifact("a", 1).uri, BASE)
         wrong = adapter("a", probed=True)
         world.apply(wrong)
-        asked = requests(world)
+        asked = world.asked
         world.apply(wrong, digest="again")
-        assert requests(world) == asked
+        assert world.asked == asked
         mended = Probe(prompt="Who?", answer=answer_of(BASE, "Who?"))
         world.apply(replace(wrong, artifact=replace(wrong.artifact, probe=mended)))
         assert world.record("a").failure is None
@@ -109,7 +99,7 @@ class TestAfterAChange:
         world = fleet(adapter("a", probed=True))
         world.apply(adapter("a", 2, probed=True))
         first = world.record("a").versions[1]
-        asked = requests(world)
+        asked = world.asked
         world.order(OrderKind.PIN, "a", artifact=first, replaces=artifact("a", 2))
         world.settle()
         assert world.serving()["a"] == artifact("a", 1).uri
@@ -118,14 +108,14 @@ class TestAfterAChange:
         assert first.probe is not None
         assert check.probe == first.probe.digest
         assert check.is_complete
-        assert requests(world) == asked + 1
+        assert world.asked == asked + 1
 
     def test_one_lost_answer_is_no_failure(self) -> None:
         world = World(settings=REPAIRS)
         world.service.faults.unanswered = 1
         world.apply(adapter("a", probed=True))
         assert failures(world) == {}
-        assert requests(world) == 2
+        assert world.asked == 2
 
     @pytest.mark.parametrize("error", [UnansweredError, ModelFailedError])
     @pytest.mark.parametrize("answered", [0, 3])
@@ -205,7 +195,7 @@ class TestAfterARestore:
         writes = len(world.writes())
         world.service.components["p-a"].serves = BASE
         before = len(world.log.events)
-        drift(world)
+        world.drift()
         assert "could not be restored: the probe: the base model answers" in failures(world, before)["a"]
         assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
         assert world.serving()["a"] == artifact("a", 1).uri
@@ -220,7 +210,7 @@ class TestDriftRuns:
         for name, (copies, serves, _) in SWAPS.items():
             world.service.components[f"p-{name}"].on_copies = dict.fromkeys(range(copies), serves)
         events, writes = len(world.log.events), len(world.writes())
-        drift(world)
+        world.drift()
         found = failures(world, events)
         assert found.keys() == SWAPS.keys()
         for name, (_, _, reason) in SWAPS.items():
@@ -241,20 +231,20 @@ class TestDriftRuns:
         world.service.components["p-a"].serves = BASE
         world.service.faults.update_refused = True
         for _ in range(2):
-            drift(world)
+            world.drift()
             assert world.failure("a").cause is Cause.IDENTITY
         world.apply(adapter("a", probed=True), digest="again")
         assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"]
         world.service.components["p-a"].serves = artifact("a").uri
-        drift(world)
+        world.drift()
         assert world.record("a").failure is None
 
     def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
         world = TestAfterARestore().restored()
         world.apply(adapter("a", smoke=SMOKE, probed=True))
-        asked = requests(world)
-        drift(world)
-        assert requests(world) > asked
+        asked = world.asked
+        world.drift()
+        assert world.asked > asked
         assert world.failure("a").artifact.same_as(artifact("a", 2))
 
     def test_run_asks_as_many_as_the_settings_say_and_the_next_run_the_others(self) -> None:
@@ -264,9 +254,9 @@ class TestDriftRuns:
             world = fleet(*adapters, settings=replace(settings, probes_per_drift_run=3))
             began = world.clock.now()
             for _ in range(3):
-                before = requests(world)
-                drift(world)
-                asked = requests(world) - before
+                before = world.asked
+                world.drift()
+                asked = world.asked - before
                 # A drift run asks three adapters four times each besides, to find new copies of the base.
                 assert asked == 3 + 3 * 4
             assert all((world.probed(name).ended or 0.0) > began for name in names)
@@ -275,10 +265,10 @@ class TestDriftRuns:
         adapters = [adapter(f"a{number}", probed=True) for number in range(9)]
         world = fleet(*adapters, settings=replace(REPORTS, probes_per_drift_run=3))
         world.service.faults.unanswered = 3 * 3
-        drift(world)
-        before = requests(world)
-        drift(world)
-        assert requests(world) - before == 3 + 3 * 4
+        world.drift()
+        before = world.asked
+        world.drift()
+        assert world.asked - before == 3 + 3 * 4
 
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS])
     @pytest.mark.parametrize("updated", [False, True], ids=["no copy", "updated"])
@@ -286,14 +276,14 @@ class TestDriftRuns:
         self, settings: FleetSettings, updated: bool
     ) -> None:
         world = fleet(settings=settings)
-        before = requests(world)
+        before = world.asked
         if updated:
             world.service.replace_base("another model", lost=False)
             world.service.components["base"].status = Status.UPDATING
         else:
             world.service.copies = 0
-        drift(world)
-        assert requests(world) == before
+        world.drift()
+        assert world.asked == before
         assert failures(world) == {}
         assert world.newest().failed == 0
 
@@ -301,10 +291,10 @@ class TestDriftRuns:
     def test_none_of_a_thousand_healthy_adapters_fails_though_one_answer_of_a_hundred_is_wrong(self) -> None:
         adapters = [adapter(f"a{number:04}", probed=True) for number in range(1000)]
         world = fleet(*adapters)
-        before = requests(world)
+        before = world.asked
         world.service.faults.wrong_answers = 0.01
-        drift(world)
-        assert requests(world) - before > 1000
+        world.drift()
+        assert world.asked - before > 1000
         assert failures(world) == {}
         assert world.newest().failed == 0
 
@@ -313,9 +303,9 @@ class TestDriftRuns:
         swapped = NAMES[::2]
         for name in swapped:
             world.service.components[f"p-{name}"].serves = BASE
-        drift(world)
+        world.drift()
         world.service.on("InvokeEndpoint", lambda: world.clock.sleep(2.0))
-        drift(world)
+        world.drift()
         checks = [world.probed(name) for name in NAMES if name not in swapped]
         assert all(check.is_complete for check in checks)
         assert len({check.ended for check in checks}) > 1
@@ -336,8 +326,8 @@ def test_smoke_request_in_the_schema_of_lmi_is_the_same_request() -> None:
     """After an upgrade, the registry has what the earlier release sent."""
     body = {"inputs": "Hello", "parameters": {"max_new_tokens": 16, "temperature": 0}}
     world = fleet(adapter("a", smoke=SmokeRequest(body=body)))
-    asked = requests(world)
+    asked = world.asked
     world.apply(adapter("a", smoke=SMOKE))
     assert world.newest().changes == 0
-    assert requests(world) == asked
+    assert world.asked == asked
     assert len(world.writes()) == 1

@@ -53,19 +53,6 @@ class TestWritesWithoutAnAnswer:
 
 
 @pytest.mark.slow
-def test_update_without_an_effect_fails_and_is_retried_with_backoff() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
-    world.service.update = lambda component, artifact: world.service._begin(  # type: ignore[method-assign]
-        "UpdateInferenceComponent", component, write=True
-    )
-    world.apply(adapter("a", 2), retries=False)
-    assert world.failure("a").reason == f"{MAX_LOST_WRITES} requests to update it had no answer, or no effect"
-    world.run_for(3 * 3600)
-    assert world.service.calls["UpdateInferenceComponent"] <= 3 * 6 * MAX_LOST_WRITES
-
-
-@pytest.mark.slow
 def test_one_pass_makes_all_retries_that_are_due_soon_after_the_deployment() -> None:
     world = World(settings=FleetSettings(request_rate=20, failures=FailureLimit(count=10)))
     many = [adapter(f"a{number:03}") for number in range(20)]
@@ -146,17 +133,11 @@ LIMIT = 21
 """Room for the base and twenty adapters."""
 
 
-def full_world() -> World:
-    """Return a fleet with more adapters than there is room for, ten minutes after its deployment."""
+def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
     world = World(settings=FleetSettings(request_rate=10.0, deletions=DeletionLimit(share=1.0)))
     world.service.faults.limit = LIMIT
     world.deploy(*map(adapter, NAMES))
     world.run_for(600.0)
-    return world
-
-
-def test_what_serves_stays_and_the_rest_is_pending_with_the_limit() -> None:
-    world = full_world()
     newest = world.newest()
     # A pass that meets the limit creates nothing more.
     assert world.service.calls[CREATION] <= LIMIT - 1 + newest.passes

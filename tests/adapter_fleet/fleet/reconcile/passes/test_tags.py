@@ -28,15 +28,6 @@ def unanswered_creation(*, tags_after: float, settings: FleetSettings = LENIENT)
     return world
 
 
-def false_foreign() -> World:
-    """A fleet whose own adapter it took for someone else's, as its tags came after ten minutes."""
-    world = unanswered_creation(tags_after=10 * MINUTES)
-    world.settle()
-    assert world.failure("a").cause is Cause.FOREIGN
-    world.clock.time += 20 * MINUTES
-    return world
-
-
 def destroy(world: World, *, rolling_back: bool | None = False) -> None:
     world.destroy(rolling_back=rolling_back)
     world.settle()
@@ -63,7 +54,11 @@ def test_deployment_waits_for_tags_that_come_late() -> None:
     ids=["deployment", "drift check", "retry"],
 )
 def test_false_foreign_heals_with_the_next_execution(trigger: Callable[[World], None]) -> None:
-    world = false_foreign()
+    """It took its own adapter for someone else's, as the tags came after ten minutes."""
+    world = unanswered_creation(tags_after=10 * MINUTES)
+    world.settle()
+    assert world.failure("a").cause is Cause.FOREIGN
+    world.clock.time += 20 * MINUTES
     trigger(world)
     world.settle()
     assert (world.newest().in_service, world.record("a").failure) == (1, None)

@@ -34,17 +34,6 @@ def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded(
     assert world.serving() == uris("b") | uris("a", version=2)
 
 
-@pytest.mark.parametrize("mode", UpdateMode)
-def test_failed_deployment_has_deleted_no_serving_adapter(mode: UpdateMode) -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0), update_mode=mode))
-    many = [adapter(f"a{number:02}") for number in range(12)]
-    world.apply(*many, digest="one")
-    world.service.faults.broken[artifact("a00", 2).uri] = "bad tensors"
-    world.apply(adapter("a00", 2), *many[1:10], adapter("new"), digest="two", previous="one")
-    assert world.newest().outcome is Outcome.FAILED
-    assert world.deletions() == []
-
-
 def test_deletions_come_last() -> None:
     world = World(settings=FleetSettings(request_rate=10), seconds=30.0)
     world.apply(adapter("a"), adapter("b"), adapter("c"))
