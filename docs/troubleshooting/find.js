@@ -59,7 +59,7 @@
   [
    [
     "would become",
-    ", and SageMaker ignores the case of names; keep the former spelling, or remove the adapter in one deployment and add it in the next"
+    ", and SageMaker ignores the case of names; keep the former spelling, or remove the adapter in one deployment (an orphan by 'adapters prune') and add it in the next"
    ]
   ]
  ],

@@ -79,7 +79,8 @@ def _renamed_in_case(existing: Collection[str], wanted: Collection[str]) -> str 
         if before is not None:
             return (
                 f"{before} would become {component}, and SageMaker ignores the case of names; keep the former"
-                " spelling, or remove the adapter in one deployment and add it in the next"
+                " spelling, or remove the adapter in one deployment (an orphan by 'adapters prune') and add"
+                " it in the next"
             )
     return None
 

@@ -985,11 +985,15 @@ class FleetOfAnyNames(Fleet):
         super()._open_again()
         for _ in NAMES:
             newest = self.world.newest()
-            refused = re.match(r"p-(\w) would become p-(\w),", newest.reason or "")
+            refused = re.match(r"([pP])-(\w) would become p-(\w),", newest.reason or "")
             if newest.outcome is not Outcome.REFUSED or refused is None:
                 return
-            # People keep the former spelling, as the refusal asks them to.
-            former, latter = refused.groups()
+            # People keep the former spelling, as the refusal asks them to, or prune what a stranger made.
+            prefix, former, latter = refused.groups()
+            if prefix == "P":
+                self.prune()
+                self._settle()
+                former = latter
             self.wanted = {
                 former if name == latter else name: version for name, version in self.wanted.items()
             }
