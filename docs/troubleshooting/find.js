@@ -3504,6 +3504,10 @@
     "'instance_count' should be at least 1, got"
    ],
    [
+    "'min_instances' should be at most 'max_instances',",
+    ", got"
+   ],
+   [
     "'network_isolation' of the endpoint should be left out with a base model that needs the network, got True"
    ],
    [

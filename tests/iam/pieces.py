@@ -60,7 +60,7 @@ _KINDS: Sequence[tuple[str, str, str]] = (
     ("fleet.Machine", "MachineRole", ""),
     ("fleet.Events", "EventsRole", ""),
     ("notifications", "BucketNotificationsHandler", ""),
-    ("containers", "Llm(/?Execution)?/?Role", ""),
+    ("containers", "(Llm|Shared)(/Default|/?Execution)?/?Role", ""),
     *((f"caller.{name}", name, "") for name in ("Caller", "Invoker", "Reader", "Manager")),
 )
 """The kinds of roles and users: a pattern of their names, and the beginning of the name of a policy."""
