@@ -790,7 +790,9 @@ class Fleet(RuleBasedStateMachine):
         world.clock.time += 1000
         writes = len(world.writes())
         self._open_again()
-        assert not converged or world.writes()[writes:] == []
+        # What a stranger made and tagged in the place of one just created passes for it until a description.
+        left = [write for write in world.writes()[writes:] if write.split()[-1].lower() not in self.contested]
+        assert not converged or left == []
         for _ in range(2):
             world.destroy()
             self._settle()
