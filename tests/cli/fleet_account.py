@@ -92,7 +92,7 @@ class FakeAccount(Account):
     refusals:
         What tables that are no registries answer with.
     clients:
-        Fakes in the place of boto3's clients, by their services.
+        Fakes of clients of boto3, by service.
     configs:
         How clients were asked for, by their services.
     """

@@ -233,8 +233,7 @@ class InferenceEndpoint(IInferenceEndpoint):
     ) -> IInferenceEndpoint:
         """Return an endpoint of this account and region that another app or a person made.
 
-        A `BaseComponent` can run on it. Its instances, and how many of them there may be, stay with whoever
-        made it.
+        A `BaseComponent` can run on it. The app that made it says how many instances it has.
 
         endpoint_name:
             The name of the endpoint.

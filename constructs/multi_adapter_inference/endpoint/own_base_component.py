@@ -239,9 +239,10 @@ class OwnBaseComponent(IBaseComponent):
     def hosting_for(self, scope: Construct, /) -> Mapping[str, str | int]:
         """Return the instances and copies of the base model, for use in a scope.
 
-        In another stack than the base model's, tokens are left out.
+        In another stack than that of the base model or the endpoint, tokens are left out.
         """
-        together, instances = deployed_together(self, scope), self.endpoint._instances
+        instances = self.endpoint._instances
+        together = all(deployed_together(each, scope) for each in (self, self.endpoint))
         hosting: dict[str, str | int] = {"InstanceType": instances.names, "CopyCount": self._copies.start}
         if instances.start is not None:
             hosting["InstanceCount"] = instances.start

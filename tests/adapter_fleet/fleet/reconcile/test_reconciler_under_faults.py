@@ -790,7 +790,8 @@ class Fleet(RuleBasedStateMachine):
         world.clock.time += 1000
         writes = len(world.writes())
         self._open_again()
-        # What a stranger made and tagged in the place of one just created passes for it until a description.
+        # A stranger's component with the fleet's tag may replace one that was just created. The fleet notices
+        # when it describes the component.
         left = [write for write in world.writes()[writes:] if write.split()[-1].lower() not in self.contested]
         assert not converged or left == []
         for _ in range(2):
