@@ -9,7 +9,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import ScalingTarget
-from tests.integration.by_hand import changed_settings, client
+from tests.integration.by_hand import changed_settings, client, until
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import scaled_time
@@ -84,8 +84,8 @@ def test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_aga
     cloud.admin.reset_calls()
     with changed_settings(cloud, adapters_on_new_copies="lost"):
         stack.scale(base, 1)
-        stack.run_passes(deployed.outputs["TenantsMachine"])
-    assert stack.wrong("Tenants", endpoint, more) == {}
+        stack.start_passes(deployed.outputs["TenantsMachine"])
+        until(lambda: stack.wrong("Tenants", endpoint, more) == {}, "the adapters answer")
     assert cloud.admin.writes()["UpdateInferenceComponent"] >= len(more)
     assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
 

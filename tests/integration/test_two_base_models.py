@@ -23,7 +23,7 @@ from multi_adapter_inference import (
     LmiContainer,
     LmiVersion,
 )
-from tests.integration.by_hand import TICKETS
+from tests.integration.by_hand import TICKETS, until
 from tests.integration.fleet_stack import LORA, Fleet, components, numbered
 from tests.integration.scaled_stack import ScaledStack
 
@@ -96,8 +96,8 @@ def test_callers_of_a_base_model_do_not_see_that_the_other_is_updated_asleep_wok
         assert large.ask_all() == len(ADAPTERS)
         small.wait_for(small.right.total() + len(ADAPTERS))
         stack.scale(large_base, 1)
-        stack.run_passes(outputs["LargeMachine"], seconds=300)
-        assert large.ask_all() == 0
+        stack.start_passes(outputs["LargeMachine"])
+        until(lambda: large.ask_all() == 0, "all adapters of the large one answer", seconds=300)
 
         stack.names = ("Small",)
         stack.deploy()
