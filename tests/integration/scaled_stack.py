@@ -147,7 +147,7 @@ class Callers:
             return list(executor.map(self.ask, [*self._expected] * times)).count(False)
 
     @contextmanager
-    def load(self, at_once: int) -> Iterator[None]:
+    def load(self, at_once: int, *, pause: float = 0) -> Iterator[None]:
         """Keep asking all adapters, several at a time, as long as the context lasts.
 
         Callers go on while there is no copy: their refused requests are what starts one.
@@ -158,8 +158,7 @@ class Callers:
             for component in itertools.islice(itertools.cycle(self._expected), number, None):
                 if ended.is_set():
                     return
-                if not self.ask(component):
-                    time.sleep(0.05)
+                time.sleep(pause if self.ask(component) else 0.05)
 
         with ThreadPoolExecutor(at_once) as executor:
             calls = [executor.submit(call, number) for number in range(at_once)]

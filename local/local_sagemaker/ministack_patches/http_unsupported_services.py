@@ -1,7 +1,8 @@
 """A request to a service that ministack lacks is refused in words that clients show.
 
-Fault of ministack: its answer has neither a code nor a message where clients look for them, so that they show
-"An error occurred (400)" and nothing else.
+Faults of ministack: its answer has neither a code nor a message where clients look for them, so that they
+show "An error occurred (400)" and nothing else; and it reads all of botocore's models, for seconds, to know
+whether AWS has such a service.
 """
 
 import json
@@ -11,6 +12,7 @@ from html import escape
 from typing import Any
 
 import ministack.app
+import ministack.core.router
 
 from local_sagemaker.ministack_patches.internals import expect, expect_names
 
@@ -22,7 +24,9 @@ _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 def install() -> None:
     """Route such requests to a handler of their own."""
     expect_names(ministack.app, "detect_service")
+    expect_names(ministack.core.router, "_is_aws_service_name")
     expect(_UNSUPPORTED not in ministack.app.SERVICE_HANDLERS, f"there is no service '{_UNSUPPORTED}'")
+    ministack.core.router._is_aws_service_name = lambda _scope: True
     detect = ministack.app.detect_service
 
     def detect_supported(*arguments: Any) -> str:

@@ -22,6 +22,7 @@ from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, Measurement, RequestError, StreamTimes
 from adapters_cli.reports.benchmark_report import notes, rows, screen, summary, tables
 from tests.adapter_fleet.fake_service import FakeClock
+from tests.nightly import NIGHTLY
 
 ADAPTERS = [f"llm-{number}" for number in range(12)]
 FIRST_TOKEN = 0.010
@@ -250,14 +251,15 @@ def test_verdict_at_the_bound_is_wrong_as_seldom_as_the_guide_says(
     statistic: str, beside: str, slow: float
 ) -> None:
     """At four times the requests, which is the last look. The bound is the true figure."""
+    benchmarks = 200 if NIGHTLY else 50
     source = random.Random(statistic + beside)
-    large = level_of(source, 3_000, slow=slow)
+    large = level_of(source, 15 * benchmarks, slow=slow)
     own, base = (figure(side.values("request_latency"), statistic) for side in (large.subject, large.base))
     rule = LatencyRequirement.parse(f"request_latency.{statistic} <= {beside}{own / base if beside else own}")
-    verdicts = Counter(level_of(source, 20, slow=slow).judge(rule).verdict for _ in range(200))
+    verdicts = Counter(level_of(source, 20, slow=slow).judge(rule).verdict for _ in range(benchmarks))
     # Each side of a look is wrong in at most 1.25 %, and in some more for means of times that differ much.
-    assert max(verdicts[Verdict.MET], verdicts[Verdict.MISSED]) <= 4 * ERROR / LOOKS * 200
-    assert verdicts[Verdict.UNDECIDED] > 170
+    assert max(verdicts[Verdict.MET], verdicts[Verdict.MISSED]) <= 4 * ERROR / LOOKS * benchmarks
+    assert verdicts[Verdict.UNDECIDED] > 0.85 * benchmarks
 
 
 def figure(values: list[float], statistic: str) -> float:
