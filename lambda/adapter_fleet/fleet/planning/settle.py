@@ -22,6 +22,9 @@ MAX_LOST_WRITES = 5
 MAX_RESTORES = 5
 """How often the last good artifact is restored though SageMaker blames it. It has served before."""
 
+_LAG_SECONDS = 5.0
+"""How far a describe may lag behind if its last-modified time moves as well. [I] No case is known."""
+
 _FIRST_RESTORE_SECONDS = 60.0
 _DELETED_BY_HAND = "someone deleted it"
 _NO_REASON = "the service gave no reason"
@@ -136,8 +139,10 @@ def _end_as_described(
     # [V ACK, Terraform] After a failed update the component is InService with a FailureReason. It may outlive
     # a later success. So the artifact decides. If the update keeps its address, a new reason decides.
     same_address = record.serving is not None and record.serving.uri == intent.artifact.uri
-    if same_address and live.modified < intent.at and context.now - intent.at < SETTLING_SECONDS:
-        return record, []  # it may be from before the update, with a last-modified time that moved by itself
+    # A describe may be from before the update, with a last-modified time that moved by itself.
+    doubtful_for = SETTLING_SECONDS if live.modified < intent.at else _LAG_SECONDS
+    if same_address and context.now - intent.at < doubtful_for:
+        return record, []
     if live.artifact_uri == intent.artifact.uri and not (same_address and new_reason):
         return _succeeded(record, intent, live, context)
     if new_reason or (live.failure_reason is not None and intent.acknowledged is not None):

@@ -355,6 +355,8 @@ class Fleet(RuleBasedStateMachine):
             promise(not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted")
             return
         self._watch_count(name)
+        if there is None:
+            return  # someone has deleted it, and the fleet deletes nothing
         if generation.exempt or settings.deletions != GUARD or (name, there and there.created) in self.pruned:
             return
         deleted = self.deleted.setdefault(number, set())
