@@ -184,6 +184,8 @@ class FakeService:
         self.clock, self.seconds = clock, seconds
         self.calls: Counter[str] = Counter()
         self.components: ByAnySpelling[FakeComponent] = ByAnySpelling()
+        self.stacks: dict[str, str] = {}
+        """The CloudFormation stacks of components."""
         self.faults = Faults()
         self.archives: dict[str, ArchiveVersion] = {}
         """Archives in S3 whose version matters. Every other archive exists, too, and never changes."""
@@ -334,6 +336,10 @@ class FakeService:
             raise MissingError(component)
         there = self.components[component]
         return {} if self.clock.now() < there.created + self.faults.tags_lag else dict(there.tags)
+
+    def stack_of(self, component: str, live: ObservedComponent) -> str | None:
+        self._begin("DescribeStackResources", component, write=False)
+        return self.stacks.get(component)
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]

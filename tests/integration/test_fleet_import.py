@@ -120,7 +120,7 @@ def leaves_the_component_of_a_stack_out(
     assert native not in done.stdout
     named = [*manifest["adapters"], {"name": "native", "artifact": uri, "component": native}]
     changed = stack.update({"Tenants": Fleet(document=json.dumps({**manifest, "adapters": named}))})
-    assert "belongs to stack 'Native'" in changed.reason
+    assert "has no tag fleet-uid of this fleet" in changed.reason
     assert changed.status == "UPDATE_ROLLBACK_COMPLETE"
     stacks.delete_stack(StackName="Native")
     stacks.get_waiter("stack_delete_complete").wait(StackName="Native", WaiterConfig={"Delay": 1})

@@ -152,6 +152,7 @@ class Account:
             sagemaker=self.client("sagemaker", paced),
             runtime=self.client("sagemaker-runtime"),
             s3=self.s3,
+            cloudformation=self.cloudformation,
         )
 
     @property

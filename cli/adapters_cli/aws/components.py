@@ -71,6 +71,11 @@ class EndpointComponents:
         read = read_each(lives, lambda name: self._tags(name, lives[name]))
         return {name: tags for name, tags in read.items() if tags is not None}
 
+    def stacks(self, lives: Mapping[str, ObservedComponent]) -> dict[str, str]:
+        """Return the CloudFormation stacks of listed components. Those of no stack are left out."""
+        read = read_each(lives, lambda name: self._service.stack_of(name, lives[name]))
+        return {name: stack for name, stack in read.items() if stack is not None}
+
     def unusable(self, artifacts: Iterable[Artifact], registry: Registry) -> dict[Artifact, str]:
         """Return what is wrong with archives in S3 that are missing or differ from what was recorded.
 

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.common.counts import counted
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Source, Target
@@ -71,7 +71,7 @@ def import_(
     present, lost = valid_entries(given.entries) if given is not None else ([], [])
     components = EndpointComponents(account, endpoint)
     unowned = _of_no_fleet(components, base=target.base if target is not None else None)
-    stacks = {name: stack for name, (_, tags) in unowned.items() if (stack := stack_of(tags)) is not None}
+    stacks = components.stacks({name: live for name, (live, _) in unowned.items()})
     alone = {name: found for name, found in unowned.items() if name not in stacks}
     known = {_component(adapter, target) for adapter in present} & alone.keys()
     adapters, problems = _entries(

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.components import EndpointComponents, endpoint_names, no_endpoint
@@ -61,8 +61,8 @@ def list_(
 ) -> None:
     """List the components of every endpoint: those of fleets, of stacks, and foreign ones.
 
-    A component's owner is the one in its tags; one that was created by hand has none. A fleet of
-    ADAPTERS_STACK has its name, another one the beginning of its uid.
+    The tags of a component name its fleet, and CloudFormation its stack; one that was created by hand has
+    neither. A fleet of ADAPTERS_STACK has its name, another one the beginning of its uid.
 
     A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all. Reads the
     tags of each component that it shows, and describes those of no fleet.
@@ -108,6 +108,7 @@ def _read(
     described = components.described(
         name for name, live in listed if FLEET_TAG not in tags.get(name, {}) or live.status is Status.FAILED
     )
+    stacks = components.stacks({name: live for name, live in listed if FLEET_TAG not in tags.get(name, {})})
     found = []
     for name, listed_live in listed:
         live, own = described.get(name) or listed_live, tags.get(name, {})
@@ -118,7 +119,7 @@ def _read(
                 component=name,
                 kind="adapter" if is_adapter else "base" if live.described else None,
                 fleet=own.get(FLEET_TAG),
-                stack=stack_of(own),
+                stack=stacks.get(name),
                 state=_STATES.get(live.status, live.status.lower()),
                 since=live.created,
                 reason=live.failure_reason,

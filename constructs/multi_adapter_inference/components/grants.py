@@ -78,6 +78,8 @@ class OperatedFleet:
     def grant_manage(self, grantee: iam.IGrantable, state_machine: sfn.IStateMachine) -> iam.Grant:
         """Let `grantee` also give orders and remove them, and write the manifest in S3."""
         granted = self.grant_read(grantee)
+        # `import` asks whose a component is.
+        granted = granted.combine(_grant(grantee, ["cloudformation:DescribeStackResources"], "*"))
         granted = granted.combine(
             _grant(
                 grantee,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
-from adapter_fleet.common.naming import FLEET_TAG, STACK_TAG
+from adapter_fleet.common.naming import FLEET_TAG
 from multi_adapter_inference.template.arns import component_arn
 from multi_adapter_inference.template.statement import Statement, allow
 
@@ -24,14 +24,12 @@ def manages_components(
         allow(
             ["sagemaker:AddTags"],
             components,
-            # For a creation or an import. A component of another fleet or of a stack, as each base component
-            # of this library, is never tagged. IAM does not know on which endpoint the others are.
-            conditions={
-                **requested,
-                "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": uid},
-                "Null": {f"aws:ResourceTag/{STACK_TAG}": "true"},
-            },
+            # For a creation or an import. A component of another fleet is never tagged. IAM does not know on
+            # which endpoint the others are, nor which are of a stack: CloudFormation does not tag components.
+            conditions={**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": uid}},
         ),
+        # Before an import. No source says which resource a call has that names no stack.
+        allow(["cloudformation:DescribeStackResources"], "*"),
         allow(["sagemaker:AddTags", "sagemaker:DeleteTags"], components, conditions=owned),
         allow(
             [

@@ -33,6 +33,7 @@ from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptRequest
 
 if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
     from types_boto3_s3 import S3Client
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -55,6 +56,9 @@ Both timeouts together are below `ASK_SECONDS` of `steps/smoke_requests.py`.
 _PAGE_COMPONENTS = 100
 """The most that one page of a listing may have (botocore's service model)."""
 
+_NO_STACK = "ValidationError"
+"""[T] Code of CloudFormation for a resource that no stack has."""
+
 _ERRORS = {
     Meaning.THROTTLED: ThrottledError,
     Meaning.MISSING: MissingError,
@@ -74,8 +78,10 @@ class SageMakerService:
         sagemaker: "SageMakerClient",
         runtime: "SageMakerRuntimeClient",
         s3: "S3Client",
+        cloudformation: "CloudFormationClient",
     ) -> None:
         self._sagemaker = sagemaker
+        self._cloudformation = cloudformation
         self._invocations = Invocations(runtime, self._call)
         self._archives = S3Archives(s3, self._call)
         self.calls: Counter[str] = Counter()
@@ -142,6 +148,23 @@ class SageMakerService:
             if "NextToken" not in page:
                 return tags
             token = {"NextToken": page["NextToken"]}
+
+    def stack_of(self, component: str, live: ObservedComponent) -> str | None:
+        """Return the CloudFormation stack that a component belongs to; None if it belongs to none."""
+        arn = _arn(component, live)
+        with self._call("DescribeStackResources"):
+            try:
+                found = self._cloudformation.describe_stack_resources(PhysicalResourceId=arn)
+            except ClientError as error:
+                if code_of(error) != _NO_STACK:
+                    raise
+                return None
+        # The answer has all resources of the stack, and those that a stack has given up, for some time.
+        for resource in found["StackResources"]:
+            kept = not resource["ResourceStatus"].startswith("DELETE_")
+            if kept and resource.get("PhysicalResourceId", "").lower() == arn.lower():
+                return resource["StackName"]
+        return None
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]

@@ -1,16 +1,11 @@
 """Names of inference components, which are unique in an account and region, and names that policies use."""
 
 import re
-from collections.abc import Mapping
 
 MAX_COMPONENT_NAME_LENGTH = 63
 
 FLEET_TAG = "fleet-uid"
 """The tag with the uid of the fleet that owns a component."""
-
-_OF_STACKS = "aws:cloudformation:"
-STACK_TAG = f"{_OF_STACKS}stack-name"
-"""The tag with the name of the CloudFormation stack that owns a component."""
 
 ORDERS_PARTITION = "orders"
 """The partition of a fleet's registry with the orders of people. Operators need to write no other."""
@@ -59,17 +54,6 @@ def check_fleet_uid(uid: object) -> None:
         raise ValueError(
             f"'fleet_uid' should be at most {_MAX_FLEET_UID_LENGTH} letters, digits and hyphens, got {uid!r}"
         )
-
-
-def stack_of(tags: Mapping[str, str]) -> str | None:
-    """Return the CloudFormation stack that owns a resource with these tags; None if no stack does.
-
-    CloudFormation tags its resources with `aws:cloudformation:stack-name`, `stack-id` and `logical-id`.
-    Nobody else can set or remove a tag of `aws:` (user guide, "Resource tag"). A fleet must not own a stack's
-    resource: the stack would not know of changes, and would delete the resource or fail at its next update.
-    """
-    named = tags.get(STACK_TAG)
-    return named or next((tags[key] for key in sorted(tags) if key.startswith(_OF_STACKS)), None)
 
 
 def component_name(prefix: str, adapter: str) -> str:

@@ -195,6 +195,7 @@ def _service() -> SageMakerService:
         sagemaker=boto3.client("sagemaker", config=CLIENT_CONFIG),
         runtime=boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG),
         s3=boto3.client("s3", config=CLIENT_CONFIG),
+        cloudformation=boto3.client("cloudformation", config=CLIENT_CONFIG),
     )
 
 

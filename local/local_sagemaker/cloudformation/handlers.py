@@ -53,18 +53,35 @@ class Handlers:
     def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
         """Create a resource and wait until it is stable; a failed one is deleted, as in a rollback."""
         self._refuse_api_only(logical_id, properties)
-        return self._run(self._create(self._plane(), logical_id, properties, stack))
+        return self._run(self._create(self._plane(), logical_id, self._tagged(properties), stack))
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
         """Update in place and wait until it is stable; HandlerError with the service's FailureReason."""
         del stack
         self._refuse_api_only(physical_id, new)
-        return self._run(self._update(self._plane(), physical_id, old, new))
+        return self._run(self._update(self._plane(), physical_id, self._tagged(old), self._tagged(new)))
 
     def delete(self, physical_id: str, properties: Properties) -> None:
         """Delete and wait; a missing resource counts as deleted."""
         del properties
         self._run(self._delete(self._plane(), physical_id))
+
+    def read(self, physical_id: str, properties: Properties) -> Properties | None:
+        """What there is now of a template's properties, None if the resource is gone. For drift detection."""
+        plane, name = self._plane(), physical_id.rpartition("/")[2]
+        try:
+            described = plane.answer(f"Describe{self._type.kind}", {self._type.name: name})
+        except MissingResourceError:
+            return None
+        tags = plane.answer("ListTags", {"ResourceArn": described[self._type.arn]})
+        found = _as_set(properties, described, self._type.write_only)
+        return {key: found[key] for key in found if key in self._type.readable} | tags
+
+    def _tagged(self, properties: Properties) -> Properties:
+        """The properties without the tags of `aws:`, which ministack adds, unless the schema has them."""
+        if self._type.system_tags or "Tags" not in properties:
+            return properties
+        return properties | {"Tags": [tag for tag in properties["Tags"] if not tag["Key"].startswith("aws:")]}
 
     def _refuse_api_only(self, resource: str, properties: Properties) -> None:
         """Raise HandlerError for a property that the schema does not have [T, the words as users quote them].
@@ -252,6 +269,21 @@ def _is_deployed(request: Properties, described: Properties) -> bool:
     scaled = copies is None or copies == described["RuntimeConfig"]["DesiredCopyCount"]
     sent = request.keys() & {"Specification", "Specifications"}
     return scaled and all(_is_subset(request[key], described.get(key)) for key in sent)
+
+
+def _as_set(wanted: Any, actual: Any, write_only: tuple[str, ...], path: str = "") -> Any:
+    """What a description has of the properties of a template, which alone are looked at [V user guide].
+
+    What cannot be read counts as unchanged.
+    """
+    if path.endswith(write_only):
+        return wanted
+    if isinstance(wanted, list) and isinstance(actual, list) and len(wanted) == len(actual):
+        return [_as_set(*pair, write_only, path) for pair in zip(wanted, actual, strict=True)]
+    if not isinstance(wanted, dict) or not isinstance(actual, dict):
+        return actual
+    found = {key: _as_set(wanted[key], actual.get(key), write_only, f"{path}.{key}") for key in wanted}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _is_subset(wanted: Any, actual: Any) -> bool:

@@ -16,7 +16,9 @@ class ResourceType:
     arn_kind is the part of the ARN before the name. A change of a create_only property replaces the resource.
     A change of a not_updatable property fails: the schema of inference components has no create-only
     properties, and their API cannot change these. only_on_update properties are parameters of updates only.
-    api_only are paths of parameters that the schema does not have.
+    api_only are paths of parameters that the schema does not have. system_tags: CloudFormation adds tags of
+    its own, which begin with `aws:cloudformation:` (`cloudFormationSystemTags` of the schema). updatable are
+    further properties that drift is looked for in; write_only are paths in them that cannot be read.
     """
 
     kind: str
@@ -26,11 +28,19 @@ class ResourceType:
     only_on_update: tuple[str, ...] = ()
     not_updatable: tuple[str, ...] = ()
     api_only: tuple[str, ...] = ()
+    system_tags: bool = False
+    updatable: tuple[str, ...] = ()
+    write_only: tuple[str, ...] = ()
 
     @property
     def cloudformation_type(self) -> str:
         """The name in templates."""
         return TYPE_PREFIX + self.kind
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """The properties whose drift is detected."""
+        return frozenset((*self.create_only, *self.not_updatable, *self.updatable, "Tags"))
 
     @property
     def name(self) -> str:
@@ -55,6 +65,7 @@ MODEL = ResourceType(
         "PrimaryContainer",
         "VpcConfig",
     ),
+    system_tags=True,
     api_only=tuple(
         f"{container}.{member}"
         for container in ("Containers", "PrimaryContainer")
@@ -94,6 +105,7 @@ ENDPOINT = ResourceType(
     "endpoint",
     ("EndpointName",),
     has_status=True,
+    updatable=("EndpointConfigName",),
     only_on_update=(
         "ExcludeRetainedVariantProperties",
         "RetainAllVariantProperties",
@@ -107,6 +119,8 @@ INFERENCE_COMPONENT = ResourceType(
     has_status=True,
     only_on_update=("DeploymentConfig",),
     not_updatable=("InferenceComponentName", "EndpointName", "VariantName"),
+    updatable=("Specification", "Specifications"),
+    write_only=("Container.Image", "DataCacheConfig"),
     api_only=(
         "Specification.ComputeResourceRequirements.AcceleratorPartitionType",
         "Specification.InstanceType",

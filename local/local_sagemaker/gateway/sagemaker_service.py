@@ -2,7 +2,7 @@
 
 import ministack.app
 from ministack.core import router
-from ministack.services.cloudformation import provisioners
+from ministack.services.cloudformation import drift, provisioners
 
 from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
@@ -20,6 +20,7 @@ def install(cloud: Cloud) -> None:
         (provisioners, "_REPLACING_PROPERTIES"),
         (provisioners, "_CUSTOM_NAME_REPLACEMENT"),
         (provisioners, "_STACK_TAG_PROPERTY"),
+        (drift, "_DRIFT_READERS"),
     ):
         expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
     expect_names(ministack.app, "app", "AUTH", "_MAIN_LOOP")
@@ -31,6 +32,7 @@ def install(cloud: Cloud) -> None:
         name = resource.cloudformation_type
         provision_type(name, handlers, resource.create_only)
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
+        drift._DRIFT_READERS[name] = handlers.read, resource.readable
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     iam.install(cloud.tagged_resources)

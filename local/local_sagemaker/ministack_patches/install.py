@@ -12,6 +12,7 @@ from local_sagemaker.ministack_patches import (
     cloudformation_failed_deletions,
     cloudformation_native_types,
     cloudformation_parallel_creation,
+    cloudformation_physical_ids,
     cloudwatch_log_pages,
     cloudwatch_metrics,
     http_content_type,
@@ -61,6 +62,7 @@ def install_patches(
         cloudformation_failed_custom_resources,
         cloudformation_failed_deletions,
         cloudformation_change_sets,
+        cloudformation_physical_ids,
     ):
         patch.install()
     alarms.install()

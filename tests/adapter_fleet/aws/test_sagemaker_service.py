@@ -48,7 +48,8 @@ def clients() -> dict[str, Any]:
     """The clients of all tests, as making them takes most of the time."""
     session = boto3.Session("key", "secret", region_name="us-east-1")
     config = Config(retries={"total_max_attempts": 1})
-    return {name: session.client(name, config=config) for name in ("sagemaker", "sagemaker-runtime", "s3")}
+    names = ("sagemaker", "sagemaker-runtime", "s3", "cloudformation")
+    return {name: session.client(name, config=config) for name in names}
 
 
 class Stubs:
@@ -61,6 +62,7 @@ class Stubs:
             sagemaker=self.clients["sagemaker"],
             runtime=self.clients["sagemaker-runtime"],
             s3=self.clients["s3"],
+            cloudformation=self.clients["cloudformation"],
         )
 
     def answers(self, client: str, operation: str, answer: dict[str, Any], **expected: Any) -> None:
@@ -431,3 +433,28 @@ def test_tags_of_all_pages_are_read(stubs: Stubs) -> None:
     stubs.answers("sagemaker", "list_tags", {"Tags": [{"Key": "a", "Value": "1"}], "NextToken": "t"})
     stubs.answers("sagemaker", "list_tags", {"Tags": [{"Key": "b", "Value": "2"}]})
     assert stubs.service.tags("p-a", LIVE) == {"a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("physical_id", "status", "stack"),
+    [(ARN, "UPDATE_COMPLETE", "Llm"), (ARN, "DELETE_SKIPPED", None), ("another", "CREATE_COMPLETE", None)],
+    ids=["has it", "retained it", "has another"],
+)
+def test_stack_of_a_component_is_the_one_that_still_has_it(
+    stubs: Stubs, physical_id: str, status: str, stack: str | None
+) -> None:
+    resource = {
+        "StackName": "Llm", "LogicalResourceId": "A", "PhysicalResourceId": physical_id, "ResourceType": "T",
+        "ResourceStatus": status, "Timestamp": datetime.now(UTC),
+    }  # fmt: skip
+    answer = {"StackResources": [resource]}
+    stubs.answers("cloudformation", "describe_stack_resources", answer, PhysicalResourceId=ARN)
+    assert stubs.service.stack_of("a", LIVE) == stack
+
+
+def test_component_that_cloudformation_does_not_know_has_no_stack(stubs: Stubs) -> None:
+    stubs.fails("cloudformation", "describe_stack_resources", "ValidationError", "Stack for x does not exist")
+    assert stubs.service.stack_of("a", LIVE) is None
+    stubs.fails("cloudformation", "describe_stack_resources", "AccessDenied", "not authorized")
+    with pytest.raises(RefusedError):
+        stubs.service.stack_of("a", LIVE)

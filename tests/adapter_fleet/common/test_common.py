@@ -14,7 +14,6 @@ from adapter_fleet.common.naming import (
     check_component_name,
     check_component_prefix,
     component_name,
-    stack_of,
 )
 from adapter_fleet.common.near_names import did_you_mean, known_or_meant, near_names
 from adapter_fleet.common.untrusted_pattern import matches
@@ -72,18 +71,6 @@ def test_pattern_of_names_is_that_of_the_service_model() -> None:
     shape = model["shapes"]["InferenceComponentName"]
     assert shape["max"] == MAX_COMPONENT_NAME_LENGTH
     assert shape["pattern"] == "[a-zA-Z0-9]([\\-a-zA-Z0-9]*[a-zA-Z0-9])?"
-
-
-@pytest.mark.parametrize(
-    ("tags", "stack"),
-    [
-        ({"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:stack-id": "arn:stack"}, "Llm"),
-        ({"aws:cloudformation:stack-id": "arn:stack"}, "arn:stack"),
-        ({"stack-name": "Llm", "aws:createdBy": "someone"}, None),
-    ],
-)
-def test_tags_of_cloudformation_alone_mark_a_stack_component(tags: dict[str, str], stack: str | None) -> None:
-    assert stack_of(tags) == stack
 
 
 def test_expression_is_searched_for_anywhere_in_a_text_of_any_characters() -> None:

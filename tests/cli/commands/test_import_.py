@@ -121,8 +121,7 @@ def test_endpoint_that_is_not_there_is_nobody_to_ask(run: Run) -> None:
 
 
 def test_component_of_a_stack_is_left_out_and_never_taken_over(run: Run, world: World) -> None:
-    tags = {"aws:cloudformation:stack-name": "Llm", "aws:cloudformation:logical-id": "Two"}
-    world.service.components["two"].tags.update(tags)
+    world.service.stacks["two"] = "Llm"
     for fleet in (True, False):
         result = run("import", "--endpoint", "endpoint", fleet=fleet)
         assert result.exit_code == 1

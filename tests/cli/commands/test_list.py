@@ -12,8 +12,6 @@ from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run, rows
 from tests.fakes.clients import FakeClient
 
-STACK_TAG = "aws:cloudformation:stack-name"
-
 
 def endpoints(*, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803
     """SageMaker's list of endpoints, one on a page."""
@@ -27,7 +25,8 @@ def components(world: World, account: FakeAccount) -> None:
     """A fleet of two, an adapter of a stack and one that was made by hand; a base elsewhere."""
     world.service.add_base("other", "other-base")
     world.apply(adapter("acme"), adapter("beta"))
-    world.service.make("native", "s3://bucket/n.tar.gz", tags={STACK_TAG: "Native"})
+    world.service.make("native", "s3://bucket/n.tar.gz")
+    world.service.stacks["native"] = "Native"
     world.service.make("by-hand", "s3://bucket/h.tar.gz")
     account.clients["sagemaker"] = FakeClient(pages={"list_endpoints": endpoints})
 

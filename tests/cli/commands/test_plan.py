@@ -13,7 +13,6 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.commands.plan import summary
@@ -151,33 +150,24 @@ def test_component_that_someone_changed_by_hand_is_seen(run: Run, world: World, 
     ]
 
 
-STACK = "aws:cloudformation:stack-name"
-
-
 @pytest.mark.parametrize(
     ("tags", "words", "may_be_imported"),
     [
         ({}, "'adapters import --take-over' makes it so", True),
         ({FLEET_TAG: "another"}, "of another fleet, another; give this fleet another", False),
-        ({STACK: "Llm"}, "a component named p-new is there and belongs to stack 'Llm'; ", False),
     ],
-    ids=["nobody", "another fleet", "a stack"],
+    ids=["nobody", "another fleet"],
 )
 def test_component_of_someone_else_is_seen_and_what_to_do(
     run: Run, world: World, manifest: Write, tags: dict[str, str], words: str, may_be_imported: bool
 ) -> None:
-    made = world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags=tags)
+    world.service.make("p-new", "s3://bucket/by-hand.tar.gz", tags=tags)
     path = manifest(acme=1, beta=1, zeta=1, new=1)
     result = run("plan", path, "--detailed-exitcode")
     [row] = rows(result)
     assert (result.exit_code, row[:2]) == (1, ["new", "foreign"])
     assert words in row[4]
     assert ("adapters import" in row[4]) is may_be_imported
-    if STACK in tags:  # it stays the stack's, known as a stranger or ordered to be taken over
-        world.trigger("order")
-        assert rows(run("plan", path)) == [row]
-        world.order(OrderKind.CLAIM, "new", created=made.created)
-        assert rows(run("plan", path)) == [row]
 
 
 def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: Write) -> None:

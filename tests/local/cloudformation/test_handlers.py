@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Bucket, Stack, serving, settled
@@ -40,12 +41,11 @@ def test_ref_is_the_arn_and_the_stacks_tags_follow_an_update(
     for logical_id, kind in KINDS.items():
         arn = stack.physical_id(logical_id)
         assert arn.startswith(f"arn:aws:sagemaker:us-east-1:000000000000:{kind}/{stack.name}-")
-        assert {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]} == {
-            "team": "b",
-            "aws:cloudformation:stack-name": stack.name,
-            "aws:cloudformation:stack-id": stack.stack_id(),
-            "aws:cloudformation:logical-id": logical_id,
-        }
+        tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        assert tags.pop("team") == "b"
+        # Of the four schemas, that of models alone has CloudFormation's own tags.
+        names = ("stack-name", "stack-id", "logical-id") if kind == "model" else ()
+        assert tags.keys() == {f"aws:cloudformation:{name}" for name in names}
     assert cloud.admin.writes() == {"AddTags": 4}
 
 
@@ -171,3 +171,47 @@ def test_base_rolls_to_a_new_model_unless_an_alarm_rings(
     assert "The update was rolled back: alarms in ALARM" in stack.reasons("UPDATE_FAILED")[0]
     now = said(client, stack, "one")
     assert (now["version"], now["adapter"]) == ("2", "1")
+
+
+def test_drift_tells_what_was_changed_by_hand(
+    stack: Stack, bucket: Bucket, sagemaker: Any, client: Callable[..., Any]
+) -> None:
+    adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("1")}
+    stack.create(serving(stack.name, bucket, adapters), tags={"team": "a"})
+    assert drifted(client("cloudformation"), stack) == {}
+    sagemaker.add_tags(ResourceArn=stack.physical_id("Endpoint"), Tags=[{"Key": "owner", "Value": "x"}])
+    for version in ("One", "Two"):
+        name = stack.physical_id(version).rpartition("/")[2]
+        if version == "One":
+            container = {"ArtifactUrl": bucket.adapter("2")}
+            sagemaker.update_inference_component(
+                InferenceComponentName=name, Specification={"Container": container}
+            )
+        else:
+            sagemaker.delete_inference_component(InferenceComponentName=name)
+    found = drifted(client("cloudformation"), stack)
+    assert found == {
+        "Endpoint": ["/Tags/1"], "One": ["/Specification/Container/ArtifactUrl"], "Two": "DELETED",
+    }  # fmt: skip
+
+
+def drifted(cloudformation: Any, stack: Stack) -> dict[str, Any]:
+    """Return the paths that differ, or DELETED, of each resource with drift."""
+    cloudformation.detect_stack_drift(StackName=stack.name)
+    drifts = cloudformation.describe_stack_resource_drifts(StackName=stack.name)["StackResourceDrifts"]
+    return {
+        one["LogicalResourceId"]: [each["PropertyPath"] for each in one.get("PropertyDifferences", [])]
+        or one["StackResourceDriftStatus"]
+        for one in drifts
+        if one["StackResourceDriftStatus"] != "IN_SYNC"
+    }
+
+
+def test_resource_names_its_stack(stack: Stack, bucket: Bucket, client: Callable[..., Any]) -> None:
+    stack.create(serving(stack.name, bucket, {}))
+    arn = stack.physical_id("Base")
+    describe = client("cloudformation").describe_stack_resources
+    found = describe(PhysicalResourceId=arn)["StackResources"]
+    assert {one["StackName"] for one in found} == {stack.name}
+    with pytest.raises(ClientError, match="Stack for nothing does not exist"):
+        describe(PhysicalResourceId="nothing")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from adapter_fleet.common.naming import FLEET_TAG, stack_of
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
@@ -111,7 +111,7 @@ def with_tags(
             intent=record.intent if FLEET_TAG not in tags and may_have_made(record.intent, live) else None,
             claimed=None,
             other_fleet=None if fleet == uid else fleet,
-            other_stack=stack_of(tags),
+            other_stack=None,
         )
         if failure is None or failure.cause is not Cause.FOREIGN:
             return record
@@ -122,8 +122,8 @@ def with_tags(
 
 
 def is_own(tags: Mapping[str, str], *, uid: str) -> bool:
-    """Return True if a component with these tags belongs to the fleet, and to no CloudFormation stack."""
-    return tags.get(FLEET_TAG) == uid and stack_of(tags) is None
+    """Return True if a component with these tags belongs to the fleet."""
+    return tags.get(FLEET_TAG) == uid
 
 
 def adopt(record: AdapterRecord, live: ObservedComponent, tags: Mapping[str, str]) -> AdapterRecord:

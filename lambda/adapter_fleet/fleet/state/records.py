@@ -116,7 +116,7 @@ class AdapterRecord:
     other_fleet:
         The fleet whose tag the component had when its tags were last read, if it is another fleet.
     other_stack:
-        The CloudFormation stack that the component belonged to when its tags were last read.
+        The CloudFormation stack that the component belonged to when the fleet was to take it over.
     claimed:
         The generation that took the component over from its maker, or that spared it when it took such a
         change back; None once a generation that wants the component has converged.

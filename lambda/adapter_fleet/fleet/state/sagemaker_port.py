@@ -70,7 +70,9 @@ READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceCompon
 
 
 class SageMakerPort(Protocol):
-    """SageMaker and S3 in one account and region. Every method is one call, unless it says otherwise.
+    """SageMaker, S3 and CloudFormation in one account and region.
+
+    Every method is one call, unless it says otherwise.
 
     All methods raise ThrottledError, UnansweredError and RefusedError.
 
@@ -93,6 +95,12 @@ class SageMakerPort(Protocol):
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         """Read the tags of a component. Raises MissingError."""
+
+    def stack_of(self, component: str, live: ObservedComponent) -> str | None:
+        """Return the CloudFormation stack that a component belongs to; None if it belongs to none.
+
+        [V schema of the type, `cloudFormationSystemTags`] CloudFormation does not tag its components.
+        """
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]

@@ -32,11 +32,15 @@ def claim(task: StepTask) -> StepResult:
     task.record = replace(task.record, live=live)
     try:
         found = _with_tags(task, live, task.service.tags(task.record.component, live))
+        # An order may name anything, and a fleet may have taken the component over since.
+        if not may_be_claimed(found.record, live, task.context.target):
+            return found
+        # The stack would not know of changes, and would delete the component or fail at its next update.
+        stack = task.service.stack_of(task.record.component, live)
     except RefusedError as error:
         return _not_tagged(task, str(error))
-    # An order may name anything, and a fleet or a stack may have taken the component over since.
-    if not may_be_claimed(found.record, live, task.context.target):
-        return found
+    if stack is not None:
+        return replace(found, record=replace(found.record, other_stack=stack))
     # Saved before the tag is written: whichever pass finds the tag has to know that it was an import.
     task.save(replace(task.record, claimed=task.context.generation))
     tags = tags_of(task.want, task.context)

@@ -36,15 +36,10 @@ LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW, ar
 RECORD = AdapterRecord(name="a", component=NAME, live=LIVE)
 
 
-def test_component_without_the_tag_is_foreign_with_what_is_known_of_its_owner() -> None:
-    tags = {FLEET_TAG: "another", "aws:cloudformation:stack-name": "Llm"}
-    found = with_tags(replace(RECORD, owned=NOW, claimed=3), LIVE, tags, uid="fleet", now=NOW)
-    assert found == replace(RECORD, other_fleet="another", other_stack="Llm")
-
-
-def test_component_with_the_tag_that_a_stack_owns_is_foreign() -> None:
-    tags = {FLEET_TAG: "fleet", "aws:cloudformation:stack-name": "Llm"}
-    assert with_tags(RECORD, LIVE, tags, uid="fleet", now=NOW) == replace(RECORD, other_stack="Llm")
+def test_component_without_the_tag_is_foreign_with_the_fleet_that_has_it() -> None:
+    record = replace(RECORD, owned=NOW, claimed=3, other_stack="Llm")
+    found = with_tags(record, LIVE, {FLEET_TAG: "another"}, uid="fleet", now=NOW)
+    assert found == replace(RECORD, other_fleet="another")
 
 
 def test_component_with_the_tag_alone_is_adopted_with_its_other_tags_and_asked() -> None:

@@ -66,7 +66,7 @@ OTHERS = {
     "second-base": {},
     "second-adapter": {},
     "adapter-of-fleet-2": {FLEET_TAG: "fleet-2"},
-    "adapter-of-a-stack": {"aws:cloudformation:stack-name": "Other"},
+    "adapter-of-a-stack": {},
 }
 """Components of another endpoint, another base model, another fleet and a stack, with their tags."""
 
@@ -180,6 +180,7 @@ class Fleet(RuleBasedStateMachine):
         for name in sorted(OTHERS.keys() - service.components.keys()):
             base = name.replace("adapter", "base") if name in ("other-adapter", "second-adapter") else "base"
             service.make(name, "s3://others/x.tar.gz", tags=OTHERS[name], base=base)
+        service.stacks["adapter-of-a-stack"] = "Other"
         self.unreadable: dict[str, tuple[Item, Item]] = {}
         self.blind, self.mends = False, mends
         self.countdown: int | None = None

@@ -1,6 +1,6 @@
 """An import takes over adapters of the fleet's own base model, and no rollback deletes what was imported.
 
-A component of a CloudFormation stack is never touched, as the stack would not notice the change.
+A component of a CloudFormation stack is never taken over, as the stack would not notice the change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
@@ -20,11 +20,6 @@ from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=1))
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
-OF_A_STACK = {
-    "aws:cloudformation:stack-name": "Llm",
-    "aws:cloudformation:stack-id": "arn:aws:cloudformation:eu-central-1:123456789012:stack/Llm/1",
-    "aws:cloudformation:logical-id": "Acme",
-}
 
 
 def fleet(settings: FleetSettings = LENIENT) -> World:
@@ -110,7 +105,8 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         world.service.make("payments-risk", "s3://payments/risk.tar.gz", base="payments-base")
         world.service.make("of-second-base", "s3://second/x.tar.gz", base="second-base")
         world.service.make("of-fleet-2", "s3://other/x.tar.gz", tags={FLEET_TAG: "fleet-2"})
-        world.service.make("of-stack", "s3://other/x.tar.gz", tags=OF_A_STACK)
+        world.service.make("of-stack", "s3://other/x.tar.gz")
+        world.service.stacks["of-stack"] = "Llm"
         world.apply(adapter("a"))
         return world
 
@@ -143,37 +139,14 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         assert "DeleteTags p-a" not in world.writes()
 
 
-@pytest.mark.parametrize("tags", [{}, {FLEET_TAG: UID}], ids=["", "with the fleet's tag"])
-def test_adapter_with_the_name_of_a_stack_component_fails_and_names_the_stack(tags: dict[str, str]) -> None:
-    world = World(settings=LENIENT)
-    world.service.make("p-x", artifact("other").uri, tags={**tags, **OF_A_STACK})
-    for manifest in ([adapter("a"), adapter("x")], [adapter("a")]):
-        world.apply(*manifest)
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.serving() == {"a": artifact("a").uri, "x": artifact("other").uri}
-        if len(manifest) > 1:
-            assert world.failure("x").cause is Cause.FOREIGN
-            assert world.failure("x").reason == (
-                "a component named p-x is there and belongs to stack 'Llm'; take it out of that stack, or"
-                " give the adapter another 'component'"
-            )
-    assert not any(write.endswith(" p-x") for write in world.writes())
-
-
 def test_component_that_a_stack_imported_after_the_order_stays_with_the_stack() -> None:
     world = fleet()
-    tags = world.service.components["p-x"].tags
-    tags.update(OF_A_STACK)
+    world.service.stacks["p-x"] = "Llm"
     import_x(world)
     world.settle()
     assert world.failure("x").cause is Cause.FOREIGN
-    assert tags == OF_A_STACK
-
-
-def test_drift_check_finds_a_component_that_a_stack_has_imported() -> None:
-    world = World(settings=replace(LENIENT, drift=DriftAction.REPAIR))
-    world.apply(adapter("a"), adapter("b"))
-    world.service.components["p-b"].tags.update(OF_A_STACK)
-    world.trigger("drift")
-    world.apply(adapter("a"))
-    assert "b" in world.serving()
+    assert world.failure("x").reason == (
+        "a component named p-x is there and belongs to stack 'Llm'; take it out of that stack, or give the"
+        " adapter another 'component'"
+    )
+    assert world.service.components["p-x"].tags == {}
