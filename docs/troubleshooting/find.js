@@ -1624,7 +1624,7 @@
   [
    [
     "stack '",
-    "' has no one fleet named '",
+    "' has no fleet named '",
     "':"
    ],
    [
@@ -2047,7 +2047,8 @@
     "each component should have a name of its own, got",
     "for '",
     "' and '",
-    "'; another 'component_prefix' gives other names"
+    "'; another",
+    "gives other names"
    ],
    [
     "each fleet should have a 'fleet_uid' of its own, got",
@@ -3530,6 +3531,9 @@
    [
     "'max_instances' should be given, as it is not known how many copies fit on one",
     ", got None"
+   ],
+   [
+    "'min_instances' should have 'max_instances' beside it where no copies scale, got None"
    ],
    [
     "'",

@@ -110,7 +110,7 @@ def _keys_of_removed(used: Table, keys: Mapping[str, str], target: Target, by: s
         if component not in keys and component != target.base and component.startswith(begin)
     }
     return {
-        component: f"{component.removeprefix(begin)} (removed)" if by is None else no_value(by)
+        component: f"{component.removeprefix(begin)} (not in the fleet)" if by is None else no_value(by)
         for component in removed
     }
 

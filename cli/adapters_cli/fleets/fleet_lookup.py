@@ -98,20 +98,17 @@ def manifest_target(fleet: Fleet) -> Target:
 
 
 def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
-    known = ", ".join(sorted(fleet.record.name for fleet in fleets))
-    if name is None:
-        if len(fleets) > 1:
-            raise UsageError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
-        return fleets[0]
-    named = [fleet for fleet in fleets if fleet.record.name == name] or [
-        fleet for fleet in fleets if fleet.record.name.rpartition("/")[2] == name
-    ]
-    if len(named) != 1:
-        names = {fleet.record.name.rpartition("/")[2] for fleet in fleets}
-        raise NoFleetError(
-            f"stack '{stack}' has no one fleet named '{name}': {known}{did_you_mean(name, names)}"
-        )
-    return named[0]
+    names = {fleet.record.name: fleet for fleet in fleets}
+    last = [each for each in names if name in (None, each.rpartition("/")[2])]
+    chosen = [name] if name in names else last
+    if len(chosen) > 1:
+        known = ", ".join(sorted(chosen))
+        raise UsageError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
+    if not chosen:
+        meant = did_you_mean(str(name), {each.rpartition("/")[2] for each in names})
+        known = ", ".join(sorted(names))
+        raise NoFleetError(f"stack '{stack}' has no fleet named '{name}': {known}{meant}")
+    return names[chosen[0]]
 
 
 def _tables(account: Account, stack: str) -> Iterator[str]:

@@ -104,7 +104,8 @@ def _check_names(where: str, given: Iterable[str], known: Sequence[str]) -> None
     """Raise TypeError for an argument that no parameter has the name of."""
     for name in given:
         if name not in known:
-            raise TypeError(f"{where}: {name!r} is no argument; {known_or_meant(name, known)}")
+            public = [each for each in known if not each.startswith("_")]
+            raise TypeError(f"{where}: {name!r} is no argument; {known_or_meant(name, public)}")
 
 
 def _where(function: Callable[..., Any], cls: type, given: Mapping[str, Any]) -> str:

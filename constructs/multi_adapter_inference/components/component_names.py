@@ -112,10 +112,12 @@ def claim_name(scope: Construct, name: str, *, endpoint: IConstruct, made_of: Ma
     with error_context(scope):
         check_name(name, made_of)
     if TOKEN not in name:
-        claim_checked(scope, [name], endpoint=endpoint)
+        claim_checked(scope, [name], endpoint=endpoint, setting=next(iter(made_of)))
 
 
-def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: IConstruct) -> None:
+def claim_checked(
+    scope: Construct, names: Iterable[str], *, endpoint: IConstruct, setting: str = "component_prefix"
+) -> None:
     """Record the names of components for `scope`, as `claim_name` does. They are checked already."""
     environments = _environments(scope, endpoint)
     for name in names:
@@ -123,7 +125,7 @@ def claim_checked(scope: Construct, names: Iterable[str], *, endpoint: IConstruc
         if owner := _other_owner(scope, environments, name.lower()):
             raise ValueError(
                 f"each component should have a name of its own, got {name!r} for '{owner.node.path}' and"
-                f" '{scope.node.path}'; another 'component_prefix' gives other names"
+                f" '{scope.node.path}'; another {setting!r} gives other names"
             )
 
 

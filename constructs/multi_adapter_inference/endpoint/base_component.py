@@ -8,7 +8,7 @@ from typing import TypedDict
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.naming import check_component_name, check_component_prefix
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
@@ -202,6 +202,8 @@ class ImportedBase(IBaseComponent):
             check_name(self.component_name, component)
             if not holds_token(endpoint_name):
                 check_component_name(endpoint_name, what="endpoint_name")
+            if not holds_token(component_prefix):
+                check_component_prefix(component_prefix)
         warn_of_fixed_names(self, endpoint_name=endpoint_name, **component, component_prefix=component_prefix)
         self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = self.identity = endpoint_name

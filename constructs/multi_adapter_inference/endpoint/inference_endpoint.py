@@ -29,7 +29,12 @@ from multi_adapter_inference.endpoint.data_capture import DataCapture
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.instances import Instances
 from multi_adapter_inference.models.base_model import BaseModel
-from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts, seconds_of
+from multi_adapter_inference.models.compute import (
+    ComputeRequirements,
+    StartupTimeouts,
+    check_instance_provision,
+    seconds_of,
+)
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
@@ -113,7 +118,7 @@ class InferenceEndpoint(IInferenceEndpoint):
                 bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
             ),
             container=LmiContainer(version=LmiVersion.V19),
-            lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
+            lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=16),
             compute=ComputeRequirements(accelerators=2, min_memory=Size.mebibytes(16000)),
         )
     """
@@ -155,6 +160,7 @@ class InferenceEndpoint(IInferenceEndpoint):
             _check_key(encryption_key, types)
             _check_reservation(capacity_reservation_arn, types, _pools_setting)
             _check_vpc(vpc, vpc_subnets, security_groups)
+            check_instance_provision("instance_provision_timeout", instance_provision_timeout)
             startup = _startup or StartupTimeouts(instance_provision=instance_provision_timeout)
             metrics = None if enhanced_metrics_period is None else _metrics(enhanced_metrics_period)
 
@@ -319,8 +325,9 @@ class _InstancesValidation:
         self._instances = instances
 
     def validate(self) -> list[str]:
-        """Return what is wrong, and add a warning to each base model without room for an update."""
+        """Return what is wrong, add warnings where an update has no room, and order the base models."""
         self._instances.warn_of_no_room()
+        self._instances.order()
         try:
             self._instances.check_start()
         except ValueError as error:
@@ -355,7 +362,7 @@ def _check_range(fewest: int | None, most: int | None) -> None:
     if fewest is None:
         return
     check_whole_number("min_instances", fewest, at_least=0)
-    if most is None or fewest > most:
+    if most is not None and fewest > most:
         raise ValueError(f"'min_instances' should be at most 'max_instances', {most}, got {fewest}")
 
 

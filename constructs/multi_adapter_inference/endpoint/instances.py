@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, permutations
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, CfnResource
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
@@ -30,12 +30,15 @@ class Copies:
         The number at the start. May be a token.
     scaled:
         The fewest and the most, if scaling changes the number.
+    component:
+        The resource, once it is there.
     """
 
     of: Construct
     compute: Mapping[InstanceType, ComputeRequirements]
     start: int
     scaled: tuple[int, int] | None = None
+    component: CfnResource | None = None
 
 
 _Number = Callable[[Copies], int]
@@ -127,6 +130,10 @@ class Instances:
 
         Each base model changes which those are, so the last one comes before this check.
         """
+        if self.fewest is not None and not self._managed:
+            raise ValueError(
+                "'min_instances' should have 'max_instances' beside it where no copies scale, got None"
+            )
         if (allowed := self.range) is None or self.start is None or holds_token(self.start):
             return
         fewest, most = allowed
@@ -156,6 +163,16 @@ class Instances:
                     f" {most} of the {room} that fit on {self.range[1] if self.range else self.start} x"
                     f" {self.names} are in use; give more copies and room for another one",
                 )
+
+    def order(self) -> None:
+        """Let base models of a stack wait for those with larger copies, which find less room afterwards."""
+        type_ = self.types[0]
+        size = {each.of: max(each.compute[type_].shares_of(type_) or WHOLE) for each in self._copies}
+        for small, large in permutations(self._copies, 2):
+            if small.component is None or large.component is None or size[small.of] >= size[large.of]:
+                continue
+            if small.component.stack is large.component.stack:
+                small.component.add_resource_dependency(large.component)
 
     @property
     def _managed(self) -> bool:

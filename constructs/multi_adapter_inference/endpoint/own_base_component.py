@@ -188,6 +188,7 @@ class OwnBaseComponent(IBaseComponent):
         with error_context(self):
             endpoint._base_model_changed(network_isolation=network_isolation)
         self._base = base = self._create_base(startup or StartupTimeouts(), data_caching, placement_strategy)
+        self._copies.component = base
         self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, base):
             resource.node.add_dependency(role.policy)

@@ -152,19 +152,27 @@ class StartupTimeouts:
             ("container_health_check", self.container_health_check, _SHORTEST_STARTUP_SECONDS),
             ("instance_provision", self.instance_provision, _SHORTEST_PROVISION_SECONDS),
         ):
-            if timeout is None:
-                continue
-            seconds = whole_seconds(setting, timeout)
-            if not shortest <= seconds <= _LONGEST_STARTUP_SECONDS:
-                raise ValueError(
-                    f"'{setting}' should be between {shortest} and {_LONGEST_STARTUP_SECONDS} seconds, got"
-                    f" {seconds}"
-                )
+            _check_timeout(setting, timeout, shortest)
 
     @property
     def of_copies(self) -> bool:
         """Whether a limit for the start of a copy is given."""
         return self.model_download is not None or self.container_health_check is not None
+
+
+def check_instance_provision(setting: str, timeout: Duration | None) -> None:
+    """Raise ValueError for a time that SageMaker does not look for instances."""
+    _check_timeout(setting, timeout, _SHORTEST_PROVISION_SECONDS)
+
+
+def _check_timeout(setting: str, timeout: Duration | None, shortest: int) -> None:
+    if timeout is None:
+        return
+    seconds = whole_seconds(setting, timeout)
+    if not shortest <= seconds <= _LONGEST_STARTUP_SECONDS:
+        raise ValueError(
+            f"'{setting}' should be between {shortest} and {_LONGEST_STARTUP_SECONDS} seconds, got {seconds}"
+        )
 
 
 def seconds_of(timeout: Duration | None) -> int | float | None:

@@ -130,7 +130,7 @@ def test_container_may_tell_tokens_in_another_way(run: Run, used: FakeTelemetry,
 
 @pytest.mark.parametrize(
     ("adapter", "name", "tenant"),
-    [("native", "native", "native"), ("p-gone", "gone (removed)", "(no tenant)")],
+    [("native", "native", "native"), ("p-gone", "gone (not in the fleet)", "(no tenant)")],
 )
 def test_tokens_of_an_adapter_that_the_fleet_has_not_are_not_the_base_s(
     run: Run, used: FakeTelemetry, now: float, adapter: str, name: str, tenant: str

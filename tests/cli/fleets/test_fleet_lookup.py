@@ -89,14 +89,22 @@ def test_trouble_with_the_registry_is_one_line(
         (["--stack", "Tenatns"], "there is no stack 'Tenatns' in eu-central-1; did you mean 'Tenants'?"),
         (
             ["--stack", "Tenants", "--fleet", "nobody"],
-            "stack 'Tenants' has no one fleet named 'nobody': fleet",
+            "stack 'Tenants' has no fleet named 'nobody': fleet",
         ),
         (
             ["--stack", "Tenants", "--fleet", "flet"],
-            "stack 'Tenants' has no one fleet named 'flet': fleet; did you mean 'fleet'?",
+            "stack 'Tenants' has no fleet named 'flet': fleet; did you mean 'fleet'?",
         ),
     ],
 )
 def test_what_is_not_there_is_told_with_what_may_be_meant(run: Run, options: list[str], message: str) -> None:
     result = run("status", *options, fleet=False)
     assert (result.exit_code, result.stderr) == (4, f"adapters: {message}\n")
+
+
+def test_the_end_of_several_names_chooses_none(run: Run, account: FakeAccount) -> None:
+    account.add_fleet("Tenants", "second", "Large/Tenants")
+    account.add_fleet("Tenants", "third", "Small/Tenants")
+    result = run("status", "--stack", "Tenants", "--fleet", "Tenants", fleet=False)
+    which = "stack 'Tenants' has several fleets, and --fleet says which: Large/Tenants, Small/Tenants"
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, f"adapters: {which}")

@@ -85,7 +85,11 @@ def test_instances_follow_the_copies_of_all_base_models(
 ) -> None:
     add().auto_scale_copies(min=0, max=4)
     add("Qwen", compute=one_accelerator(3)).auto_scale_copies(min=0, max=2)
-    (variant,) = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    resources = Resources.of(stack)
+    # The large copies come first, as they find no room between small ones.
+    small, large = resources.of_type("AWS::SageMaker::InferenceComponent")
+    assert (large in resources[small]["DependsOn"], "Qwen" in large) == (True, True)
+    (variant,) = resources.only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
     assert variant["ManagedInstanceScaling"] == {
         "Status": "ENABLED",
         "MinInstanceCount": 0,
@@ -239,8 +243,10 @@ def test_the_range_of_instances_is_that_of_the_endpoint_also_without_base_models
         max_instances=4,
         network_isolation=False,
     )
-    with pytest.raises(ValueError, match="'min_instances' should be at most 'max_instances', None, got 1"):
-        InferenceEndpoint(stack, "Half", instance_type=InstanceType.ML_G5_12XLARGE, min_instances=1)
+    half = InferenceEndpoint(cdk.Stack(), "Half", instance_type=InstanceType.ML_G5_12XLARGE, min_instances=1)
+    assert problems(half) == [
+        "'min_instances' should have 'max_instances' beside it where no copies scale, got None"
+    ]
     config = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")
     scaling = config["ProductionVariants"][0]["ManagedInstanceScaling"]
     assert (scaling["MinInstanceCount"], scaling["MaxInstanceCount"]) == (2, 4)
