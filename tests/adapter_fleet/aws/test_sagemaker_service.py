@@ -46,7 +46,7 @@ LIVE = ObservedComponent(status=Status.IN_SERVICE, created=1.0, modified=1.0, ar
 @pytest.fixture(scope="module")
 def clients() -> dict[str, Any]:
     """The clients of all tests, as making them takes most of the time."""
-    session = boto3.Session("key", "secret", region_name="us-east-1")
+    session: Any = boto3.Session("key", "secret", region_name="us-east-1")
     config = Config(retries={"total_max_attempts": 1})
     names = ("sagemaker", "sagemaker-runtime", "s3", "cloudformation")
     return {name: session.client(name, config=config) for name in names}
