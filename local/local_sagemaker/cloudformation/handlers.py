@@ -7,6 +7,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT, ResourceType
@@ -105,7 +106,9 @@ class Handlers:
             raise HandlerError(
                 f"{error.message} (Service: SageMaker, Status Code: {error.status}, Request ID: "
                 f"{uuid.uuid4()})",
-                _HANDLER_CODES.get(error.code, "GeneralServiceException"),
+                "AlreadyExists"
+                if "already exist" in error.message
+                else _HANDLER_CODES.get(error.code, "GeneralServiceException"),
             ) from error
 
     async def _create(
@@ -236,8 +239,9 @@ class Handlers:
     def _attributes(self, described: Properties) -> dict[str, Any]:
         attributes = {self._type.name: described[self._type.name], self._type.arn: described[self._type.arn]}
         if self._type is INFERENCE_COMPONENT:
-            members = ("CreationTime", "LastModifiedTime", "InferenceComponentStatus")
-            attributes |= {member: described[member] for member in members}
+            attributes["InferenceComponentStatus"] = described["InferenceComponentStatus"]
+            for member in ("CreationTime", "LastModifiedTime"):
+                attributes[member] = datetime.fromtimestamp(described[member], UTC).isoformat()
         for count, value in described.get("RuntimeConfig", {}).items():
             attributes[f"RuntimeConfig.{count}"] = value
         return attributes

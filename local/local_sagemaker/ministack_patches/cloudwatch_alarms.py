@@ -231,6 +231,7 @@ def _queries(alarm: Mapping[str, Any]) -> list[dict[str, Any]]:
         "Metric": {name: alarm[name] for name in names if name in alarm},
         "Period": period(alarm),
         "Stat": alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average",
+        "Unit": alarm.get("Unit") or None,
     }
     return [{"Id": "m1", "MetricStat": stat}]
 

@@ -57,8 +57,19 @@ class Series:
     values: dict[float, float] = field(default_factory=dict)
 
 
-def read(metrics: Metrics, found: Sequence[Metric], span: Span, statistic: str, label: str) -> Series:
-    """The statistic of one metric, or of several taken together, in each period of a span."""
+def read(
+    metrics: Metrics,
+    found: Sequence[Metric],
+    span: Span,
+    statistic: str,
+    label: str,
+    *,
+    unit: str | None = None,
+) -> Series:
+    """The statistic of one metric, or of several taken together, in each period of a span.
+
+    [V MetricStat, PutMetricAlarm] With a unit, only values that were published with it count.
+    """
     periods: dict[float, list[Point]] = {}
     for metric in found:
         ordered = isinstance(metric.points, Points)
@@ -67,7 +78,7 @@ def read(metrics: Metrics, found: Sequence[Metric], span: Span, statistic: str, 
             if ordered and moment < span.start - span.period:
                 # Points are in the order of time; what somebody has published need not be.
                 break
-            if span.start <= moment < span.end:
+            if span.start <= moment < span.end and unit in (None, point.get("Unit")):
                 periods.setdefault(span.begin(moment), []).append(point)
     series = Series(label)
     for begin in sorted(periods):

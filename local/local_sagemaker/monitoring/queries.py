@@ -47,7 +47,7 @@ def _metric(metrics: Metrics, stat: Mapping[str, Any], start: float, end: float,
     namespace, name, dimensions, period, statistic = query_metric(stat)
     metric = metrics.find(namespace, name, dimensions)
     found = [] if metric is None else [metric]
-    return read(metrics, found, Span(start, end, period * scale), statistic, name)
+    return read(metrics, found, Span(start, end, period * scale), statistic, name, unit=stat.get("Unit"))
 
 
 def is_select(expression: str) -> bool:

@@ -78,10 +78,13 @@ def becomes(cloudwatch: Any, alarm: str, wanted: str) -> None:
     until(entered)
 
 
-def test_other_dimensions_are_another_metric(cloudwatch: Any, alarm: str) -> None:
-    watch(cloudwatch, alarm)
+@pytest.mark.parametrize(("component", "more"), [("b", {}), ("a", {"Unit": "Milliseconds"})])
+def test_other_dimensions_and_units_are_another_metric(
+    cloudwatch: Any, alarm: str, component: str, more: dict[str, str]
+) -> None:
+    watch(cloudwatch, alarm, **more)
     for _ in range(8):
-        put(cloudwatch, alarm, component="b")
+        put(cloudwatch, alarm, component=component)
         time.sleep(0.1)
     assert state(cloudwatch, alarm) == "OK"
 

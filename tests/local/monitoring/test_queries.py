@@ -257,3 +257,14 @@ def test_groups_are_ordered_and_limited(errors: FakeMetrics) -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         Query.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values"), [("None", {0: 1, 60: 2}), ("Seconds", {}), (None, {0: 1, 60: 2})]
+)
+def test_values_of_another_unit_do_not_count(
+    metrics: FakeMetrics, unit: str | None, values: dict[float, float]
+) -> None:
+    query = stat("Errors", "m", Component="a")
+    query["MetricStat"]["Unit"] = unit
+    assert answers(metrics, [query], 0, 120)["m"][0].values == values
