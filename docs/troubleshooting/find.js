@@ -3540,7 +3540,9 @@
     "' should be at most",
     ", as that many copies fit on",
     "x",
-    ", got"
+    ", got",
+    "; give more '",
+    "'"
    ],
    [
     "'",

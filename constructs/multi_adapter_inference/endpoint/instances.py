@@ -201,7 +201,8 @@ class Instances:
             of = " of 'max_instances'" if number is _most else ""
             raise ValueError(
                 f"'{setting}' should be at most {room}, as that many copies fit on {instances} x"
-                f" {scarcest.name}{of}{beside}, got {number(copies)}"
+                f" {scarcest.name}{of}{beside}, got {number(copies)}; give more"
+                f" '{'max_instances' if number is _most else 'instance_count'}'"
             )
 
     def _room(self, copies: Copies, instances: int | None, number: _Number) -> int | None:
