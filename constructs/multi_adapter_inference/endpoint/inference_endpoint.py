@@ -279,7 +279,12 @@ class InferenceEndpoint(IInferenceEndpoint):
         compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
         **options: Unpack[BaseModelOptions],
     ) -> BaseComponent:
-        """Add a base model to the endpoint; see `BaseComponent`."""
+        """Add a base model to the endpoint.
+
+        `BaseComponent` tells what each argument is, also the options: `copy_count`, `startup`,
+        `data_caching`, `placement_strategy`, `network_isolation`, `artifact_sources`, `component_prefix` and
+        `component_name`.
+        """
         check_child_id(self, id, "a base model", _OWN_IDS)
         return BaseComponent(
             self, id, endpoint=self, model=model, container=container, lora=lora, compute=compute, **options

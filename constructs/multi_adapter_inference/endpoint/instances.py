@@ -119,7 +119,8 @@ class Instances:
         fewest, most = self.fewest, self.most or self._needed(_most)
         assert most is not None  # _check() saw it
         if fewest is None:
-            fewest = self._needed(_fewest) if self._copies else 1
+            # A larger type needs fewer, and more come as the copies need them.
+            fewest = self._needed(_fewest, of_types=min) if self._copies else 1
         if fewest is None:
             # Nothing is known of the type, and the first copy needs an instance.
             fewest = min(1, max(map(_fewest, self._copies)))
@@ -219,10 +220,11 @@ class Instances:
         most = instances * max(filter(None, each_alone))
         return bisect_right(range(1, most + 1), instances, key=needed)  # type: ignore[arg-type]
 
-    def _needed(self, number: _Number) -> int | None:
+    def _needed(self, number: _Number, *, of_types: Callable[[Sequence[int]], int] = max) -> int | None:
         """Return how many instances so many copies need, whatever their type; None if it is not known."""
         needed = [self._needed_of(type_, number) for type_ in self.types]
-        return max((each for each in needed if each is not None), default=0) if None not in needed else None
+        known = [each for each in needed if each is not None]
+        return of_types(known) if len(known) == len(needed) else None
 
     def _needed_of(self, type_: InstanceType, number: _Number) -> int | None:
         """Return the instances of one type that so many copies need; the largest copies come first."""

@@ -58,6 +58,12 @@ def test_copies_of_all_base_models_need_them_together() -> None:
     assert world.instances.range == (1, 4)
 
 
+def test_the_most_are_those_of_the_smallest_type_and_the_fewest_those_of_the_largest() -> None:
+    world = World(4, None, InstanceType.ML_G5_12XLARGE, InstanceType.of("ml.g6e.xlarge", accelerators=1))
+    world.add(1, start=4, scaled=(4, 6))
+    assert world.instances.range == (1, 6)
+
+
 def test_those_that_do_not_fit_beside_the_others_are_an_error() -> None:
     world = World(start=2, most=2)
     world.add(4)
