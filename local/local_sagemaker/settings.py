@@ -89,6 +89,8 @@ class Settings:
     # [I] Whether InvocationsPerCopy is 0 or has no value while nobody invokes. The guide on scaling to zero
     # tracks it, and would not reach zero without a value.
     idle_invocations: Literal["zero", "none"] = "zero"
+    # How the enhanced metrics of GPUs name one: as the developer guide does, or as AWS's notebook [T].
+    accelerator_dimension: Literal["AcceleratorId", "GpuId"] = "AcceleratorId"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
     # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
@@ -216,6 +218,7 @@ PROFILES: dict[Profile, Settings] = {
         openai_adapter="model",
         openai_errors="openai",
         idle_invocations="none",
+        accelerator_dimension="GpuId",
         template_copies="always",
         adapter_logs="adapter",
         read_rate=50.0,

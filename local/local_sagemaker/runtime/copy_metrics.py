@@ -3,7 +3,8 @@
 [V developer guide, "Amazon SageMaker AI metrics in Amazon CloudWatch"; ML blog on faster auto scaling]
 ConcurrentRequestsPerCopy comes several times in 10 s. Utilisation comes once a minute, or as often as
 MetricPublishFrequencyInSeconds says, one value for each copy or instance: [V guide on enhanced metrics] the
-SampleCount of a period is the number of copies or instances.
+SampleCount of a period is the number of copies or instances. Enhanced metrics come with the instance, the
+container and the accelerator as well.
 
 Utilisation is simulated. The GPUs and vCPUs of a copy compute for as long as it has requests in progress,
 which is what "utilization" means to NVIDIA's tools. Of the GPUs' memory, a copy takes the share that its
@@ -11,6 +12,7 @@ container's variables give the engine at the start [V vLLM, gpu_memory_utilizati
 other memory, it takes what it reserves.
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -157,10 +159,29 @@ class CopyMetrics:
             share = _gpu_memory_share(base.environment)
             values |= {"GPUUtilizationNormalized": busy, "GPUMemoryUtilizationNormalized": share}
         for name, value in values.items():
-            self._context.telemetry.metric(
-                COPIES_NAMESPACE, name, component_dimensions(base), round(100 * value, 1), _PERCENT
-            )
+            for place in self._places(base, copy, int(accelerators) if name.startswith("GPU") else 0):
+                self._context.telemetry.metric(
+                    COPIES_NAMESPACE,
+                    name,
+                    component_dimensions(base) | place,
+                    round(100 * value, 1),
+                    _PERCENT,
+                )
         return {name: accelerators * value for name, value in values.items()}
+
+    def _places(self, base: BaseComponent, copy: Copy, accelerators: int) -> list[dict[str, str]]:
+        """What a copy's values are published with in addition: nothing, and what enhanced metrics have."""
+        # In a rolling update there may be more copies than placements.
+        instance, _ = base.placements[base.copies.index(copy) % len(base.placements)]
+        gpu = self._context.settings.value.accelerator_dimension
+        return [
+            {},
+            *(
+                {**place, "ContainerId": f"{copy.number:064x}", **accelerator}
+                for place in _instance(base.endpoint, base.variant, instance)
+                for accelerator in [{gpu: str(number)} for number in range(accelerators)] or [{}]
+            ),
+        ]
 
     def _instances(
         self, endpoint: EndpointRecord, variant: dict[str, Any], used: Mapping[str, float]
@@ -172,9 +193,12 @@ class CopyMetrics:
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}
         there = {"MemoryUtilization": has.memory, **dict.fromkeys(of_gpus, has.accelerators)}
         for name, most in there.items():
-            for _ in range(count if most else 0):
+            for index in range(count if most else 0):
                 value = round(min(100.0, 100 * used[name] / count / most), 1)
-                self._context.telemetry.metric(INSTANCES_NAMESPACE, name, dimensions, value, _PERCENT)
+                for place in ({}, *_instance(endpoint, variant["VariantName"], index)):
+                    self._context.telemetry.metric(
+                        INSTANCES_NAMESPACE, name, dimensions | place, value, _PERCENT
+                    )
 
     # --- what copies print
 
@@ -217,6 +241,15 @@ class CopyMetrics:
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
                 self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)
+
+
+def _instance(endpoint: EndpointRecord, variant: str, index: int) -> list[dict[str, str]]:
+    """The dimension of an instance if the endpoint has enhanced metrics, and nothing otherwise."""
+    if not endpoint.config.get("MetricsConfig", {}).get("EnableEnhancedMetrics"):
+        return []
+    return [
+        {"InstanceId": f"i-{hashlib.sha256(f'{endpoint.arn}/{variant}/{index}'.encode()).hexdigest()[:17]}"}
+    ]
 
 
 def _gpu_memory_share(variables: Mapping[str, str]) -> float:

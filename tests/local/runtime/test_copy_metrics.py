@@ -81,6 +81,19 @@ def test_each_copy_tells_its_utilisation_as_often_as_its_endpoint_says(serving: 
     assert world.telemetry.values("CPUUtilizationNormalized", "base") == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("gpu", ["AcceleratorId", "GpuId"])
+def test_enhanced_metrics_tell_the_instance_the_container_and_the_gpu(serving: Serving, gpu: str) -> None:
+    world, metrics = serving(accelerator_dimension=gpu)
+    world.plane.endpoints.get("endpoint").config["MetricsConfig"] = {"EnableEnhancedMetrics": True}
+    for _ in range(2):
+        metrics.tick()
+        world.pass_time(60)
+    named = {tuple(one[2])[1:] for one in world.telemetry.metrics if one[1] == "GPUUtilizationNormalized"}
+    assert named == {
+        (), ("InstanceId", "ContainerId", gpu), ("VariantName",), ("VariantName", "InstanceId")
+    }  # fmt: skip
+
+
 def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> None:
     """Of two copies, one has requests at half of the looks, and the other has none."""
     world, metrics = serving()
