@@ -15,7 +15,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 STUCK_SECONDS = 1800.0
 """After this long in transition a component counts as failed, though it is still observed. [T] A creation can
-take very long. Notebooks report two minutes for a creation and five for an update."""
+take very long. Saved notebooks have two minutes for a creation and nine for an update."""
 
 _NOT_IN_PLACE = "the container cannot update it in place"
 _LOST_BY_BASE = "its base model lost it"
