@@ -98,17 +98,18 @@ def manifest_target(fleet: Fleet) -> Target:
 
 
 def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
-    names = {fleet.record.name: fleet for fleet in fleets}
-    last = [each for each in names if name in (None, each.rpartition("/")[2])]
-    chosen = [name] if name in names else last
-    if len(chosen) > 1:
-        known = ", ".join(sorted(chosen))
+    ends = {fleet.record.name.rpartition("/")[2] for fleet in fleets}
+    named = [fleet for fleet in fleets if fleet.record.name == name] or [
+        fleet for fleet in fleets if name in (None, fleet.record.name.rpartition("/")[2])
+    ]
+    known = ", ".join(sorted(fleet.record.name for fleet in named or fleets))
+    if len(named) > 1:
         raise UsageError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
-    if not chosen:
-        meant = did_you_mean(str(name), {each.rpartition("/")[2] for each in names})
-        known = ", ".join(sorted(names))
-        raise NoFleetError(f"stack '{stack}' has no fleet named '{name}': {known}{meant}")
-    return names[chosen[0]]
+    if not named:
+        raise NoFleetError(
+            f"stack '{stack}' has no fleet named '{name}': {known}{did_you_mean(str(name), ends)}"
+        )
+    return named[0]
 
 
 def _tables(account: Account, stack: str) -> Iterator[str]:

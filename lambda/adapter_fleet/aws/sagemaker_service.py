@@ -159,12 +159,12 @@ class SageMakerService:
                 if code_of(error) != _NO_STACK:
                     raise
                 return None
-        # The answer has all resources of the stack, and those that a stack has given up, for some time.
-        for resource in found["StackResources"]:
-            kept = not resource["ResourceStatus"].startswith("DELETE_")
-            if kept and resource.get("PhysicalResourceId", "").lower() == arn.lower():
-                return resource["StackName"]
-        return None
+        # [V] The answer has the first hundred resources of the stack, so perhaps not the component itself.
+        # [I] It may have one that the stack has given up.
+        resources = found["StackResources"]
+        own = [one for one in resources if one.get("PhysicalResourceId", "").lower() == arn.lower()]
+        kept = [one for one in own or resources if not one["ResourceStatus"].startswith("DELETE_")]
+        return kept[0]["StackName"] if kept else None
 
     def create(
         self, component: str, *, endpoint: str, base: str, artifact: Artifact, tags: Mapping[str, str]

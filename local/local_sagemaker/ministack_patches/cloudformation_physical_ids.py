@@ -26,7 +26,8 @@ def install() -> None:
         if not wanted or helpers._p(parameters, "StackName"):
             return describe(parameters)
         for stack in cloudformation._stacks.values():
-            resources = stack.get("_resources", {}).values()
+            gone = stack.get("StackStatus") == "DELETE_COMPLETE"
+            resources = [] if gone else stack.get("_resources", {}).values()
             if any(resource.get("PhysicalResourceId") == wanted for resource in resources):
                 return describe({**parameters, "StackName": stack["StackId"]})
         return helpers._error("ValidationError", f"Stack for {wanted} does not exist")

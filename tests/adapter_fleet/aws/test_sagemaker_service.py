@@ -437,8 +437,8 @@ def test_tags_of_all_pages_are_read(stubs: Stubs) -> None:
 
 @pytest.mark.parametrize(
     ("physical_id", "status", "stack"),
-    [(ARN, "UPDATE_COMPLETE", "Llm"), (ARN, "DELETE_SKIPPED", None), ("another", "CREATE_COMPLETE", None)],
-    ids=["has it", "retained it", "has another"],
+    [(ARN, "UPDATE_COMPLETE", "Llm"), (ARN, "DELETE_SKIPPED", None), ("another", "CREATE_COMPLETE", "Llm")],
+    ids=["has it", "retained it", "has it after the first hundred"],
 )
 def test_stack_of_a_component_is_the_one_that_still_has_it(
     stubs: Stubs, physical_id: str, status: str, stack: str | None
