@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from tests.local.stacks import Bucket, Stack, serving, settled
+from tests.local.waiting import until
 
 
 @pytest.fixture
@@ -181,17 +182,13 @@ def test_drift_tells_what_was_changed_by_hand(
     stack.create(serving(stack.name, bucket, adapters), tags={"team": "a"})
     assert drifted(client("cloudformation"), stack) == {}
     sagemaker.add_tags(ResourceArn=stack.physical_id("Endpoint"), Tags=[{"Key": "owner", "Value": "x"}])
-    for version in ("One", "Two"):
-        name = stack.physical_id(version).rpartition("/")[2]
-        if version == "One":
-            container = {"ArtifactUrl": bucket.adapter("2")}
-            sagemaker.update_inference_component(
-                InferenceComponentName=name, Specification={"Container": container}
-            )
-        else:
-            sagemaker.delete_inference_component(InferenceComponentName=name)
-    found = drifted(client("cloudformation"), stack)
-    assert found == {
+    one, two = (stack.physical_id(each).rpartition("/")[2] for each in ("One", "Two"))
+    container = {"ArtifactUrl": bucket.adapter("2")}
+    sagemaker.update_inference_component(InferenceComponentName=one, Specification={"Container": container})
+    sagemaker.delete_inference_component(InferenceComponentName=two)
+    settled(sagemaker, one)
+    until(lambda: drifted(client("cloudformation"), stack).get("Two") == "DELETED")
+    assert drifted(client("cloudformation"), stack) == {
         "Endpoint": ["/Tags/1"], "One": ["/Specification/Container/ArtifactUrl"], "Two": "DELETED",
     }  # fmt: skip
 
