@@ -61,6 +61,9 @@ class Settings:
     instance_memory_kept: float = 0.0
     # [I] No source says whether adapters are on copies that scaling or a base update adds.
     adapters_on_new_copies: Literal["registered", "lost"] = "registered"
+    # [T] While managed scaling or a rolling update changes the instances, the endpoint is `Updating`. [I] No
+    # source says whether a component can be created then.
+    create_while_instances_change: Literal["accepted", "refused"] = "accepted"
     # [V docs] A base update rolls in batches on newly provisioned capacity, [I] or needs spare room.
     base_update_room: Literal["provisioned", "spare"] = "provisioned"
     # [V ACK] The FailureReason of a failed update can outlive a later success.
@@ -211,6 +214,7 @@ PROFILES: dict[Profile, Settings] = {
         adapter_with_base_members="refused",
         instance_memory_kept=0.1,
         adapters_on_new_copies="lost",
+        create_while_instances_change="refused",
         base_update_room="spare",
         failure_reason_stays=True,
         listing_lag_seconds=1.0,

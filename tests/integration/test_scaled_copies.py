@@ -10,9 +10,10 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import ScalingTarget
 from tests.integration.by_hand import changed_settings, client, until
-from tests.integration.fleet_stack import Deployment, Fleet
+from tests.integration.fleet_stack import Deployment, Fleet, numbered
 from tests.integration.scaled_stack import ScaledStack
-from tests.nightly import scaled_time
+from tests.nightly import long, scaled_time
+from tests.profiles import PROFILE
 
 pytestmark = pytest.mark.integration
 
@@ -88,6 +89,78 @@ def test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_aga
         until(lambda: stack.wrong("Tenants", endpoint, more) == {}, "the adapters answer")
     assert cloud.admin.writes()["UpdateInferenceComponent"] >= len(more)
     assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
+
+
+@long
+def test_fleet_is_deployed_while_its_base_scales_rolls_and_rolls_back(
+    cloud: LocalCloud, stack: ScaledStack, deployed: Deployment, base: str
+) -> None:
+    sagemaker, alarms = client(cloud, "sagemaker"), client(cloud, "cloudwatch")
+    endpoint = deployed.outputs["EndpointName"]
+    alarms.put_metric_alarm(
+        AlarmName=f"{base}-errors",
+        Namespace="Test",
+        MetricName="Errors",
+        Statistic="Sum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+
+    def change_by_hand(how: str) -> None:
+        if how == "scale":
+            copies = {"CopyCount": 3}
+            sagemaker.update_inference_component_runtime_config(
+                InferenceComponentName=base, DesiredRuntimeConfig=copies
+            )
+            return
+        specification = sagemaker.describe_inference_component(InferenceComponentName=base)["Specification"]
+        model = sagemaker.describe_model(ModelName=specification["ModelName"])
+        specification["ModelName"] = f"{base}-{how}"
+        model["PrimaryContainer"]["Environment"]["HOW"] = how
+        sagemaker.create_model(
+            ModelName=specification["ModelName"],
+            **{key: model[key] for key in ("PrimaryContainer", "ExecutionRoleArn")},
+        )
+        alarms.set_alarm_state(
+            AlarmName=f"{base}-errors", StateValue="ALARM" if how == "roll-back" else "OK", StateReason="-"
+        )
+        sagemaker.update_inference_component(
+            InferenceComponentName=base,
+            Specification=specification,
+            DeploymentConfig={
+                "RollingUpdatePolicy": {
+                    "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
+                    "WaitIntervalInSeconds": 1,
+                },
+                "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": f"{base}-errors"}]},
+            },
+        )
+
+    def deploy(adapters: dict[str, str]) -> None:
+        until(
+            lambda: sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "Updating",
+            "the endpoint is updating",
+        )
+        updated = stack.update({"Tenants": Fleet(adapters=adapters)})
+        assert (updated.status, updated.outputs["TenantsFailed"]) == ("UPDATE_COMPLETE", "0")
+        stack.wait_until_steady(base)
+        # Where new copies lack the adapters, the fleet sends them again.
+        stack.start_passes(deployed.outputs["TenantsMachine"])
+        until(lambda: stack.wrong("Tenants", endpoint, adapters) == {}, "the adapters answer", seconds=120)
+
+    stack.scale(base, 1)
+    callers = stack.callers(endpoint, ADAPTERS)
+    with callers.load(2, pause=0.05):
+        for number, how in enumerate(("scale", "roll", "roll-back")):
+            change_by_hand(how)
+            deploy({**ADAPTERS, **numbered(number + 1)})
+            callers.wait_for(callers.right.total() + 20)
+    reason = sagemaker.describe_inference_component(InferenceComponentName=base)["FailureReason"]
+    assert "rolled back" in reason
+    assert callers.errors.keys() <= ({"(404)"} if PROFILE == "hostile" else set())
+    assert callers.wrong == []
 
 
 @scaled_time

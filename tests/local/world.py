@@ -15,6 +15,7 @@ from botocore.validate import ParamValidator
 from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.faults import Faults
 from local_sagemaker.control_plane.request_validation import operation_model
 from local_sagemaker.control_plane.throttling import Throttling
@@ -154,6 +155,10 @@ class FakeTelemetry:
         self.metrics: list[tuple[str, str, dict[str, str], float, str]] = []
         self.logs: dict[tuple[str, str], list[str]] = {}
         self.alarms: dict[str, str] = {}
+        self.statuses: list[str] = []
+
+    def endpoint_changed(self, endpoint: EndpointRecord) -> None:
+        self.statuses.append(endpoint.shown_status)
 
     def alarm_state(self, name: str) -> str | None:
         return self.alarms.get(name)

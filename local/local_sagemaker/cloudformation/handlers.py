@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from local_sagemaker.cloudformation.resource_types import INFERENCE_COMPONENT, ResourceType
+from local_sagemaker.cloudformation.resource_types import ENDPOINT, INFERENCE_COMPONENT, ResourceType
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.request_validation import coerce_request
 from local_sagemaker.errors import ApiError, MissingResourceError, ResourceStateError
@@ -152,6 +152,7 @@ class Handlers:
             if new.get(property_name, deployed[property_name]) != deployed[property_name]:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
+        await self._let_instances_change(plane, deployed)
         request = self._changes(deployed, old, new)
         if request is not None and plane.context.settings.value.template_copies == "always":
             request |= self._copies(new)
@@ -202,10 +203,16 @@ class Handlers:
         deployed = await self._find(plane, physical_id)
         if deployed is None:
             return
+        await self._let_instances_change(plane, deployed)
         await self._call(plane, f"Delete{self._type.kind}", {self._type.name: deployed[self._type.name]})
         if self._type.has_status:
             while await self._find(plane, physical_id) is not None:
                 await plane.context.clock.sleep(_POLL_SECONDS)
+
+    async def _let_instances_change(self, plane: SageMakerControlPlane, deployed: Properties) -> None:
+        """Wait while the service changes an endpoint's instances, as it refuses writes then [I]."""
+        if self._type is ENDPOINT:
+            await self._stable(plane, deployed[self._type.name])
 
     async def _find(self, plane: SageMakerControlPlane, arn: str) -> Properties | None:
         """The resource in the form of its Describe operation, None if it is deleted."""

@@ -112,7 +112,8 @@ class BaseComponent(Component):
 
     desired_copies is how many the last change left, requested_copies how many a change in progress asks for.
     deployment is how its last update was to go. placements are the instance and the reservation of each copy,
-    in the order of the copies. They stay reserved until deletion, even if the component failed.
+    in the order of the copies. They stay reserved until deletion, even if the component failed. rolling is
+    True during a rolling update.
     specifications has one specification for each instance type, if the component was given several;
     specification is then the one in force.
     """
@@ -123,6 +124,7 @@ class BaseComponent(Component):
     deployment: dict[str, Any] | None = None
     copies: list[Copy] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
+    rolling: bool = False
     environment: dict[str, str] = field(default_factory=dict)
     # Held while the copies, or the adapters on them, change. Never held while waiting for requests.
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

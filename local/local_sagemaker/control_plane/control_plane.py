@@ -9,6 +9,7 @@ from local_sagemaker.control_plane.deployments import Deployments
 from local_sagemaker.control_plane.endpoint_configs import EndpointConfigs
 from local_sagemaker.control_plane.endpoints import Endpoints
 from local_sagemaker.control_plane.inference_components import InferenceComponents
+from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
 from local_sagemaker.control_plane.tags import Tags
@@ -27,8 +28,9 @@ class SageMakerControlPlane:
         self.components = ComponentStore(context, self.tags)
         models = Models(context, self.tags)
         configs = EndpointConfigs(context, self.tags)
-        deployments = Deployments(context, models, self.components)
-        self.endpoints = Endpoints(context, self.tags, configs, self.components, deployments)
+        instances = InstanceCounts(context, self.components)
+        deployments = Deployments(context, models, self.components, instances)
+        self.endpoints = Endpoints(context, self.tags, configs, self.components, instances, deployments)
         components = InferenceComponents(context, models, self.endpoints, self.components, deployments)
         self._operations = {
             **self.tags.operations,

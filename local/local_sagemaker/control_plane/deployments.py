@@ -12,6 +12,7 @@ from local_sagemaker.control_plane.component import AdapterComponent, BaseCompon
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.models import Models
 from local_sagemaker.control_plane.rolling_update import RollingUpdate
 from local_sagemaker.errors import ApiError, HostingError
@@ -30,10 +31,13 @@ _WATCH_SECONDS = 1.0
 class Deployments:
     """Makes what runs match a component's specification."""
 
-    def __init__(self, context: Context, models: Models, components: ComponentStore):
+    def __init__(
+        self, context: Context, models: Models, components: ComponentStore, instances: InstanceCounts
+    ):
         self._context = context
         self._models = models
         self._components = components
+        self._instances = instances
 
     async def _take_time(self, component: Component, seconds: float) -> None:
         await self._context.clock.sleep(seconds)
@@ -141,6 +145,7 @@ class Deployments:
 
     async def _create_base(self, base: BaseComponent) -> None:
         base.placements = self._place(base, base.specification, base.desired_copies)
+        await self._instances.provide(base)
         self._check_load(base)
         container, role = self._container(base, base.specification)
         base.directory = await self._context.hosting.fetch_model(container, role)
@@ -160,7 +165,12 @@ class Deployments:
         async with base.rollout:
             wanted = base.desired_copies if copies is None else copies
             if specification is not None and specification != base.specification:
-                await self._roll(base, specification, wanted, RollingUpdate.of(deployment, wanted))
+                base.rolling = True
+                try:
+                    with self._instances.changing(base.endpoint):
+                        await self._roll(base, specification, wanted, RollingUpdate.of(deployment, wanted))
+                finally:
+                    base.rolling = False
             else:
                 # Even for the same number: a copy that ended may not have been replaced.
                 await self._scale(base, wanted)
@@ -180,6 +190,7 @@ class Deployments:
                 # kept for the old ones, which may come back, and for the new ones.
                 places = self._place(base, specification, copies, beside_own=False)
                 base.placements = [*reserved, *room_beyond(reserved, places)]
+            await self._instances.provide(base)
             self._check_load(base)
             container, role = self._container(base, specification)
             environment = dict(container.get("Environment", {}))
@@ -190,6 +201,7 @@ class Deployments:
                 if spare:
                     places += self._place(base, specification, count)
                     base.placements = [*base.placements, *places[-count:]]
+                    await self._instances.provide(base)
                 fresh += await self._start(base, specification, directory, environment, count)
                 staying = old[len(fresh) :] if len(fresh) < copies else []
                 await self._install(base, [*staying, *fresh])
@@ -260,6 +272,7 @@ class Deployments:
         if copies > present:
             base.placements += self._place(base, base.specification, copies - present)
             try:
+                await self._instances.provide(base)
                 fresh = await self._start_more(base, copies - present)
                 await self._install(base, [*base.copies, *fresh])
             except HostingError:

@@ -8,7 +8,8 @@ from typing import Any
 class EndpointRecord:
     """An endpoint with the configuration in force, and how its last deployment was to go.
 
-    failure_reason says why the last update was rolled back.
+    failure_reason says why the last update was rolled back. instance_changes counts what the service does to
+    the instances by itself: managed scaling, and rolling updates of base components.
     """
 
     name: str
@@ -19,6 +20,12 @@ class EndpointRecord:
     status: str = "Creating"
     deployment: dict[str, Any] | None = None
     failure_reason: str | None = None
+    instance_changes: int = 0
+
+    @property
+    def shown_status(self) -> str:
+        """The EndpointStatus of the API."""
+        return "Updating" if self.status == "InService" and self.instance_changes else self.status
 
     @property
     def role(self) -> str:

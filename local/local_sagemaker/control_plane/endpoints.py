@@ -40,13 +40,14 @@ class Endpoints:
         tags: Tags,
         configs: EndpointConfigs,
         components: ComponentStore,
+        instances: InstanceCounts,
         deployments: Deployments,
     ):
         self._context = context
         self._tags = tags
         self._configs = configs
         self._components = components
-        self.instances = InstanceCounts(context, components)
+        self.instances = instances
         self._deployments = deployments
         self._endpoints: CaseInsensitiveDict[EndpointRecord] = CaseInsensitiveDict()
         self.operations = {
@@ -211,7 +212,7 @@ class Endpoints:
 
     def _settled(self, name: str) -> EndpointRecord:
         endpoint = self.get(name)
-        if endpoint.status != "InService":
+        if endpoint.shown_status != "InService":
             # [V AWS's SageMaker operator for Kubernetes] The sentence is the service's, of deletions too.
             raise validation_exception(
                 f'Cannot update in-progress endpoint "{endpoint.arn}".', ResourceStateError
@@ -221,6 +222,7 @@ class Endpoints:
     def _enter(self, endpoint: EndpointRecord, status: str) -> None:
         endpoint.status = status
         endpoint.modified = self._context.clock.now()
+        self._context.telemetry.endpoint_changed(endpoint)
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])
@@ -232,8 +234,7 @@ class Endpoints:
             described["FailureReason"] = endpoint.failure_reason
         if endpoint.status != "Creating":
             described["ProductionVariants"] = [
-                _variant_summary(variant, self.instances.current(endpoint, variant))
-                for variant in endpoint.config["ProductionVariants"]
+                self._variant_summary(endpoint, variant) for variant in endpoint.config["ProductionVariants"]
             ]
         described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
         return described
@@ -242,30 +243,32 @@ class Endpoints:
         summaries = [self._summary(endpoint) for endpoint in self._endpoints.values()]
         return list_page(request, summaries, kind="Endpoint", equals={"StatusEquals": "EndpointStatus"})
 
+    def _variant_summary(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> dict[str, Any]:
+        instances = self.instances.current(endpoint, variant)
+        summary = {
+            "VariantName": variant["VariantName"],
+            "CurrentInstanceCount": instances,
+            "DesiredInstanceCount": self.instances.desired(endpoint, variant),
+            **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
+        }
+        if "InstancePools" in variant:
+            summary["InstancePools"] = [
+                {
+                    "InstanceType": pool["InstanceType"],
+                    "CurrentInstanceCount": instances
+                    if pool["InstanceType"] == variant["InstanceType"]
+                    else 0,
+                }
+                for pool in variant["InstancePools"]
+            ]
+        return summary
+
     @staticmethod
     def _summary(endpoint: EndpointRecord) -> dict[str, Any]:
         return {
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
-            "EndpointStatus": endpoint.status,
+            "EndpointStatus": endpoint.shown_status,
             "CreationTime": endpoint.created,
             "LastModifiedTime": endpoint.modified,
         }
-
-
-def _variant_summary(variant: dict[str, Any], instances: int) -> dict[str, Any]:
-    summary = {
-        "VariantName": variant["VariantName"],
-        "CurrentInstanceCount": instances,
-        "DesiredInstanceCount": instances,
-        **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
-    }
-    if "InstancePools" in variant:
-        summary["InstancePools"] = [
-            {
-                "InstanceType": pool["InstanceType"],
-                "CurrentInstanceCount": instances if pool["InstanceType"] == variant["InstanceType"] else 0,
-            }
-            for pool in variant["InstancePools"]
-        ]
-    return summary

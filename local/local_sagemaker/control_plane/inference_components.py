@@ -67,10 +67,12 @@ class InferenceComponents:
             # [I] After the sibling's "Cannot create already existing endpoint".
             raise validation_exception(f'Cannot create already existing inference component "{arn}".')
         endpoint = self._endpoints.get(request["EndpointName"])
-        if endpoint.status != "InService":
+        refuses = self._context.settings.value.create_while_instances_change == "refused"
+        status = endpoint.shown_status if refuses else endpoint.status
+        if status != "InService":
             raise validation_exception(
                 f'Cannot create inference component "{arn}" while endpoint "{endpoint.arn}" is in status '
-                f'"{endpoint.status}".'
+                f'"{status}".'
             )
         if ("Specification" in request) == ("Specifications" in request):
             raise validation_exception("Exactly one of Specification and Specifications should be given.")

@@ -1,9 +1,12 @@
 """How many instances each variant of an endpoint has now, which follow its copies by managed scaling."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import instance_count, scales_instances
+from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
@@ -12,6 +15,7 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 @dataclass
 class _Instances:
     count: int
+    desired: int
     surplus_since: float | None = None
 
 
@@ -19,8 +23,8 @@ class InstanceCounts:
     """The instances of every variant.
 
     [V ManagedInstanceScaling] Their number follows the copies between the minimum, which may be 0, and the
-    maximum. A copy's instance is there at once. An instance without copies leaves after a time
-    (`managed_scale_in_seconds`).
+    maximum. [T saved outputs] Meanwhile the endpoint is `Updating`, and its current number is not the desired
+    one. An instance without copies leaves after a time (`managed_scale_in_seconds`).
     """
 
     def __init__(self, context: Context, components: ComponentStore):
@@ -28,29 +32,75 @@ class InstanceCounts:
         self._components = components
         self._known: dict[tuple[str, str], _Instances] = {}
 
+    @contextmanager
+    def changing(self, endpoint: EndpointRecord) -> Iterator[None]:
+        """Show that the service changes the instances of an endpoint."""
+        self._count_change(endpoint, 1)
+        try:
+            yield
+        finally:
+            self._count_change(endpoint, -1)
+
+    def _count_change(self, endpoint: EndpointRecord, more: int) -> None:
+        before = endpoint.shown_status
+        endpoint.instance_changes += more
+        if endpoint.shown_status != before:
+            endpoint.modified = self._context.clock.now()
+            self._context.telemetry.endpoint_changed(endpoint)
+
     def current(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
         """The instances of a variant now."""
-        key = endpoint.arn, variant["VariantName"]
         if not scales_instances(variant):
-            self._known.pop(key, None)
             return instance_count(variant)
-        instances = self._known.setdefault(key, _Instances(variant["InitialInstanceCount"]))
+        return self._followed(endpoint, variant).count
+
+    def desired(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
+        """The instances that a variant is about to have."""
+        if not scales_instances(variant):
+            return instance_count(variant)
+        return self._followed(endpoint, variant).desired
+
+    async def provide(self, base: BaseComponent) -> None:
+        """Wait for the instances that the copies of a base component are placed on."""
+        if self.desired(base.endpoint, base.production_variant) > self.current(
+            base.endpoint, base.production_variant
+        ):
+            await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
+
+    def _followed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> _Instances:
+        instances = self._known.setdefault((endpoint.arn, variant["VariantName"]), self._first(variant))
         needed = self._needed(endpoint, variant)
         now, settings = self._context.clock.now(), self._context.settings.value
-        if needed >= instances.count:
-            instances.count, instances.surplus_since = needed, None
-        elif instances.surplus_since is None:
-            instances.surplus_since = now
-        elif now - instances.surplus_since >= settings.managed_scale_in_seconds * settings.time_scale:
-            instances.count, instances.surplus_since = needed, None
-        return min(instances.count, instance_count(variant))
+        waited = 0.0 if instances.surplus_since is None else now - instances.surplus_since
+        if instances.desired > needed and waited < settings.managed_scale_in_seconds * settings.time_scale:
+            instances.surplus_since = now - waited
+        else:
+            changes = instances.desired != needed
+            instances.desired, instances.surplus_since = needed, None
+            if changes:
+                self._context.spawn(self._reach(endpoint, instances))
+        return instances
+
+    async def _reach(self, endpoint: EndpointRecord, instances: _Instances) -> None:
+        desired = instances.desired
+        with self.changing(endpoint):
+            await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
+            instances.count = desired
+
+    def _first(self, variant: dict[str, Any]) -> _Instances:
+        first = variant["InitialInstanceCount"]
+        return _Instances(first, first)
 
     def _needed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
-        """The instances that have copies, at least the minimum."""
+        """The instances that copies need, at least the minimum, at most the maximum."""
         bases = self._components.bases_on(endpoint, variant["VariantName"])
         used = {instance for base in bases for instance, _ in base.placements}
+        # [T saved outputs] One instance more while a base component rolls.
+        rolling = self._context.settings.value.base_update_room == "provisioned" and any(
+            base.rolling for base in bases
+        )
         least: int = variant["ManagedInstanceScaling"].get("MinInstanceCount", 1)
-        return max(len(used), least)
+        return min(max(len(used) + rolling, least), instance_count(variant))
 
     def forget(self, endpoint: EndpointRecord) -> None:
         """Drop what is known of an endpoint that is deleted, or that gets another configuration."""

@@ -1,10 +1,13 @@
-"""Publishes metrics and log lines in ministack, and reads the alarms of its CloudWatch."""
+"""Publishes metrics, log lines and events in ministack, and reads the alarms of its CloudWatch."""
 
+import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ministack.services import cloudwatch, cloudwatch_logs
+from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
+from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
 from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
 from local_sagemaker.monitoring.metric_points import Points
@@ -15,6 +18,7 @@ def check_internals() -> None:
     expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
     for name in ("_alarms", "_composite_alarms"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
+    expect_names(eventbridge, "_put_events")
     expect_names(
         cloudwatch_logs, "_log_groups", "_create_log_group", "_create_log_stream", "_append_log_events"
     )
@@ -44,6 +48,26 @@ class MinistackTelemetry:
             # Somebody has published a metric of this name.
             dated = {"Timestamp": time.time(), "Value": value, "Unit": unit}
             points.append({**dated, "Dimensions": dict(dimensions)})
+
+    def endpoint_changed(self, endpoint: EndpointRecord) -> None:
+        """Send the event of an endpoint's new status, which has its words in capitals [V, T]."""
+        detail = {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.config["EndpointConfigName"],
+            "ProductionVariants": endpoint.config["ProductionVariants"],
+            "EndpointStatus": re.sub(r"\B(?=[A-Z])", "_", endpoint.shown_status).upper(),
+            "CreationTime": round(endpoint.created * 1000),
+            "LastModifiedTime": round(endpoint.modified * 1000),
+        }
+        event = {
+            "Source": "aws.sagemaker",
+            "DetailType": "SageMaker Endpoint State Change",
+            "Resources": [endpoint.arn],
+            "Detail": json.dumps(detail),
+        }
+        with scope(self._account, self._region):
+            eventbridge._put_events({"Entries": [event]}, allow_aws_source=True)
 
     def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
         """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""

@@ -29,11 +29,20 @@ def scale(world: World, copies: int) -> None:
     world.pass_time(10)
 
 
+def state(world: World) -> tuple[str, int, int]:
+    """The status of the endpoint, and its current and desired instances."""
+    endpoint = world.endpoint()
+    counts = [endpoint["Variant"][f"{which}InstanceCount"] for which in ("Current", "Desired")]
+    return endpoint["EndpointStatus"], *counts
+
+
 def instances(world: World) -> int:
-    variant = world.endpoint()["Variant"]
-    assert variant["DesiredInstanceCount"] == variant["CurrentInstanceCount"]
-    count: int = variant["CurrentInstanceCount"]
-    return count
+    """The instances once those have come or gone whose time it is."""
+    state(world)
+    world.pass_time(0.5)
+    status, current, desired = state(world)
+    assert (status, desired) == ("InService", current)
+    return current
 
 
 def test_empty_instances_leave_after_a_while_down_to_none(serving: World) -> None:
@@ -41,10 +50,47 @@ def test_empty_instances_leave_after_a_while_down_to_none(serving: World) -> Non
     assert instances(serving) == 3
     scale(serving, 0)
     assert instances(serving) == 3
-    serving.pass_time(599)
+    serving.pass_time(598)
     assert instances(serving) == 3
     serving.pass_time(1)
     assert instances(serving) == 0
+
+
+def test_endpoint_is_updating_while_an_instance_comes_or_goes(serving: World) -> None:
+    del serving.telemetry.statuses[:]
+    before = serving.endpoint()["LastModifiedTime"]
+    serving.scale(2)
+    serving.pass_time(0.3)
+    assert state(serving) == ("Updating", 1, 2)
+    assert "Cannot update in-progress" in serving.refusal("DeleteEndpoint", EndpointName="endpoint")
+    serving.create_base("other")
+    serving.change(create_while_instances_change="refused")
+    third = base(SPECIFICATIONS, InferenceComponentName="third")
+    assert 'in status "Updating"' in serving.refusal("CreateInferenceComponent", **third)
+    serving.pass_time(10)
+    assert state(serving) == ("InService", 3, 3)
+    scale(serving, 1)
+    state(serving)
+    serving.pass_time(600)
+    assert state(serving) == ("InService", 3, 2)
+    serving.pass_time(0.1)
+    assert state(serving) == ("Updating", 3, 2)
+    serving.pass_time(1)
+    assert state(serving) == ("InService", 2, 2)
+    assert serving.endpoint()["LastModifiedTime"] > before
+    assert serving.telemetry.statuses == ["Updating", "InService"] * 3
+
+
+def test_a_rolling_update_has_one_instance_more_for_a_while(serving: World) -> None:
+    serving.update_base()
+    serving.pass_time(0.3)
+    assert state(serving) == ("Updating", 1, 2)
+    serving.pass_time(0.12)
+    assert state(serving) == ("Updating", 2, 2)
+    serving.pass_time(10)
+    assert state(serving) == ("InService", 2, 2)
+    serving.pass_time(600)
+    assert instances(serving) == 1
 
 
 def test_copy_that_comes_back_keeps_its_instance(serving: World) -> None:
