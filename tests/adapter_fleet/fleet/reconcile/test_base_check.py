@@ -194,6 +194,21 @@ class TestBaseUpdateThatWasRolledBack:
         world.trigger("drift")
         assert answering(world) == 12
 
+    def test_adapter_that_could_not_be_asked_when_the_others_answered_is_asked_again(self) -> None:
+        world = self.world(lost=False)
+        world.service.components["p-a00"].serves = None
+        ask, errors = world.service.ask, [UnansweredError("the connection was closed")]
+
+        def asked(component: str, *given: Any) -> str | None:
+            if component == "p-a00" and errors:
+                raise errors.pop()
+            return ask(component, *given)
+
+        world.service.ask = asked  # type: ignore[method-assign]
+        world.trigger("drift")
+        world.settle()
+        assert (errors, answering(world)) == ([], 12)
+
     def test_adapter_whose_update_is_under_way_is_asked_once_it_is_in_service(self) -> None:
         world = fleet()
         world.service.seconds = 600.0
