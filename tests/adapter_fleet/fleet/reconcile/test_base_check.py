@@ -204,7 +204,7 @@ class TestBaseUpdateThatWasRolledBack:
                 raise errors.pop()
             return ask(component, *given)
 
-        world.service.ask = asked  # type: ignore[method-assign]
+        world.service.ask = asked  # type: ignore[method-assign, assignment]
         world.trigger("drift")
         world.settle()
         assert (errors, answering(world)) == ([], 12)

@@ -320,14 +320,19 @@ class Fleet(RuleBasedStateMachine):
         there = self.world.service.components.get(name)
         if there is None or there.tags.get(FLEET_TAG) != UID:
             return  # it is gone, or the role's policy refuses the deletion
-        described = self.world.service.described(name)
-        # A late describe shows an earlier component of that name, and a deletion goes by the name.
-        times = {0.0, there.created, described.created if described is not None else 0.0}
-        deletion = {(name.lower(), time) for time in times}
+        deletion = self._shown(name) | {(name.lower(), 0.0)}
         numbers = self.guarded.keys() & set(self.world.registry.generations())
         counted = [number for number in numbers if self.guarded[number] & deletion]
         passed = any(self._generation(number).outcome is not Outcome.REFUSED for number in counted)
         promise(passed or bool(deletion & self.pruned), f"{name} is deleted, and no guard has counted that")
+
+    def _shown(self, name: str) -> set[tuple[str, float]]:
+        """Return what a deletion of this name may be meant for, by the time of its creation.
+
+        A late describe shows an earlier component of that name, and a deletion goes by the name.
+        """
+        there = self.world.service.components.get(name), self.world.service.described(name)
+        return {(name.lower(), one.created) for one in there if one is not None}
 
     def _generation(self, number: int) -> Generation:
         item = self.world.registry.items["generations"][f"{number:010}"]
@@ -358,7 +363,7 @@ class Fleet(RuleBasedStateMachine):
         self._watch_count(name)
         if there is None:
             return  # someone has deleted it, and the fleet deletes nothing
-        if generation.exempt or settings.deletions != GUARD or (name, there and there.created) in self.pruned:
+        if generation.exempt or settings.deletions != GUARD or self._shown(name) & self.pruned:
             return
         deleted = self.deleted.setdefault(number, set())
         deleted.add(name)
