@@ -1,7 +1,8 @@
 """CloudWatch's metrics are read by their dimensions, expressions included, and do not slow each other down.
 
 Faults of ministack: GetMetricData answers expressions (metric math, SEARCH, Metrics Insights) with
-InternalError, in the ascending order of time whatever ScanBy says. Every request to CloudWatch reads every
+InternalError, in the ascending order of time whatever ScanBy says. GetMetricStatistics takes any times and
+units, and the metrics of all dimensions where a request has none. Every request to CloudWatch reads every
 point of every metric, to drop old ones.
 """
 
@@ -13,7 +14,7 @@ from ministack.services import cloudwatch
 
 from local_sagemaker.ministack_patches.internals import expect, expect_names
 from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
-from local_sagemaker.monitoring.metric_reader import Metric, Series
+from local_sagemaker.monitoring.metric_reader import Metric, Series, Span, read
 from local_sagemaker.monitoring.queries import answers
 
 # How often old points are looked for, and how old those are that somebody published.
@@ -47,12 +48,13 @@ class StoredMetrics:
 def install() -> None:
     """Answer every query, and drop old points once a minute instead of at every request."""
     expect_names(cloudwatch, "_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso")
-    for name in ("_get_metric_data", "_evict_old_metrics"):
+    for name in ("_get_metric_data", "_get_metric_statistics", "_evict_old_metrics"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called by name")
-    for name in ("_json_ok", "_cbor_ok", "_cbor_metric_data_result"):
+    for name in ("_json_ok", "_cbor_ok", "_cbor_metric_data_result", "_cbor_datapoint"):
         expect(hasattr(cloudwatch, name), f"cloudwatch.{name} makes an answer")
     cloudwatch._evict_old_metrics = _compactor()
     cloudwatch._get_metric_data = _get_metric_data(cloudwatch._get_metric_data)
+    cloudwatch._get_metric_statistics = _get_metric_statistics(cloudwatch._get_metric_statistics)
 
 
 def _compactor() -> Callable[[], None]:
@@ -96,8 +98,12 @@ def _get_metric_data(of_the_query_protocol: Callable[..., Any]) -> Callable[...,
 def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the results of GetMetricData: one for each series."""
     queries = request.get("MetricDataQueries", [])
-    start, end = (cloudwatch._parse_ts(request.get(name)) for name in ("StartTime", "EndTime"))
-    found = answers(StoredMetrics(), queries, start or 0.0, end or time.time())
+    start, end = _times(request)
+    if start == end:
+        raise ValueError("The parameter StartTime must not equal parameter EndTime.")
+    if start > end:
+        raise ValueError("The parameter EndTime must be greater than StartTime.")
+    found = answers(StoredMetrics(), queries, start, end)
     ascending = request.get("ScanBy") == "TimestampAscending"
     for query in queries:
         if query.get("ReturnData", True):
@@ -119,3 +125,51 @@ def _result(query: Mapping[str, Any], series: Series, *, alone: bool, ascending:
         "Values": [series.values[moment] for moment in moments],
         "StatusCode": "Complete",
     }
+
+
+def _times(request: Mapping[str, Any]) -> tuple[float, float]:
+    """The span of a request, in whole seconds [T moto's tests]."""
+    start, end = (cloudwatch._parse_ts(request.get(name)) for name in ("StartTime", "EndTime"))
+    return float(int(start or 0)), float(int(end or time.time()))
+
+
+def _get_metric_statistics(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
+    """GetMetricStatistics in the protocols that AWS's SDKs use."""
+
+    def get_metric_statistics(
+        params: Mapping[str, Any], request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
+    ) -> Any:
+        if not is_cbor and not is_json:
+            return of_the_query_protocol(params, request, is_cbor, is_json)
+        start, end = _times(request)
+        refused = None
+        if not request.get("Statistics") and not request.get("ExtendedStatistics"):
+            refused = "Combination", "Must specify either Statistics or ExtendedStatistics"
+        elif start >= end:
+            refused = "Value", "The parameter StartTime must be less than the parameter EndTime."
+        if refused:
+            code, message = f"InvalidParameter{refused[0]}", refused[1]
+            return cloudwatch._error(code, message, 400, use_json=is_json, use_cbor=is_cbor)
+        points = list(_datapoints(request, Span(start, end, float(request.get("Period") or 60))))
+        if is_json:
+            return cloudwatch._json_ok({"Label": request["MetricName"], "Datapoints": points})
+        points = [cloudwatch._cbor_datapoint(point) for point in points]
+        return cloudwatch._cbor_ok({"Label": request["MetricName"], "Datapoints": points})
+
+    return get_metric_statistics
+
+
+def _datapoints(request: Mapping[str, Any], span: Span) -> Iterator[dict[str, Any]]:
+    metrics, unit = StoredMetrics(), request.get("Unit")
+    dimensions = {one["Name"]: one["Value"] for one in request.get("Dimensions") or ()}
+    metric = metrics.find(request["Namespace"], request["MetricName"], dimensions)
+    if metric is None:
+        return
+    plain, extended = (request.get(name) or [] for name in ("Statistics", "ExtendedStatistics"))
+    values = {name: read(metrics, [metric], span, name, "", unit=unit).values for name in (*plain, *extended)}
+    for moment in sorted({moment for series in values.values() for moment in series}):
+        point = {"Timestamp": cloudwatch._ts_iso(moment), "Unit": unit or metric.points[0]["Unit"]}
+        point |= {name: values[name][moment] for name in plain}
+        if extended:
+            point["ExtendedStatistics"] = {name: values[name][moment] for name in extended}
+        yield point

@@ -5,6 +5,7 @@ no number. Its syntax is close enough to Python's that Python parses it.
 """
 
 import ast
+import itertools
 import operator
 import re
 import statistics
@@ -113,6 +114,10 @@ class Expressions:
                 value = self._of(argument)
                 filled = [self._filled(one, self._of(filling)) for one in _listed(value)]
                 return filled[0] if isinstance(value, Series) else filled
+            case "RUNNING_SUM", [argument]:
+                value = self._of(argument)
+                summed = [_running_sum(one) for one in _listed(value)]
+                return summed[0] if isinstance(value, Series) else summed
             case "SORT", [argument, by, order, *count]:
                 words = str(self._of(by)).upper(), str(self._of(order)).upper()
                 return _sorted(_listed(self._of(argument)), *words, [self._of(one) for one in count])
@@ -151,6 +156,12 @@ def _listed(value: Value) -> list[Series]:
     if isinstance(value, (str, float)):
         raise ValueError(f"not a series: {value!r}")
     return value if isinstance(value, list) else [value]
+
+
+def _running_sum(series: Series) -> Series:
+    moments = sorted(series.values)
+    sums = itertools.accumulate(series.values[moment] for moment in moments)
+    return Series(series.label, dict(zip(moments, sums, strict=True)))
 
 
 def _sorted(series: list[Series], by: str, order: str, count: Sequence[Value]) -> list[Series]:

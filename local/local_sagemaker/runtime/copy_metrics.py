@@ -173,11 +173,12 @@ class CopyMetrics:
         """What a copy's values are published with in addition: nothing, and what enhanced metrics have."""
         # In a rolling update there may be more copies than placements.
         instance, _ = base.placements[base.copies.index(copy) % len(base.placements)]
+        variant = {"EndpointName": base.endpoint.name, "VariantName": base.variant}
         gpu = self._context.settings.value.accelerator_dimension
         return [
             {},
             *(
-                {**place, "ContainerId": f"{copy.number:064x}", **accelerator}
+                {**variant, **place, "ContainerId": f"{copy.number:064x}", **accelerator}
                 for place in _instance(base.endpoint, base.variant, instance)
                 for accelerator in [{gpu: str(number)} for number in range(accelerators)] or [{}]
             ),
@@ -187,7 +188,7 @@ class CopyMetrics:
         self, endpoint: EndpointRecord, variant: dict[str, Any], used: Mapping[str, float]
     ) -> None:
         """Publish one value for each instance; what copies use is shared out evenly among them [I]."""
-        count = self._endpoints.instances.current(endpoint, variant)
+        count, _ = self._endpoints.instances.counts(endpoint, variant)
         has = instance_resources(variant["InstanceType"])
         of_gpus = ("GPUReservation", "GPUUtilizationNormalized", "GPUMemoryUtilizationNormalized")
         dimensions = {"EndpointName": endpoint.name, "VariantName": variant["VariantName"]}

@@ -89,9 +89,8 @@ def test_enhanced_metrics_tell_the_instance_the_container_and_the_gpu(serving: S
         metrics.tick()
         world.pass_time(60)
     named = {tuple(one[2])[1:] for one in world.telemetry.metrics if one[1] == "GPUUtilizationNormalized"}
-    assert named == {
-        (), ("InstanceId", "ContainerId", gpu), ("VariantName",), ("VariantName", "InstanceId")
-    }  # fmt: skip
+    of_a_copy = ("EndpointName", "VariantName", "InstanceId", "ContainerId", gpu)
+    assert named == {(), of_a_copy, ("VariantName",), ("VariantName", "InstanceId")}
 
 
 def test_gpu_computes_while_there_are_requests_in_progress(serving: Serving) -> None:
