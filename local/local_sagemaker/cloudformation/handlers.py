@@ -78,6 +78,21 @@ class Handlers:
         found = _as_set(properties, described, self._type.write_only)
         return {key: found[key] for key in found if key in self._type.readable} | tags
 
+    def adopt(self, identifier: dict[str, str]) -> Provisioned:
+        """Take over a resource that is there, by its ARN."""
+        arn = identifier[self._type.arn]
+        described = self._plane().answer(
+            f"Describe{self._type.kind}", {self._type.name: arn.rpartition("/")[2]}
+        )
+        return arn, self._attributes(described)
+
+    def import_problem(self, arn: str) -> str | None:
+        """Say why a resource cannot be taken over, None if it can."""
+        if self.read(arn, {}) is not None:
+            return None
+        # [I] The words are those for other types.
+        return f"Resource of type '{self._type.cloudformation_type}' with identifier '{arn}' was not found."
+
     def _tagged(self, properties: Properties) -> Properties:
         """The properties without the tags of `aws:`, which ministack adds, unless the schema has them."""
         if self._type.system_tags or "Tags" not in properties:

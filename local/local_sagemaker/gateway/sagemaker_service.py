@@ -2,7 +2,7 @@
 
 import ministack.app
 from ministack.core import router
-from ministack.services.cloudformation import drift, provisioners
+from ministack.services.cloudformation import changesets, drift, provisioners
 
 from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
@@ -21,6 +21,7 @@ def install(cloud: Cloud) -> None:
         (provisioners, "_CUSTOM_NAME_REPLACEMENT"),
         (provisioners, "_STACK_TAG_PROPERTY"),
         (drift, "_DRIFT_READERS"),
+        (changesets, "_IMPORT_LOOKUPS"),
     ):
         expect(isinstance(getattr(holder, name, None), dict), f"{name} is a dictionary")
     expect_names(ministack.app, "app", "AUTH", "_MAIN_LOOP")
@@ -33,6 +34,8 @@ def install(cloud: Cloud) -> None:
         provision_type(name, handlers, resource.create_only)
         provisioners._STACK_TAG_PROPERTY[name] = ("Tags", "list")
         drift._DRIFT_READERS[name] = handlers.read, resource.readable
+        provisioners._RESOURCE_HANDLERS[name]["import"] = handlers.adopt
+        changesets._IMPORT_LOOKUPS[name] = (resource.arn,), handlers.import_problem
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
     iam.install(cloud.tagged_resources)

@@ -215,6 +215,39 @@ def test_resource_names_its_stack(stack: Stack, bucket: Bucket, client: Callable
         describe(PhysicalResourceId="nothing")
 
 
+def test_a_component_made_by_hand_is_imported_by_its_arn(
+    stack: Stack, bucket: Bucket, sagemaker: Any, client: Callable[..., Any]
+) -> None:
+    cloudformation = client("cloudformation")
+    resources = serving(stack.name, bucket, {})
+    stack.create(resources)
+    by_hand = serving(stack.name, bucket, {"one": bucket.adapter("1")})["One"]["Properties"]
+    endpoint = sagemaker.describe_endpoint(EndpointName=stack.physical_id("Endpoint").rpartition("/")[2])
+    made = sagemaker.create_inference_component(**by_hand | {"EndpointName": endpoint["EndpointName"]})
+    settled(sagemaker, f"{stack.name}-one")
+    kind, arn = "AWS::SageMaker::InferenceComponent", made["InferenceComponentArn"]
+    resources["One"] = {"Type": kind, "Properties": by_hand, "DeletionPolicy": "Delete"}
+    template = json.dumps({"Resources": resources})
+    summaries = cloudformation.get_template_summary(TemplateBody=template)["ResourceIdentifierSummaries"]
+    (identifiers,) = (one["ResourceIdentifiers"] for one in summaries if one["ResourceType"] == kind)
+    for name, found in (("missing", f"{arn}-missing"), ("import", arn)):
+        taken = {
+            "ResourceType": kind,
+            "LogicalResourceId": "One",
+            "ResourceIdentifier": dict.fromkeys(identifiers, found),
+        }
+        request = {"StackName": stack.name, "ChangeSetName": name}
+        cloudformation.create_change_set(
+            **request, ChangeSetType="IMPORT", TemplateBody=template, ResourcesToImport=[taken]
+        )
+        status = cloudformation.describe_change_set(**request)["Status"]
+        assert status == ("CREATE_COMPLETE" if found == arn else "FAILED")
+    cloudformation.execute_change_set(StackName=stack.name, ChangeSetName="import")
+    until(lambda: stack.settled() == "IMPORT_COMPLETE")
+    assert stack.physical_id("One") == arn
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
 def test_times_are_text_and_a_taken_name_has_its_code(
     stack: Stack, bucket: Bucket, client: Callable[..., Any]
 ) -> None:
