@@ -57,6 +57,9 @@ class Settings:
     # [V Terraform] VariantName, and so perhaps RuntimeConfig, are not for adapters (`refused`). [tried] AWS's
     # own SageMaker SDK v2 always sends both, so they may have no effect (`ignored`).
     adapter_with_base_members: Literal["ignored", "refused"] = "ignored"
+    # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that the rest may stay
+    # (`merged`). [V] The API takes a whole specification, so this may be refused.
+    partial_specification: Literal["merged", "refused"] = "merged"
     # [I] The share of an instance's memory that no copy gets: no source says what the service itself keeps.
     instance_memory_kept: float = 0.0
     # [I] No source says whether adapters are on copies that scaling or a base update adds.
@@ -212,6 +215,7 @@ PROFILES: dict[Profile, Settings] = {
         one_write_per_base=True,
         base_delete="refuse",
         adapter_with_base_members="refused",
+        partial_specification="refused",
         instance_memory_kept=0.1,
         adapters_on_new_copies="lost",
         create_while_instances_change="refused",

@@ -131,7 +131,7 @@ class Endpoints:
         if not request.get("RetainAllVariantProperties") or "DesiredInstanceCount" in excluded:
             return config
         present = {
-            variant["VariantName"]: self.instances.current(endpoint, variant)
+            variant["VariantName"]: self.instances.counts(endpoint, variant)[0]
             for variant in endpoint.config["ProductionVariants"]
         }
         variants = [
@@ -244,11 +244,11 @@ class Endpoints:
         return list_page(request, summaries, kind="Endpoint", equals={"StatusEquals": "EndpointStatus"})
 
     def _variant_summary(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> dict[str, Any]:
-        instances = self.instances.current(endpoint, variant)
+        instances, desired = self.instances.counts(endpoint, variant)
         summary = {
             "VariantName": variant["VariantName"],
             "CurrentInstanceCount": instances,
-            "DesiredInstanceCount": self.instances.desired(endpoint, variant),
+            "DesiredInstanceCount": desired,
             **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
         }
         if "InstancePools" in variant:

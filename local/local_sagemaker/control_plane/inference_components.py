@@ -212,6 +212,7 @@ class InferenceComponents:
             )
         else:
             base = base_of(component)
+            request = self._completed(base, request)
             specification = self._base_specification(request, base.production_variant)
             deployment = request.get("DeploymentConfig")
             requested = base.desired_copies if copies is None else copies
@@ -232,6 +233,15 @@ class InferenceComponents:
                 )
             )
         return {"InferenceComponentArn": component.arn}
+
+    def _completed(self, base: BaseComponent, request: dict[str, Any]) -> dict[str, Any]:
+        """An update's request with what its specification leaves out, if the setting says so."""
+        given, runs = request.get("Specification"), {"ModelName", "Container"}
+        if given is None or self._context.settings.value.partial_specification == "refused":
+            return request
+        other = runs if runs & given.keys() else set()
+        kept = {key: value for key, value in base.specification.items() if key not in other}
+        return request | {"Specification": kept | given}
 
     def _check_alarms(self, deployment: dict[str, Any]) -> None:
         """Refuse alarms that are not there [I]."""

@@ -48,23 +48,17 @@ class InstanceCounts:
             endpoint.modified = self._context.clock.now()
             self._context.telemetry.endpoint_changed(endpoint)
 
-    def current(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
-        """The instances of a variant now."""
+    def counts(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> tuple[int, int]:
+        """The instances of a variant now, and those that it is about to have."""
         if not scales_instances(variant):
-            return instance_count(variant)
-        return self._followed(endpoint, variant).count
-
-    def desired(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
-        """The instances that a variant is about to have."""
-        if not scales_instances(variant):
-            return instance_count(variant)
-        return self._followed(endpoint, variant).desired
+            return (instance_count(variant),) * 2
+        instances = self._followed(endpoint, variant)
+        return instances.count, instances.desired
 
     async def provide(self, base: BaseComponent) -> None:
         """Wait for the instances that the copies of a base component are placed on."""
-        if self.desired(base.endpoint, base.production_variant) > self.current(
-            base.endpoint, base.production_variant
-        ):
+        current, desired = self.counts(base.endpoint, base.production_variant)
+        if desired > current:
             await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
 
     def _followed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> _Instances:

@@ -210,6 +210,18 @@ def test_base_update_without_spare_room_fails_where_that_is_needed(world: World)
     assert world.loaded() == [["one"]]
 
 
+def test_a_base_is_updated_by_its_compute_requirements_alone_where_that_is_allowed(world: World) -> None:
+    world.serve("one")
+    compute = {"MinMemoryRequiredInMb": 2048, "NumberOfAcceleratorDevicesRequired": 2}
+    update = {"InferenceComponentName": "base", "Specification": {"ComputeResourceRequirements": compute}}
+    world.call("UpdateInferenceComponent", **update)
+    world.pass_time(10)
+    expected = {"ModelName": "model", "ComputeResourceRequirements": compute}
+    assert world.component("base")["Specification"] == expected
+    world.change(partial_specification="refused")
+    assert "ModelName and Container.Image" in world.refusal("UpdateInferenceComponent", **update)
+
+
 def test_copies_that_scaling_adds_have_the_adapters_and_those_it_removes_stop(world: World) -> None:
     world.serve("one", instances=3)
     for copies in (3, 1, 0):
