@@ -22,7 +22,7 @@ TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-hostile test-clients test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports check-docs checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-suites test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports check-docs checkov bench lock properties docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -92,8 +92,11 @@ test-alone: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## each 
 test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
-test-clients: setup  ## clients that others wrote, each in an environment of its own, and record in the guide what they can do
-	RECORD=1 python -m pytest tests/clients/test_clients.py
+test-suites: setup  ## moto's own tests and the features of the CDK command line, on the embedded cloud (MOTO=a checkout, where GitHub is out of reach)
+	python -m pytest tests/suites
+
+test-clients: setup  ## clients and notebooks that others wrote, each in an environment of its own, and record in the guides what they can do (NOTEBOOKS=a checkout, where GitHub is out of reach)
+	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_notebooks.py
 	python -m pytest tests/clients/test_recorded.py tests/integration/test_openai_path.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.

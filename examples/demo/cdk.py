@@ -64,9 +64,9 @@ class Cdk:
             **({} if validate else {"CDK_VALIDATION": "false"}),
         )
 
-    def run(self, *arguments: str) -> CdkRun:
-        """Run a command that needs no app."""
-        return self._run(*arguments, folder=self.home)
+    def run(self, *arguments: str, folder: Path | None = None) -> CdkRun:
+        """Run a command with these arguments alone: where no app is, or in a folder."""
+        return self._run(*arguments, folder=folder or self.home)
 
     def diff(self) -> CdkRun:
         """Compare every stack with what is deployed; a difference is a CdkError."""

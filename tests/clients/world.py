@@ -12,7 +12,7 @@ from typing import Any
 
 from local_sagemaker.server import LocalCloud
 from tests.clients.clients import Client
-from tests.clients.environments import ROOT
+from tests.clients.environments import FOLDER, ROOT, Environment
 from tests.integration.by_hand import LMI, TICKETS, client, prompts
 from tests.integration.fleet_stack import Fleet, FleetStack
 
@@ -42,18 +42,27 @@ class World:
         self._cloud = cloud
         self._given = given
 
+    @property
+    def profile(self) -> str:
+        """The profile of the cloud."""
+        return str(self._given["profile"])
+
     def run(self, one: Client) -> list[Line]:
-        """Run a client's script in its environment; return a line for each call.
+        """Run a client's script in its environment; return a line for each call."""
+        return self.run_script(one.environment, one.script)
+
+    def run_script(self, environment: Environment, script: str, **given: Any) -> list[Line]:
+        """Run a script in an environment, with further values; return a line for each call.
 
         Raises AssertionError with what the script printed if it broke off.
         """
-        report = Path(self._given["folder"]) / f"{one.script}.jsonl"
+        report = Path(self._given["folder"]) / f"{script}.jsonl"
         report.unlink(missing_ok=True)
         done = subprocess.run(
-            [one.environment.python, "-W", "ignore", "-c", _RUN, f"tests.clients.{one.script}"],
+            [environment.python, "-W", "ignore", "-c", _RUN, f"tests.clients.{script}"],
             cwd=ROOT,
             env=self._variables(),
-            input=json.dumps({**self._given, "report": str(report)}),
+            input=json.dumps({**self._given, **given, "report": str(report)}),
             capture_output=True,
             text=True,
             check=False,
@@ -64,11 +73,14 @@ class World:
 
     def _variables(self) -> dict[str, str]:
         """The variables that the cloud prints, and those that keep clients from calling anyone else."""
-        kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("LANG",) if name in os.environ}
         aws = {name: value for name, value in self._cloud.environment.items() if name.startswith("AWS_")}
         return {
             **kept,
             **aws,
+            # Notebooks call the AWS CLI.
+            "PATH": f"{FOLDER / 'aws-cli' / 'bin'}:{os.environ['PATH']}",
+            "MPLBACKEND": "Agg",
             "AWS_EC2_METADATA_DISABLED": "true",
             "HTTPS_PROXY": _NOWHERE,
             "HTTP_PROXY": _NOWHERE,
@@ -89,10 +101,7 @@ def deployed(folder: Path) -> Iterator[World]:
         stack = FleetStack(cloud, folder / "stack", name="tenants")
         created = stack.create({"Tenants": Fleet(adapters=ADAPTERS)})
         assert created.status == "CREATE_COMPLETE", created.reason
-        s3 = client(cloud, "s3")
-        s3.create_bucket(Bucket=MODELS)
-        for file in (TICKETS / "base").iterdir():
-            s3.upload_file(str(file), MODELS, f"base/{file.name}")
+        upload_base(cloud)
         prompt = prompts()[0]
         given = {
             "url": cloud.url,
@@ -110,6 +119,14 @@ def deployed(folder: Path) -> Iterator[World]:
             "answers": prompt["answers"],
         }
         yield World(cloud, given)
+
+
+def upload_base(cloud: LocalCloud) -> None:
+    """Put the base model into a bucket."""
+    s3 = client(cloud, "s3")
+    s3.create_bucket(Bucket=MODELS)
+    for file in (TICKETS / "base").iterdir():
+        s3.upload_file(str(file), MODELS, f"base/{file.name}")
 
 
 def _without_telemetry(folder: Path) -> Path:

@@ -86,7 +86,7 @@ def test_callers_of_a_base_model_do_not_see_that_the_other_is_updated_asleep_wok
     endpoint, large_base = outputs["EndpointName"], outputs["LargeBase"]
     large, small = (stack.callers(endpoint, ADAPTERS, fleet=name) for name in stack.names)
     assert large.ask_all() == 0
-    with small.load(1, pause=0.05):
+    with small.load(1, pause=0.15):
         stack.change_container("512")
         stack.deploy()
         stack.wait_until_steady(large_base)

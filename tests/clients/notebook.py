@@ -1,0 +1,59 @@
+"""A notebook that AWS wrote: its code cells, one after the other, by IPython."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+from pathlib import Path
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from tests.clients.calls import Calls
+
+_INSTALLS = re.compile(r"\s*[!%]pip ")
+_OF_THE_HUB = re.compile(r"""(?<=["'])(Qwen|openai|google)/[\w.-]+(?=["'])""")
+
+
+class FailedCellError(Exception):
+    """A cell raised an error, or a command in it ended with another status than 0."""
+
+
+def main(calls: Calls) -> None:
+    """Run the cells, and report each."""
+    given = calls.given
+    path = Path(given["path"])
+    os.chdir(path.parent)
+    shell = InteractiveShell.instance()
+    run(shell, given["prelude"])
+    for number, cell in enumerate(json.loads(path.read_text())["cells"]):
+        source = "".join(cell["source"])
+        change = given["changes"].get(str(number), {})
+        left_out = change.keys() == {"why"} or _INSTALLS.match(source)
+        if cell["cell_type"] != "code" or not source.strip() or left_out:
+            continue
+        for old, new in change.get("instead", {}).items():
+            if old not in source:
+                raise ValueError(f"cell {number} should have {old!r}, got {source!r}")
+            source = source.replace(old, new)
+        with calls.call(str(number)):
+            run(shell, change.get("code", _OF_THE_HUB.sub(given["weights"], source)))
+
+
+def run(shell: InteractiveShell, source: str) -> None:
+    """Run a cell; FailedCellError if it fails."""
+    shell.user_ns["_exit_code"] = 0
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        result = shell.run_cell(source)
+    error = result.error_before_exec or result.error_in_exec
+    if error is not None:
+        raise FailedCellError(f"{type(error).__name__}: {error}") from error
+    if shell.user_ns["_exit_code"]:
+        raise FailedCellError(f"status {shell.user_ns['_exit_code']}: {printed.getvalue()[-500:]}")
+
+
+if __name__ == "__main__":
+    main(Calls())
