@@ -321,13 +321,18 @@ class Calls(RuleBasedStateMachine):
     def check_instances(
         self, endpoint: EndpointRecord, variant: dict[str, Any], on_it: list[BaseComponent]
     ) -> None:
-        """As many instances as the configuration says, and one for each copy."""
-        count = self.world.plane.endpoints.instances.current(endpoint, variant)
+        """As many instances as the configuration says, and soon one for each copy."""
+        instances = self.world.plane.endpoints.instances
+
+        async def counts() -> tuple[int, int]:
+            return instances.counts(endpoint, variant)
+
+        current, desired = self.world.loop.run_until_complete(counts())
         used = {instance for base in on_it for instance, _ in base.placements}
         fewest = variant["InitialInstanceCount"]
         if scales_instances(variant):
             fewest = variant["ManagedInstanceScaling"].get("MinInstanceCount", 1)
-        assert max(fewest, len(used)) <= count <= instance_count(variant)
+        assert max(fewest, len(used)) <= desired <= instance_count(variant) >= current
 
     def check_room(self, variant: dict[str, Any], on_it: list[BaseComponent]) -> None:
         """No instance has more copies than it has room for."""
