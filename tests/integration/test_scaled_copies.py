@@ -137,12 +137,12 @@ def test_fleet_is_deployed_while_its_base_scales_rolls_and_rolls_back(
                 "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": f"{base}-errors"}]},
             },
         )
-
-    def deploy(adapters: dict[str, str]) -> None:
         until(
             lambda: sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "Updating",
             "the endpoint is updating",
         )
+
+    def deploy(adapters: dict[str, str]) -> None:
         updated = stack.update({"Tenants": Fleet(adapters=adapters)})
         assert (updated.status, updated.outputs["TenantsFailed"]) == ("UPDATE_COMPLETE", "0")
         stack.wait_until_steady(base)
