@@ -275,6 +275,12 @@ class Body:
         self._s3.most = max(self._s3.most, size)
         return piece
 
+    def __enter__(self) -> Body:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self._s3.closed += 1
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from local_sagemaker.cdk_app import CdkApp, Stack
 from local_sagemaker.local_fleet import LocalFleet
+from tests.fakes.clients import client_error
 
 ENDPOINT = "Inference-Llm"
 BASE, TRIAGE = "llm-base-0a1b2c3d", "llm-Triage-4e5f6a7b"
@@ -38,10 +38,6 @@ RESOURCES = {
     + [{"ResourceType": "AWS::CloudFormation::Stack", "PhysicalResourceId": NESTED}]
 }
 STACKS = [Stack(name="Inference", region="us-east-1", outputs={"Name": "llm"})]
-
-
-def error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "it is not there"}}, "Call")
 
 
 class FakeCloud:
@@ -73,7 +69,7 @@ class FakeCloud:
 
     def describe_stacks(self, *, StackName: str) -> None:  # noqa: N803
         if StackName != "Inference":
-            raise error("ValidationError")
+            raise client_error("ValidationError")
 
     def get_template(self, *, StackName: str) -> dict[str, Any]:  # noqa: N803
         prefix = "nested" if StackName == NESTED else "llm"
@@ -102,7 +98,7 @@ class FakeCloud:
     ) -> dict[str, Any]:
         self.asked.append(json.loads(Body))
         if InferenceComponentName in self.failing:
-            raise error("ModelError")
+            raise client_error("ModelError")
         body = {"choices": [{"text": ANSWERS[InferenceComponentName]}]}
         return {"Body": io.BytesIO(json.dumps(body).encode())}
 

@@ -209,6 +209,17 @@ def _any_equal(wanted: object, got: list[object] | None) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_the_page_calls_fixed_has_that_value(
+    template: Mapping[str, Any], answers: Answers, kind: str
+) -> None:
+    values = values_of(template, kind)
+    fixed = ((answer.path, re.match("`([^`]+)`", answer.fixed)) for answer in answers[kind].values())
+    for path, wanted in fixed:
+        if wanted is not None:
+            assert {str(value).lower() for value in values[path]} == {wanted[1].lower()}, path
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_set_that_the_page_leaves_out(
     template: Mapping[str, Any], answers: Answers, kind: str
 ) -> None:

@@ -177,14 +177,7 @@ def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip(
     assert answered == skipped
 
 
-def test_scaling_alarms_and_usage_are_as_the_file_says(closed: Template) -> None:
-    closed.has_resource_properties(
-        "AWS::ApplicationAutoScaling::ScalableTarget", {"MinCapacity": 1, "MaxCapacity": 2}
-    )
-    closed.has_resource_properties(
-        "AWS::ApplicationAutoScaling::ScalingPolicy",
-        {"TargetTrackingScalingPolicyConfiguration": {"TargetValue": 60}},
-    )
+def test_alarms_of_every_fleet_go_to_the_topic_of_the_file(closed: Template) -> None:
     closed.resource_count_is("AWS::CloudWatch::Dashboard", 2)
     alarms = [
         alarm["Properties"]
@@ -194,9 +187,3 @@ def test_scaling_alarms_and_usage_are_as_the_file_says(closed: Template) -> None
     assert alarms
     topic = ["arn:aws:sns:us-east-1:111122223333:on-call"]
     assert all(alarm["AlarmActions"] == topic for alarm in alarms)
-    usage = [
-        json.loads(function["Properties"]["Environment"]["Variables"]["USAGE"])["by"]
-        for function in closed.find_resources("AWS::Lambda::Function").values()
-        if "usage" in str(function["Properties"]["Handler"])
-    ]
-    assert usage == [["team"], ["team"]]

@@ -19,6 +19,7 @@ from adapter_fleet.usage.usage_table import ANSWERED, DAY, CountedTokens, TokenP
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.memory_dynamodb import MemoryDynamoDb
+from tests.fakes.clients import FakeClient
 
 FLEET = {"Fleet": "fleet-1"}
 MINUTE, HOUR = 60.0, 3600.0
@@ -232,20 +233,6 @@ def test_write_that_is_sent_again_as_its_answer_was_lost_counts() -> None:
 PATTERN = TokenPattern.of(r"lora=(?P<adapter>\S*) in:(?P<prompt>\S+)(?: out:(?P<completion>\S+))?")
 
 
-class FakeLogs:
-    """CloudWatch Logs with one line."""
-
-    def __init__(self, line: str) -> None:
-        self._line = line
-
-    def get_paginator(self, operation: str) -> FakeLogs:
-        assert operation == "filter_log_events"
-        return self
-
-    def paginate(self, **_query: Any) -> Iterator[dict[str, Any]]:
-        yield {"events": [{"timestamp": 1000, "message": self._line}]}
-
-
 @pytest.mark.parametrize(
     ("line", "tokens"),
     [
@@ -280,7 +267,9 @@ def test_line_of_the_engine_tells_the_tokens_of_a_component(adapter: str, compon
 
 def told(line: str, pattern: TokenPattern = PATTERN) -> list[tuple[str, int, int]]:
     """Return the component and the tokens that a line tells."""
-    reader = UsageReader(None, FakeLogs(line))  # logs alone are read
+    page = {"events": [{"timestamp": 1000, "message": line}]}
+    logs: Any = FakeClient(pages={"filter_log_events": lambda **_: [page]})
+    reader = UsageReader(None, logs)  # logs alone are read
     counted = reader.tokens("base", 0.0, 60.0, pattern)
     return [(one.component, one.prompt, one.completion) for one in counted]
 

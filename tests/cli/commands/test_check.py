@@ -13,19 +13,10 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.packing import pack
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
-from tests.adapter_fleet.synthetic import HIDDEN, SyntheticAdapter
+from tests.adapter_fleet.bad_adapters import BASE
+from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import rows
 from tests.fakes.s3 import FakeS3
-
-BASE = {
-    "_name_or_path": "acme/tiny-base",
-    "model_type": "llama",
-    "hidden_size": HIDDEN,
-    "intermediate_size": 4 * HIDDEN,
-    "num_attention_heads": 4,
-    "num_hidden_layers": 2,
-    "vocab_size": 100,
-}
 
 Check = Callable[..., Result]
 
@@ -282,22 +273,10 @@ class TestInS3:
         assert check("s3://bucket/adapters/", dora).exit_code == 1
 
 
-ENVIRONMENT = """
-[base_model]
-name = "acme/other"
-directory = "../base"
-[container]
-lmi_version = 19
-[lora]
-max_loras = 4
-max_cpu_loras = 8
-max_lora_rank = 16
-[endpoint]
-instance_type = "ml.g5.12xlarge"
-[copies]
-accelerators = 1
-min_memory_mib = 1024
-"""
+ENVIRONMENT = (Path(__file__).parents[3] / "environments" / "local.toml").read_text()
+ENVIRONMENT = ENVIRONMENT.replace(
+    'directory = "../examples/tickets/base"', 'name = "acme/other"\ndirectory = "../base"'
+)
 
 
 class TestServing:

@@ -258,12 +258,6 @@ class TestTwoVersions:
         evaluate("acme", "--against", uri)
         assert list(asked(runtime).values()) == [ITEMS]
 
-    def test_adapter_that_is_worse_than_another_one_ends_with_1(self, evaluate: Run) -> None:
-        assert evaluate("acme", "--against", "beta", "--require", "exact_match >= 0.9").exit_code == 0
-        result = evaluate("beta", "--against", "acme")
-        assert result.exit_code == 1
-        assert "not met: exact_match of 'beta' is 0 over 20 items, and that of 'acme' is 1" in result.stderr
-
 
 def test_adapter_may_have_the_name_of_the_base(
     evaluate: Run, world: World, account: FakeAccount, tmp_path: Path

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -328,18 +327,6 @@ class TestLocalArtifacts:
         local = replace(adapter("local"), artifact=uploaded)
         world.apply(adapter("acme"), adapter("beta"), adapter("zeta"), local)
         assert rows(run("plan", manifest(self.text("./local")))) == []
-
-    def test_adapter_that_is_not_there_is_told_as_other_mistakes(
-        self, run: Run, manifest: Write, directory: Path
-    ) -> None:
-        path = manifest(self.text("./local"))
-        shutil.rmtree(directory)
-        result = run("plan", path)
-        assert (result.exit_code, result.stderr) == (
-            1,
-            f"adapters: {path}:5: adapter 'local': artifact: should be a directory or an archive of this"
-            f" machine, got '{directory}', where there is nothing [artifact-place]\n",
-        )
 
     def test_adapter_that_a_synth_would_refuse_is_told_and_a_doubtful_one_is_compared(
         self, run: Run, world: World, manifest: Write, directory: Path

@@ -85,12 +85,7 @@ def test_trouble_with_the_registry_is_one_line(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--stack", "Nobody"], "there is no stack 'Nobody' in eu-central-1"),
         (["--stack", "Tenatns"], "there is no stack 'Tenatns' in eu-central-1; did you mean 'Tenants'?"),
-        (
-            ["--stack", "Tenants", "--fleet", "nobody"],
-            "stack 'Tenants' has no fleet named 'nobody': fleet",
-        ),
         (
             ["--stack", "Tenants", "--fleet", "flet"],
             "stack 'Tenants' has no fleet named 'flet': fleet; did you mean 'fleet'?",

@@ -64,12 +64,6 @@ def test_copies_follow_the_requests_in_progress_by_default(
     target = scaled.only("AWS::ApplicationAutoScaling::ScalableTarget")
     assert target["ResourceId"] == f"inference-component/{endpoint.base_component_name}"
     assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 3)
-    (variant,) = scaled.only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
-    assert variant["ManagedInstanceScaling"] == {
-        "Status": "ENABLED",
-        "MinInstanceCount": 0,
-        "MaxInstanceCount": 3,
-    }
     policies = scaled.of_type("AWS::ApplicationAutoScaling::ScalingPolicy").values()
     (policy,) = (policy for policy in policies if policy["PolicyType"] == "TargetTrackingScaling")
     assert policy["TargetTrackingScalingPolicyConfiguration"] == {

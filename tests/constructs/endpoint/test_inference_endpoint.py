@@ -21,7 +21,6 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraAdapter,
     LoraServing,
-    PlacementStrategy,
     VllmContainer,
     VllmVersion,
 )
@@ -80,21 +79,13 @@ def test_base_models_share_its_role_and_have_names_of_their_own(stack: cdk.Stack
     assert qwen.component_prefix.startswith("Stack-Endpoint-Qwen")
 
 
-def test_instances_follow_the_copies_of_all_base_models(
-    stack: cdk.Stack, endpoint: InferenceEndpoint, add: AddBase
-) -> None:
-    add().auto_scale_copies(min=0, max=4)
-    add("Qwen", compute=one_accelerator(3)).auto_scale_copies(min=0, max=2)
+def test_base_model_with_the_largest_copies_is_created_first(stack: cdk.Stack, add: AddBase) -> None:
+    """They find no room between small ones."""
+    add()
+    add("Qwen", compute=one_accelerator(3))
     resources = Resources.of(stack)
-    # The large copies come first, as they find no room between small ones.
     small, large = resources.of_type("AWS::SageMaker::InferenceComponent")
     assert (large in resources[small]["DependsOn"], "Qwen" in large) == (True, True)
-    (variant,) = resources.only("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
-    assert variant["ManagedInstanceScaling"] == {
-        "Status": "ENABLED",
-        "MinInstanceCount": 0,
-        "MaxInstanceCount": 3,
-    }
 
 
 def test_a_number_of_instances_that_the_copies_of_all_do_not_need_is_an_error(
@@ -109,8 +100,6 @@ def test_a_number_of_instances_that_the_copies_of_all_do_not_need_is_an_error(
     first.auto_scale_copies(min=1, max=1)
     (problem,) = problems(endpoint)
     assert problem.startswith("'instance_count', the number of instances at the start, should be from 1 to 1")
-    endpoint.add_base_model("Two", model=model, container=container, lora=LORA, compute=compute)
-    assert problems(endpoint) == []
 
 
 def test_a_base_model_without_room_for_an_update_is_warned_of_when_all_are_known(
@@ -135,43 +124,6 @@ def test_a_base_model_that_needs_the_network_leaves_the_others_isolated(
     }
     assert isolated == {True: True, False: None}
     assert "EnableNetworkIsolation" not in resources.only("AWS::SageMaker::EndpointConfig")
-
-
-def test_what_only_the_two_constructs_have_is_in_the_template(stack: cdk.Stack, bucket: s3.IBucket) -> None:
-    large, small = InstanceType.ML_G5_12XLARGE, InstanceType.ML_G6E_XLARGE
-    endpoint = InferenceEndpoint(
-        stack,
-        "Endpoint",
-        instance_type=large,
-        fallback_instance_types=[small],
-        max_instances=2,
-        enhanced_metrics_period=cdk.Duration.seconds(10),
-    )
-    endpoint.add_base_model(
-        "Llama",
-        model=BaseModel.from_bucket(bucket, "llama/"),
-        container=LmiContainer(version=LmiVersion.V19),
-        lora=LORA,
-        compute={large: one_accelerator(2), small: one_accelerator()},
-        placement_strategy=PlacementStrategy.BINPACK,
-    )
-    resources = Resources.of(stack)
-    config = resources.only("AWS::SageMaker::EndpointConfig")
-    assert config["MetricsConfig"] == {
-        "EnableEnhancedMetrics": True,
-        "MetricPublishFrequencyInSeconds": 10,
-    }
-    # Without scaling of copies, an update finds room on the second instance.
-    assert config["ProductionVariants"][0]["ManagedInstanceScaling"]["MaxInstanceCount"] == 2
-    specifications = resources.only("AWS::SageMaker::InferenceComponent")["Specifications"]
-    assert [
-        (each["InstanceType"], each["ComputeResourceRequirements"]["NumberOfAcceleratorDevicesRequired"])
-        for each in specifications
-    ] == [("ml.g5.12xlarge", 2), ("ml.g6e.xlarge", 1)]
-    assert specifications[0]["SchedulingConfig"] == {
-        "PlacementStrategy": "BINPACK",
-        "AvailabilityZoneBalance": {"EnforcementMode": "PERMISSIVE"},
-    }
 
 
 @pytest.mark.parametrize(

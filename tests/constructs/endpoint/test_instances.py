@@ -92,12 +92,6 @@ def test_unknown_type_needs_the_most_of_them() -> None:
         assert (world.instances.range, world.instances.room(scaled)) == (expected, None)
 
 
-def test_the_type_with_the_least_room_counts() -> None:
-    world = World(2, None, InstanceType.ML_G5_12XLARGE, InstanceType.ML_G5_XLARGE)
-    world.add(1, scaled=(1, 4))
-    assert world.instances.range == (1, 4)
-
-
 def test_those_at_the_start_are_within_the_range() -> None:
     world = World(start=2)
     world.add(1, scaled=(1, 3))

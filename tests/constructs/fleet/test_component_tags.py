@@ -24,16 +24,15 @@ def tags(stack: cdk.Stack) -> ComponentTags:
         ("Fleet-UID", cdk.Aws.REGION, "'fleet-uid' is the tag by which"),
         ("AWS:team", "support", "keys that begin with 'aws:' are AWS's own"),
         ("team", "support & sales", "got 'support & sales'"),
-        ("x" * 129, "support", "a key should have 1 to 128 characters, got 129"),
     ],
-    ids=["of the fleet", "of AWS", "characters", "length of a key"],
+    ids=["of the fleet", "of AWS", "characters"],
 )
 def test_a_tag_of_the_stack_that_no_component_can_have_is_an_error(
     stack: cdk.Stack, tags: ComponentTags, key: str, value: str, problem: str
 ) -> None:
     stack.tags.set_tag(key, value)
     (error,) = tags.errors()
-    assert error.startswith(f"the tag '{key[:70]}")
+    assert error.startswith(f"the tag '{key}")
     assert problem in error
 
 

@@ -87,8 +87,6 @@ def test_file_above_the_bar_and_manifest_in_s3_are_deployed_with_it(
     ("arguments", "message"),
     [
         ({"requirements": []}, "RequiredEvaluation: 'evaluation' should have one requirement or more"),
-        ({"requirements": ["rougeL > base +"]}, "RequiredEvaluation: a requirement should be a metric"),
-        ({"requirements": ["rougeL > 0"], "dataset": "a"}, "RequiredEvaluation: 'dataset' should be"),
         ({"requirements": [cdk.Aws.REGION]}, "'requirements' should be known at synth, got a token"),
     ],
 )

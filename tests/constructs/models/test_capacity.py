@@ -75,10 +75,6 @@ def told(memory: GpuMemory | str, container: IContainer | None = None) -> list[s
     return warnings_of(scope)
 
 
-def test_the_set_up_of_the_announcement_fits(llama: BaseModel) -> None:
-    assert told(copy_of(llama, lora=slots(30), compute=FOUR, on=InstanceType.ML_G5_12XLARGE)) == []
-
-
 def test_weights_and_slots_that_are_more_than_the_memory_are_an_error_of_the_endpoint(
     make_endpoint: MakeEndpoint, llama: BaseModel
 ) -> None:
@@ -200,7 +196,6 @@ def test_a_fleet_with_most_adapters_on_disk_is_warned_of_with_numbers(
     stack: cdk.Stack, write_manifest: WriteManifest
 ) -> None:
     lora = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
-    warn_of_adapters_on_disk(stack, 140, lora)
     warn_of_adapters_on_disk(stack, 141, None)
     assert warnings_of(stack) == []
     path = write_manifest(*({"name": f"tenant-{number}"} for number in range(141)))

@@ -64,14 +64,6 @@ def test_in_a_known_region_the_image_is_that_regions(app: cdk.App, region: str, 
     assert image.repository_arn.endswith(f":ecr:{region}:{account}:repository/djl-inference")
 
 
-def test_a_region_known_at_deployment_only_is_looked_up_in_one_table_of_the_stack(stack: cdk.Stack) -> None:
-    for _ in range(2):
-        look_up = {"Fn::FindInMap": ["LmiRegistryAccounts", {"Ref": "AWS::Region"}, "account"]}
-        assert stack.resolve(lmi()._image(stack).uri)["Fn::Join"][1][0] == look_up
-    (table,) = Template.from_stack(stack).to_json()["Mappings"].values()
-    assert {region: entry["account"] for region, entry in table.items()} == REGISTRY_ACCOUNTS
-
-
 def test_a_region_without_the_image_is_an_error_that_lists_those_with_it(
     app: cdk.App, make_endpoint: MakeEndpoint
 ) -> None:
@@ -266,15 +258,17 @@ def test_release_is_an_error_in_a_region_where_it_is_not_published(
 
 
 def test_region_known_at_deployment_only_is_looked_up_among_those_of_the_release(stack: cdk.Stack) -> None:
-    versions = (VllmVersion.V2_4, VllmVersion.V2_6)
-    images = str([stack.resolve(vllm(version)._image(stack).uri) for version in versions])
+    """In one table of the stack for all containers of a kind that are in the same regions."""
+    containers = (lmi(), lmi(), vllm(VllmVersion.V2_4), vllm())
+    images = str([stack.resolve(container._image(stack).uri) for container in containers])
     tables = {
         name: {region: entry["account"] for region, entry in mapping.items()}
         for name, mapping in Template.from_stack(stack).to_json()["Mappings"].items()
     }
-    assert all(f"'Fn::FindInMap': ['{name}'" in images for name in tables)
-    everywhere, fewer = sorted(tables.values(), key=len, reverse=True)
-    assert everywhere == REGISTRY_ACCOUNTS
+    place = "{'Ref': 'AWS::Region'}, 'account'"
+    assert all(f"'Fn::FindInMap': ['{name}', {place}]" in images for name in tables)
+    of_lmi, everywhere, fewer = sorted(tables.values(), key=len, reverse=True)
+    assert of_lmi == everywhere == REGISTRY_ACCOUNTS
     assert fewer == {region: REGISTRY_ACCOUNTS[region] for region in everywhere if region not in FEWER}
 
 
@@ -297,11 +291,6 @@ def test_adapter_is_checked_by_the_rules_of_the_engine_in_the_container(
     endpoint = make_endpoint(container=vllm())
     with pytest.raises(ValueError, match="'bias' should be 'none': vLLM serves no adapters with biases"):
         endpoint.add_adapter("One", artifact=AdapterArtifact.from_directory(adapter_directory))
-
-
-def test_rank_1_is_served() -> None:
-    lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=1)
-    assert vllm()._environment_for(lora, None)["SM_VLLM_MAX_LORA_RANK"] == "1"
 
 
 @pytest.mark.parametrize(

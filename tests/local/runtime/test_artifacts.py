@@ -16,6 +16,7 @@ import pytest
 from local_sagemaker.errors import HostingError
 from local_sagemaker.runtime.artifacts import Artifacts, extract
 from local_sagemaker.runtime.extracted_archives import ExtractedArchives
+from tests.fakes.s3 import FakeS3
 
 
 def archive(folder: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:
@@ -66,32 +67,12 @@ def test_archive_that_could_do_harm_is_refused(
     assert not (tmp_path / "evil").exists()
 
 
-class FakeBucket:
-    """An S3 client of a bucket whose objects have all the same content."""
-
-    def __init__(self, *keys: str, content: bytes = b"") -> None:
-        self.keys = keys
-        self.content = content
-        self.asked: list[str] = []
-
-    def get_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
-        self.asked.append(Key)
-        return {"Body": io.BytesIO(self.content)}
-
-    def get_paginator(self, operation: str) -> FakeBucket:
-        return self
-
-    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
-        return [{"Contents": [{"Key": key} for key in self.keys if key.startswith(Prefix)]}]
-
-    def download_file(self, bucket: str, key: str, path: str) -> None:
-        self.asked.append(key)
-        Path(path).write_bytes(self.content)
-
-
-def artifacts(bucket: FakeBucket) -> Artifacts:
-    client: Any = bucket
-    return Artifacts(lambda role: client)
+def holding(*keys: str, content: bytes = b"") -> tuple[Artifacts, FakeS3]:
+    """A bucket whose objects have all the same content."""
+    s3: Any = FakeS3("b")
+    for key in keys:
+        s3.put("b", key, content)
+    return Artifacts(lambda role: s3), s3
 
 
 def text_archive(folder: Path) -> bytes:
@@ -106,7 +87,8 @@ def test_archive_that_is_damaged_anywhere_or_cut_is_refused_with_its_uri(tmp_pat
 
     def fetch(content: bytes, name: str) -> None:
         (tmp_path / name).mkdir()
-        artifacts(FakeBucket(content=content)).fetch_archive("s3://b/a.tar.gz", "role", tmp_path / name)
+        artifacts, _ = holding("a.tar.gz", content=content)
+        artifacts.fetch_archive("s3://b/a.tar.gz", "role", tmp_path / name)
 
     fetch(good, "good")
     bad = [good[:length] for length in (0, 5, len(good) // 2, len(good) - 8, len(good) - 1)]
@@ -137,20 +119,17 @@ def prefix_source(uri: str) -> dict[str, Any]:
     ids=["source", "model id", "model id with a slash"],
 )
 def test_prefix_takes_in_what_is_below_it(tmp_path: Path, container: dict[str, Any]) -> None:
-    bucket = FakeBucket("base/", "base/config.json", "base/sub/weights", "base-v2/config.json")
-    artifacts(bucket).fetch_model(container, "role", tmp_path)
+    artifacts, _ = holding("base/", "base/config.json", "base/sub/weights", "base-v2/config.json")
+    artifacts.fetch_model(container, "role", tmp_path)
     files = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file())
     assert files == [Path("config.json"), Path("sub/weights")]
-    assert bucket.asked == ["base/config.json", "base/sub/weights"]
 
 
 @pytest.mark.parametrize("mark", ["#", "?", "%20"])
 def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark: str) -> None:
-    bucket = FakeBucket(f"base{mark}1/config.json", "base/config.json", content=text_archive(tmp_path))
-    fetched = artifacts(bucket)
-    fetched.fetch_archive(f"s3://b/a{mark}1.tar.gz", "role", tmp_path / "adapter")
-    fetched.fetch_model(prefix_source(f"s3://b/base{mark}1/"), "role", tmp_path / "model")
-    assert bucket.asked == [f"a{mark}1.tar.gz", f"base{mark}1/config.json"]
+    artifacts, _ = holding(f"a{mark}1.tar.gz", f"base{mark}1/config.json", content=text_archive(tmp_path))
+    artifacts.fetch_archive(f"s3://b/a{mark}1.tar.gz", "role", tmp_path / "adapter")
+    artifacts.fetch_model(prefix_source(f"s3://b/base{mark}1/"), "role", tmp_path / "model")
     assert (tmp_path / "model/config.json").exists()
 
 
@@ -163,7 +142,7 @@ def test_key_may_have_what_means_something_in_web_addresses(tmp_path: Path, mark
 )
 def test_key_that_is_no_path_in_the_model_is_named(tmp_path: Path, keys: list[str], message: str) -> None:
     with pytest.raises(HostingError, match=message):
-        artifacts(FakeBucket(*keys)).fetch_model(prefix_source("s3://b/base/"), "role", tmp_path / "model")
+        holding(*keys)[0].fetch_model(prefix_source("s3://b/base/"), "role", tmp_path / "model")
     assert not (tmp_path / "evil").exists()
 
 
@@ -180,10 +159,10 @@ def test_key_that_is_no_path_in_the_model_is_named(tmp_path: Path, keys: list[st
 def test_model_that_cannot_be_fetched_says_why(
     tmp_path: Path, container: dict[str, object], message: str
 ) -> None:
-    bucket = FakeBucket("base/config.json")
+    artifacts, s3 = holding("base/config.json")
     with pytest.raises(HostingError, match=message):
-        artifacts(bucket).fetch_model(container, "role", tmp_path)
-    assert bucket.asked == []
+        artifacts.fetch_model(container, "role", tmp_path)
+    assert s3.calls == []
 
 
 class Source(Artifacts):

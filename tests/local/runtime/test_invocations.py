@@ -176,16 +176,6 @@ def test_invocations_are_in_metrics_of_the_component_and_the_variant(
         assert microseconds > 200
 
 
-def test_copies_of_a_component_have_log_streams(
-    endpoint: str, client: Callable[..., Any], settings: Callable[..., Any]
-) -> None:
-    settings(time_scale=0.1)
-    group = "/aws/sagemaker/InferenceComponents/endpoint-base"
-    until(lambda: client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"])
-    events = until(lambda: client("logs").filter_log_events(logGroupName=group)["events"])
-    assert "registered endpoint-one" in [event["message"] for event in events]
-
-
 def stream(runtime: Any, component: str, body: object) -> dict[str, Any]:
     answer: dict[str, Any] = runtime.invoke_endpoint_with_response_stream(
         EndpointName="Endpoint", InferenceComponentName=f"endpoint-{component}", Body=json.dumps(body)

@@ -58,10 +58,6 @@ SERVED = {
 UNPIN = Order(kind=OrderKind.UNPIN, component="p-acme", at=2.0)
 
 
-def test_pin_ends_when_the_manifest_moves_on() -> None:
-    assert apply_pins([adapter("acme", 3)], [PIN], SERVED)["p-acme"].artifact == artifact("acme", 3)
-
-
 def test_unpin_ends_the_pin_of_one_adapter_only() -> None:
     wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], [UNPIN, PIN], SERVED)
     assert {component: want.artifact for component, want in wants.items()} == {

@@ -73,14 +73,6 @@ def test_write_in_flight_that_did_not_make_a_foreign_component_ends(
     assert found.intent is None
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0, 10), (15, 15), (119, 119), (120, None)])
-def test_tags_of_a_foreign_component_are_read_again_after_as_long_as_it_is_old(
-    age: int, wait: int | None
-) -> None:
-    again = next_tag_reading(RECORD, LIVE, now=NOW + age)
-    assert again == (None if wait is None else NOW + age + wait)
-
-
 @pytest.mark.parametrize(
     "record", [replace(RECORD, other_fleet="another"), replace(RECORD, other_stack="Llm")]
 )
