@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
 NEWEST := .venv-newest
-PYTHONS ?=
+PYTHONS ?= 3.11 3.12 3.13 3.14
 RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 # Some machines set it, and then every command, synth and function compiles the checkout's code anew.
@@ -73,23 +73,23 @@ coverage: setup  ## measure which lines the tests without deployments run; it ju
 
 # A file at a time, as the tests of one share what they deploy. Four for two cores, as half of the time that
 # deployments take is waiting. tests/conftest.py puts the files that take longest first.
-test: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## the tests of the library
+test: setup $(VENV)/.evaluation  ## the tests of the library
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/tests.xml
 
 test-local: setup  ## the tests of the embedded cloud itself
 	python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --junitxml=build/local.xml tests/local tests/vllm
 
 # SEED=7 repeats a run.
-test-random-order: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## `make test` and `make test-local` in a random order
+test-random-order: setup $(VENV)/.evaluation  ## `make test` and `make test-local` in a random order
 	for folders in '' 'tests/local tests/vllm'; do \
 	    python -m pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n 4 --dist loadfile $$folders || exit 1; \
 	done
 
-test-alone: setup $(CLIENTS)/openai/installed.json $(VENV)/.evaluation  ## each file of both in a process of its own
+test-alone: setup $(VENV)/.evaluation  ## each file of both in a process of its own
 	python -m tests.alone
 
 # docs/guides/divergences.md tells what the tests do differently there.
-test-hostile: setup $(CLIENTS)/openai/installed.json $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
+test-hostile: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
 test-suites: setup  ## moto's own tests and the features of the CDK command line, on the embedded cloud (MOTO=a checkout, where GitHub is out of reach)
@@ -97,7 +97,7 @@ test-suites: setup  ## moto's own tests and the features of the CDK command line
 
 test-clients: setup  ## clients and notebooks that others wrote, each in an environment of its own, and record in the guides what they can do (NOTEBOOKS=a checkout, where GitHub is out of reach)
 	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_notebooks.py
-	python -m pytest tests/clients/test_recorded.py tests/integration/test_openai_path.py
+	python -m pytest tests/clients/test_recorded.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
 $(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed
@@ -136,8 +136,15 @@ test-upgrade: setup  ## deploy the app of an earlier commit and update it to thi
 	FROM=$(FROM) python -m pytest tests/upgrade
 
 # uv finds each Python or downloads it; PYTHONS="3.12 3.13" chooses some.
-test-pythons: setup  ## the tests without deployments on every supported Python that is to be had, and record which those were
-	python -m tests.pythons '$(UNIT)' $(PYTHONS)
+test-pythons: setup  ## the tests without deployments on every supported Python
+	for version in $(PYTHONS); do \
+	    bin=$(CURDIR)/.venv-pythons/$$version/bin; \
+	    uv venv --quiet --seed --allow-existing --python $$version .venv-pythons/$$version && \
+	    uv pip install --quiet --python $$bin/python --requirement requirements.txt && \
+	    uv pip install --quiet --python $$bin/python --no-deps --no-build-isolation --editable . && \
+	    PATH=$$bin:$$PATH python -m pytest -q -n 2 --dist loadfile -m '$(UNIT)' && \
+	    PATH=$$bin:$$PATH python -m pytest -q -n 2 --dist loadfile -m '$(UNIT)' tests/local || exit 1; \
+	done
 
 $(RELEASE)/.installed: tests/release/tools.txt $(VENV)/.installed
 	test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)

@@ -1,18 +1,16 @@
 """Callers with IAM on: base, native adapters and a fleet's adapter, and who is refused.
 
-The same questions go through boto3, through httpx and through the unmodified `openai` client.
+The same questions go through boto3 and through httpx; `make test-clients` asks with the `openai` client.
 """
 
 from __future__ import annotations
 
 import json
 import ssl
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,14 +32,10 @@ from multi_adapter_inference import (
     IInferenceComponent,
     MultiAdapterEndpoint,
 )
-from tests.clients.environments import Environment
 from tests.integration.by_hand import ByHand, adapters, client, prompts
 from tests.integration.fleet_stack import BROKEN, Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).resolve().parents[2]
-CLIENTS_PYTHON = Environment("openai").python
 
 # Whom to ask, and whose answer it should be: a key of `answers` in prompts.json.
 ANSWERS = {"base": "base", "triage": "triage", "summary": "summary", "shout": "shout", "acme": "summary-v2"}
@@ -136,10 +130,12 @@ def body(deployed: Deployed, name: str, *, stream: bool = False) -> dict[str, An
     }
 
 
-def post(deployed: Deployed, name: str, *, stream: bool = False, auth: Any = None) -> httpx.Response:
+def post(
+    deployed: Deployed, name: str, *, stream: bool = False, auth: Any = None, url: str | None = None
+) -> httpx.Response:
     """Send a chat by httpx, as the caller with all grants unless another one signs."""
     with httpx.Client(
-        base_url=deployed.url(name),
+        base_url=url or deployed.url(name),
         auth=auth or BearerAuth(deployed.session("Caller")),
         verify=ssl.create_default_context(cafile=deployed.cloud.environment["AWS_CA_BUNDLE"]),
         timeout=60,
@@ -198,11 +194,6 @@ def test_update_to_a_broken_archive_fails_and_the_version_before_goes_on_serving
 
 
 class TestHttpx:
-    def test_component_answers_for_its_adapter(self, deployed: Deployed) -> None:
-        answer = post(deployed, "acme").json()
-        assert answer["choices"][0]["message"]["content"] == PROMPT["answers"][ANSWERS["acme"]]
-        assert answer["object"] == "chat.completion"
-
     def test_signature_of_the_request_itself_is_refused(self, deployed: Deployed) -> None:
         answer = post(deployed, "triage", auth=_Signature(deployed.session("Caller")))
         assert answer.status_code == 403
@@ -251,84 +242,18 @@ def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deploye
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 
-@pytest.fixture(scope="module")
-def questions(deployed: Deployed) -> dict[str, dict[str, Any]]:
-    def question(name: str, **more: Any) -> dict[str, Any]:
-        return {
-            "base_url": deployed.url(name),
-            "model": deployed.model(name),
-            "ticket": PROMPT["ticket"],
-            "client": "api_key",
-            "stream": False,
-            **more,
-        }
-
-    caller = deployed.session("Caller")
-    short = BearerAuth(caller, lifetime=timedelta(seconds=1)).token()
-    time.sleep(2.1)
-    forged = BearerAuth(deployed.session("Caller", secret="guessed")).token()
-    return {
-        **{name: question(name) for name in ANSWERS},
-        **{f"{name}, streamed": question(name, stream=True) for name in ANSWERS},
-        "http_client": question("summary", client="http_client"),
-        "http_client, streamed": question("summary", client="http_client", stream=True),
-        "asynchronous": question("summary", client="asynchronous"),
-        "expired": question("triage", token=short),
-        "forged": question("triage", token=forged),
-        "replayed": question(
-            "triage",
-            base_url=deployed.url("triage").replace(deployed.outputs["EndpointName"], "another-endpoint"),
-            token=BearerAuth(caller).token(),
-        ),
-        "without the grant": question("triage", token=BearerAuth(deployed.session("Tokenless")).token()),
-        "unknown path": question("triage", base_url=f"{deployed.url('triage')}/other"),
-    }
-
-
-@pytest.fixture(scope="module")
-def answers(deployed: Deployed, questions: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    assert CLIENTS_PYTHON.exists(), "the client has an environment of its own: run `make test-clients`"
-    keys = deployed.session("Caller").get_credentials()
-    assert keys is not None
-    done = subprocess.run(
-        [CLIENTS_PYTHON, Path(__file__).parent / "openai_client.py"],
-        env={
-            "PYTHONPATH": str(ROOT / "lambda"),
-            "SSL_CERT_FILE": deployed.cloud.environment["AWS_CA_BUNDLE"],
-            "AWS_ACCESS_KEY_ID": keys.access_key,
-            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
-            "AWS_SESSION_TOKEN": str(keys.token),
-            "AWS_DEFAULT_REGION": "us-east-1",
-        },
-        input="".join(f"{json.dumps(question)}\n" for question in questions.values()),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return dict(zip(questions, lines, strict=True))
-
-
-class TestOpenAIClient:
-    """The unmodified client, in an environment of its own."""
+class TestTokens:
+    """What else a bearer token has to be, and what it is good for."""
 
     @pytest.mark.parametrize("name", ANSWERS)
-    def test_component_answers_whole_and_streamed(
-        self, answers: dict[str, dict[str, Any]], name: str
-    ) -> None:
+    def test_component_answers_whole_and_streamed(self, deployed: Deployed, name: str) -> None:
         expected = PROMPT["answers"][ANSWERS[name]]
-        assert answers[name].get("text") == expected, answers[name]
-        streamed = answers[f"{name}, streamed"]
-        assert streamed.get("text") == expected, streamed
-        assert streamed["pieces"] > 3
-
-    @pytest.mark.parametrize("way", ["http_client", "http_client, streamed", "asynchronous"])
-    def test_requests_can_be_signed_by_the_http_client(
-        self, answers: dict[str, dict[str, Any]], way: str
-    ) -> None:
-        assert answers[way].get("text") == PROMPT["answers"]["summary"], answers[way]
+        assert post(deployed, name).json()["choices"][0]["message"]["content"] == expected
+        lines = [line.removeprefix("data: ") for line in post(deployed, name, stream=True).text.splitlines()]
+        chunks = [json.loads(line) for line in lines if line.startswith("{")]
+        pieces = [choice["delta"].get("content") for chunk in chunks for choice in chunk["choices"]]
+        assert "".join(filter(None, pieces)) == expected
+        assert len(pieces) > 3
 
     @pytest.mark.parametrize(
         ("what", "words"),
@@ -340,11 +265,21 @@ class TestOpenAIClient:
         ],
     )
     def test_caller_who_may_not_is_refused_in_the_service_s_words(
-        self, answers: dict[str, dict[str, Any]], what: str, words: str
+        self, deployed: Deployed, what: str, words: str
     ) -> None:
-        refused = answers[what]
-        assert (refused.get("error"), refused.get("status")) == ("PermissionDeniedError", 403), refused
-        assert words in refused["text"]
+        session = deployed.session(
+            "Tokenless" if what == "without the grant" else "Caller",
+            secret="guessed" if what == "forged" else None,
+        )
+        token = BearerAuth(session, lifetime=timedelta(seconds=1 if what == "expired" else 600)).token()
+        if what == "expired":
+            time.sleep(2.1)
+        url = deployed.url("triage")
+        if what == "replayed":
+            url = url.replace(deployed.outputs["EndpointName"], "another-endpoint")
+        answer = post(deployed, "triage", auth=_Fixed(token), url=url)
+        assert answer.status_code == 403
+        assert words in message(answer)
 
-    def test_other_paths_are_not_found(self, answers: dict[str, dict[str, Any]]) -> None:
-        assert answers["unknown path"].get("error") == "NotFoundError", answers["unknown path"]
+    def test_other_paths_are_not_found(self, deployed: Deployed) -> None:
+        assert post(deployed, "triage", url=f"{deployed.url('triage')}/other").status_code == 404
