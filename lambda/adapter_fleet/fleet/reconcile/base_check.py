@@ -215,8 +215,8 @@ class BaseCheck:
         """Ask a few adapters a few times each, and return what all adapters need.
 
         ASK: some are lost. SEND: some copies have them and others do not, so that an answer proves nothing.
-        False: all answer as themselves. None: no adapter could be asked, or another answered a probe. In that
-        case the pass asks the probes in full, and the next look takes a sample again.
+        False: at most one is lost. None: one could not be asked, or another answered a probe, so that the
+        pass asks the probes in full. After None the next run takes a sample again.
         """
         askable = [
             record
@@ -230,24 +230,20 @@ class BaseCheck:
         askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
         sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
         answers = self._ask_all(wanted[component] for component in sample)
-        answered = [component for component in sample if answers[component]]
-        if not answered:
-            return None
-        lost = [component for component in answered if Answer.NOBODY in answers[component]]
-        if len(lost) >= min(2, len(answered)):
+        lost = [component for component in sample if Answer.NOBODY in answers[component]]
+        if len(lost) >= min(2, len(sample)):
             known = any(answers[component] - {Answer.NOBODY} for component in lost)
             return Recheck.SEND if known else Recheck.ASK
-        for component in sample:
-            # A single one may have a fault of its own. Nobody knows what one has that could not be asked.
-            if component in lost or component not in answered:
-                self._records.put(replace(self._records[component], recheck=Recheck.ASK))
+        for component in lost:
+            # A single one may have a fault of its own.
+            self._records.put(replace(self._records[component], recheck=Recheck.ASK))
         swapped = [component for component in sample if Answer.ANOTHER in answers[component]]
         if swapped:
             # A single one may give a wrong answer now and then.
             self._doubtful = True
             self._probe_again(self._records.values() if len(swapped) > 1 else [self._records[swapped[0]]])
             return None
-        return False
+        return False if all(answers.values()) else None
 
     def _probe_again(self, records: Iterable[AdapterRecord]) -> None:
         """Let the pass ask these adapters for their probes."""
