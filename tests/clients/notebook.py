@@ -17,10 +17,6 @@ _INSTALLS = re.compile(r"\s*[!%]pip ")
 _OF_THE_HUB = re.compile(r"""(?<=["'])(Qwen|openai|google)/[\w.-]+(?=["'])""")
 
 
-class FailedCellError(Exception):
-    """A cell raised an error, or a command in it ended with another status than 0."""
-
-
 def main(calls: Calls) -> None:
     """Run the cells, and report each."""
     given = calls.given
@@ -28,7 +24,10 @@ def main(calls: Calls) -> None:
     os.chdir(path.parent)
     shell = InteractiveShell.instance()
     run(shell, given["prelude"])
-    for number, cell in enumerate(json.loads(path.read_text())["cells"]):
+    cells = json.loads(path.read_text())["cells"]
+    if any(cells[int(number)]["cell_type"] != "code" for number in given["changes"]):
+        raise ValueError(f"changes should be of cells of code, got {given['changes']}")
+    for number, cell in enumerate(cells):
         source = "".join(cell["source"])
         change = given["changes"].get(str(number), {})
         left_out = change.keys() == {"why"} or _INSTALLS.match(source)
@@ -43,16 +42,16 @@ def main(calls: Calls) -> None:
 
 
 def run(shell: InteractiveShell, source: str) -> None:
-    """Run a cell; FailedCellError if it fails."""
+    """Run a cell; RuntimeError if it raises an error, or a command in it ends with another status than 0."""
     shell.user_ns["_exit_code"] = 0
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         result = shell.run_cell(source)
     error = result.error_before_exec or result.error_in_exec
     if error is not None:
-        raise FailedCellError(f"{type(error).__name__}: {error}") from error
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
     if shell.user_ns["_exit_code"]:
-        raise FailedCellError(f"status {shell.user_ns['_exit_code']}: {printed.getvalue()[-500:]}")
+        raise RuntimeError(f"status {shell.user_ns['_exit_code']}: {printed.getvalue()[-500:]}")
 
 
 if __name__ == "__main__":

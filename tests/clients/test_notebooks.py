@@ -92,6 +92,7 @@ def test_cells_run_but_for_those_that_are_known_to_fail(
 ) -> None:
     environment = Environment(notebook.get("pins", "notebooks-2"))
     environment.install()
+    Environment("aws-cli").install()
     changes = notebook.get("changes", {})
     lines = world.run_script(environment, "notebook", path=str(notebooks / notebook["path"]), changes=changes)
     failed = {line["call"]: line["error"] for line in lines if not line["ok"]}

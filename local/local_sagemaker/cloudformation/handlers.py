@@ -69,26 +69,32 @@ class Handlers:
 
     def read(self, physical_id: str, properties: Properties) -> Properties | None:
         """What there is now of a template's properties, None if the resource is gone. For drift detection."""
-        plane, name = self._plane(), physical_id.rpartition("/")[2]
-        try:
-            described = plane.answer(f"Describe{self._type.kind}", {self._type.name: name})
-        except MissingResourceError:
+        described = self._described(physical_id)
+        if described is None:
             return None
-        tags = plane.answer("ListTags", {"ResourceArn": described[self._type.arn]})
+        tags = self._plane().answer("ListTags", {"ResourceArn": described[self._type.arn]})
         found = _as_set(properties, described, self._type.write_only)
         return {key: found[key] for key in found if key in self._type.readable} | tags
 
+    def _described(self, arn: str) -> Properties | None:
+        """What there is of this ARN."""
+        try:
+            found = self._plane().answer(
+                f"Describe{self._type.kind}", {self._type.name: arn.rpartition("/")[2]}
+            )
+        except MissingResourceError:
+            return None
+        return found if found[self._type.arn] == arn else None
+
     def adopt(self, identifier: dict[str, str]) -> Provisioned:
-        """Take over a resource that is there, by its ARN."""
-        arn = identifier[self._type.arn]
-        described = self._plane().answer(
-            f"Describe{self._type.kind}", {self._type.name: arn.rpartition("/")[2]}
-        )
-        return arn, self._attributes(described)
+        """Adopt an existing resource by its ARN."""
+        described = self._described(identifier[self._type.arn])
+        assert described is not None  # the change set has looked
+        return identifier[self._type.arn], self._attributes(described)
 
     def import_problem(self, arn: str) -> str | None:
-        """Say why a resource cannot be taken over, None if it can."""
-        if self.read(arn, {}) is not None:
+        """Why a resource cannot be adopted; None if it can."""
+        if self._described(arn) is not None:
             return None
         # [I] The words are those for other types.
         return f"Resource of type '{self._type.cloudformation_type}' with identifier '{arn}' was not found."
@@ -132,6 +138,8 @@ class Handlers:
         request = {key: value for key, value in properties.items() if key not in self._type.only_on_update}
         name = request.setdefault(self._type.name, generated_name(stack, logical_id))
         operation = f"Create{self._type.kind}"
+        if self._type is INFERENCE_COMPONENT:
+            await self._let_instances_change(plane, request["EndpointName"])
         await self._call(plane, operation, coerce_request(operation, request))
         arn = plane.context.arn(self._type.arn_kind, name)
         try:
@@ -167,7 +175,8 @@ class Handlers:
             if new.get(property_name, deployed[property_name]) != deployed[property_name]:
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
-        await self._let_instances_change(plane, deployed)
+        if self._type is ENDPOINT:
+            await self._let_instances_change(plane, deployed["EndpointName"])
         request = self._changes(deployed, old, new)
         if request is not None and plane.context.settings.value.template_copies == "always":
             request |= self._copies(new)
@@ -218,16 +227,18 @@ class Handlers:
         deployed = await self._find(plane, physical_id)
         if deployed is None:
             return
-        await self._let_instances_change(plane, deployed)
+        if self._type is ENDPOINT:
+            await self._let_instances_change(plane, deployed["EndpointName"])
         await self._call(plane, f"Delete{self._type.kind}", {self._type.name: deployed[self._type.name]})
         if self._type.has_status:
             while await self._find(plane, physical_id) is not None:
                 await plane.context.clock.sleep(_POLL_SECONDS)
 
-    async def _let_instances_change(self, plane: SageMakerControlPlane, deployed: Properties) -> None:
+    async def _let_instances_change(self, plane: SageMakerControlPlane, endpoint: str) -> None:
         """Wait while the service changes an endpoint's instances, as it refuses writes then [I]."""
-        if self._type is ENDPOINT:
-            await self._stable(plane, deployed[self._type.name])
+        request = {"EndpointName": endpoint}
+        while (await self._call(plane, "DescribeEndpoint", request))["EndpointStatus"] == "Updating":
+            await plane.context.clock.sleep(_POLL_SECONDS)
 
     async def _find(self, plane: SageMakerControlPlane, arn: str) -> Properties | None:
         """The resource in the form of its Describe operation, None if it is deleted."""

@@ -145,7 +145,6 @@ class Deployments:
 
     async def _create_base(self, base: BaseComponent) -> None:
         base.placements = self._place(base, base.specification, base.desired_copies)
-        await self._instances.provide(base)
         self._check_load(base)
         container, role = self._container(base, base.specification)
         base.directory = await self._context.hosting.fetch_model(container, role)
@@ -190,7 +189,6 @@ class Deployments:
                 # kept for the old ones, which may come back, and for the new ones.
                 places = self._place(base, specification, copies, beside_own=False)
                 base.placements = [*reserved, *room_beyond(reserved, places)]
-            await self._instances.provide(base)
             self._check_load(base)
             container, role = self._container(base, specification)
             environment = dict(container.get("Environment", {}))
@@ -201,7 +199,6 @@ class Deployments:
                 if spare:
                     places += self._place(base, specification, count)
                     base.placements = [*base.placements, *places[-count:]]
-                    await self._instances.provide(base)
                 fresh += await self._start(base, specification, directory, environment, count)
                 staying = old[len(fresh) :] if len(fresh) < copies else []
                 await self._install(base, [*staying, *fresh])
@@ -272,7 +269,6 @@ class Deployments:
         if copies > present:
             base.placements += self._place(base, base.specification, copies - present)
             try:
-                await self._instances.provide(base)
                 fresh = await self._start_more(base, copies - present)
                 await self._install(base, [*base.copies, *fresh])
             except HostingError:
@@ -301,6 +297,7 @@ class Deployments:
         key = "ContainerStartupHealthCheckTimeoutInSeconds"
         variant_seconds = base.production_variant.get(key, _START_SECONDS)
         seconds = specification.get("StartupParameters", {}).get(key, variant_seconds)
+        await self._instances.provide(base)
         starts = [self._context.hosting.start_copy(model, environment, seconds) for _ in range(count)]
         started = await asyncio.gather(*starts, return_exceptions=True)
         copies = [copy for copy in started if not isinstance(copy, BaseException)]

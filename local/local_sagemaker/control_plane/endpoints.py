@@ -91,6 +91,7 @@ class Endpoints:
             deployment=request.get("DeploymentConfig"),
         )
         self._endpoints[name] = endpoint
+        self.instances.start(endpoint)
         self._tags.put(arn, request.get("Tags", []))
         self._enter(endpoint, endpoint.status)
         self._context.spawn(self._settle(endpoint))
@@ -178,10 +179,10 @@ class Endpoints:
             for component in self._bases(endpoint):
                 await stack.enter_async_context(component.rollout)
             placed = self._placements_with(endpoint, config)
-            self.instances.forget(endpoint)
             endpoint.config = config
             for component, placements in placed.items():
                 component.placements = placements
+            self.instances.start(endpoint)
 
     def _bases(self, endpoint: EndpointRecord) -> list[BaseComponent]:
         components = self._components.on_endpoint(endpoint)
@@ -226,6 +227,8 @@ class Endpoints:
 
     def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self.get(request["EndpointName"])
+        # First, as it may be time for an instance to leave.
+        variants = [self._variant_summary(endpoint, one) for one in endpoint.config["ProductionVariants"]]
         described = self._summary(endpoint) | {"EndpointConfigName": endpoint.config["EndpointConfigName"]}
         if endpoint.deployment is not None:
             described["LastDeploymentConfig"] = endpoint.deployment
@@ -233,9 +236,7 @@ class Endpoints:
             # [V ACK] An endpoint that keeps its configuration after a failed update has a reason.
             described["FailureReason"] = endpoint.failure_reason
         if endpoint.status != "Creating":
-            described["ProductionVariants"] = [
-                self._variant_summary(endpoint, variant) for variant in endpoint.config["ProductionVariants"]
-            ]
+            described["ProductionVariants"] = variants
         described |= {key: endpoint.config[key] for key in _SHOWN_OF_CONFIG if key in endpoint.config}
         return described
 
@@ -252,14 +253,10 @@ class Endpoints:
             **{key: variant[key] for key in _SHOWN_OF_VARIANT if key in variant},
         }
         if "InstancePools" in variant:
+            counts = {variant["InstanceType"]: instances}
+            types = [pool["InstanceType"] for pool in variant["InstancePools"]]
             summary["InstancePools"] = [
-                {
-                    "InstanceType": pool["InstanceType"],
-                    "CurrentInstanceCount": instances
-                    if pool["InstanceType"] == variant["InstanceType"]
-                    else 0,
-                }
-                for pool in variant["InstancePools"]
+                {"InstanceType": kind, "CurrentInstanceCount": counts.get(kind, 0)} for kind in types
             ]
         return summary
 

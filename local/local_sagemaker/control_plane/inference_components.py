@@ -235,12 +235,12 @@ class InferenceComponents:
         return {"InferenceComponentArn": component.arn}
 
     def _completed(self, base: BaseComponent, request: dict[str, Any]) -> dict[str, Any]:
-        """An update's request with what its specification leaves out, if the setting says so."""
+        """Fill in what an update's specification has to have and leaves out."""
         given, runs = request.get("Specification"), {"ModelName", "Container"}
         if given is None or self._context.settings.value.partial_specification == "refused":
             return request
-        other = runs if runs & given.keys() else set()
-        kept = {key: value for key, value in base.specification.items() if key not in other}
+        needed = {"ComputeResourceRequirements"} | (set() if runs & given.keys() else runs)
+        kept = {key: value for key, value in base.specification.items() if key in needed}
         return request | {"Specification": kept | given}
 
     def _check_alarms(self, deployment: dict[str, Any]) -> None:

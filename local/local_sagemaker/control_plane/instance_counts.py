@@ -62,28 +62,31 @@ class InstanceCounts:
             await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
 
     def _followed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> _Instances:
-        instances = self._known.setdefault((endpoint.arn, variant["VariantName"]), self._first(variant))
+        instances = self._known[endpoint.arn, variant["VariantName"]]
         needed = self._needed(endpoint, variant)
         now, settings = self._context.clock.now(), self._context.settings.value
         waited = 0.0 if instances.surplus_since is None else now - instances.surplus_since
         if instances.desired > needed and waited < settings.managed_scale_in_seconds * settings.time_scale:
             instances.surplus_since = now - waited
         else:
-            changes = instances.desired != needed
-            instances.desired, instances.surplus_since = needed, None
-            if changes:
+            if instances.desired != needed:
                 self._context.spawn(self._reach(endpoint, instances))
+                self._count_change(endpoint, 1)
+            instances.desired, instances.surplus_since = needed, None
         return instances
 
     async def _reach(self, endpoint: EndpointRecord, instances: _Instances) -> None:
-        desired = instances.desired
-        with self.changing(endpoint):
-            await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
-            instances.count = desired
+        await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
+        instances.count = instances.desired
+        self._count_change(endpoint, -1)
 
-    def _first(self, variant: dict[str, Any]) -> _Instances:
-        first = variant["InitialInstanceCount"]
-        return _Instances(first, first)
+    def start(self, endpoint: EndpointRecord) -> None:
+        """Begin with the first number of the configuration in force, or with what the copies need."""
+        for variant in filter(scales_instances, endpoint.config["ProductionVariants"]):
+            count = max(
+                min(variant["InitialInstanceCount"], instance_count(variant)), self._needed(endpoint, variant)
+            )
+            self._known[endpoint.arn, variant["VariantName"]] = _Instances(count, count)
 
     def _needed(self, endpoint: EndpointRecord, variant: dict[str, Any]) -> int:
         """The instances that copies need, at least the minimum, at most the maximum."""
@@ -91,12 +94,12 @@ class InstanceCounts:
         used = {instance for base in bases for instance, _ in base.placements}
         # [T saved outputs] One instance more while a base component rolls.
         rolling = self._context.settings.value.base_update_room == "provisioned" and any(
-            base.rolling for base in bases
+            base.rolling and base.copies for base in bases
         )
         least: int = variant["ManagedInstanceScaling"].get("MinInstanceCount", 1)
         return min(max(len(used) + rolling, least), instance_count(variant))
 
     def forget(self, endpoint: EndpointRecord) -> None:
-        """Drop what is known of an endpoint that is deleted, or that gets another configuration."""
+        """Drop what is known of an endpoint that is deleted."""
         for key in [key for key in self._known if key[0] == endpoint.arn]:
             del self._known[key]

@@ -50,12 +50,11 @@ class MinistackTelemetry:
             points.append({**dated, "Dimensions": dict(dimensions)})
 
     def endpoint_changed(self, endpoint: EndpointRecord) -> None:
-        """Send the event of an endpoint's new status, which has its words in capitals [V, T]."""
+        """Send the event of an endpoint's new status, as IN_SERVICE [V, T]."""
         detail = {
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "EndpointConfigName": endpoint.config["EndpointConfigName"],
-            "ProductionVariants": endpoint.config["ProductionVariants"],
             "EndpointStatus": re.sub(r"\B(?=[A-Z])", "_", endpoint.shown_status).upper(),
             "CreationTime": round(endpoint.created * 1000),
             "LastModifiedTime": round(endpoint.modified * 1000),

@@ -1,7 +1,4 @@
-"""What CloudFormation tells of the types that the embedded cloud provisions.
-
-DescribeType, and in GetTemplateSummary the identifiers by which `cdk import` finds resources.
-"""
+"""DescribeType, and the identifiers of GetTemplateSummary, by which `cdk import` finds resources."""
 
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
@@ -31,7 +28,7 @@ def _with_identifiers(summarize: Callable[[Mapping[str, Any]], Any]) -> Callable
     def summarize_with_identifiers(parameters: Mapping[str, Any]) -> Any:
         answer = summarize(parameters)
         template, refusal = handlers._resolve_template(parameters)
-        if answer[0] != 200 or refusal or not template:
+        if b"<ResourceTypes>" not in answer[2] or refusal or not template:
             return answer
         resources = handlers._parse_template(template).get("Resources", {})
         summaries = ""

@@ -99,7 +99,7 @@ def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the results of GetMetricData: one for each series."""
     queries = request.get("MetricDataQueries", [])
     start, end = _times(request)
-    if start == end:
+    if int(start) == int(end):
         raise ValueError("The parameter StartTime must not equal parameter EndTime.")
     if start > end:
         raise ValueError("The parameter EndTime must be greater than StartTime.")
@@ -128,9 +128,8 @@ def _result(query: Mapping[str, Any], series: Series, *, alone: bool, ascending:
 
 
 def _times(request: Mapping[str, Any]) -> tuple[float, float]:
-    """The span of a request, in whole seconds [T moto's tests]."""
     start, end = (cloudwatch._parse_ts(request.get(name)) for name in ("StartTime", "EndTime"))
-    return float(int(start or 0)), float(int(end or time.time()))
+    return start or 0.0, end or time.time()
 
 
 def _get_metric_statistics(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
@@ -143,14 +142,17 @@ def _get_metric_statistics(of_the_query_protocol: Callable[..., Any]) -> Callabl
             return of_the_query_protocol(params, request, is_cbor, is_json)
         start, end = _times(request)
         refused = None
-        if not request.get("Statistics") and not request.get("ExtendedStatistics"):
+        if bool(request.get("Statistics")) == bool(request.get("ExtendedStatistics")):
             refused = "Combination", "Must specify either Statistics or ExtendedStatistics"
-        elif start >= end:
+        elif int(start) >= int(end):
             refused = "Value", "The parameter StartTime must be less than the parameter EndTime."
         if refused:
             code, message = f"InvalidParameter{refused[0]}", refused[1]
             return cloudwatch._error(code, message, 400, use_json=is_json, use_cbor=is_cbor)
-        points = list(_datapoints(request, Span(start, end, float(request.get("Period") or 60))))
+        period = float(request.get("Period") or 60)
+        # [V API reference] The start is rounded down to a minute, or to a shorter period.
+        span = Span(start // min(60, period) * min(60, period), end, period)
+        points = list(_datapoints(request, span))
         if is_json:
             return cloudwatch._json_ok({"Label": request["MetricName"], "Datapoints": points})
         points = [cloudwatch._cbor_datapoint(point) for point in points]
@@ -169,7 +171,5 @@ def _datapoints(request: Mapping[str, Any], span: Span) -> Iterator[dict[str, An
     values = {name: read(metrics, [metric], span, name, "", unit=unit).values for name in (*plain, *extended)}
     for moment in sorted({moment for series in values.values() for moment in series}):
         point = {"Timestamp": cloudwatch._ts_iso(moment), "Unit": unit or metric.points[0]["Unit"]}
-        point |= {name: values[name][moment] for name in plain}
-        if extended:
-            point["ExtendedStatistics"] = {name: values[name][moment] for name in extended}
-        yield point
+        there = {name: series[moment] for name, series in values.items() if moment in series}
+        yield point | (there if plain else {"ExtendedStatistics": there})
