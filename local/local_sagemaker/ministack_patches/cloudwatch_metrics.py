@@ -103,7 +103,7 @@ def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise ValueError("The parameter StartTime must not equal parameter EndTime.")
     if start > end:
         raise ValueError("The parameter EndTime must be greater than StartTime.")
-    found = answers(StoredMetrics(), queries, start, end)
+    found = answers(StoredMetrics(), queries, float(int(start)), end)
     ascending = request.get("ScanBy") == "TimestampAscending"
     for query in queries:
         if query.get("ReturnData", True):
