@@ -57,8 +57,8 @@ class Settings:
     # [V Terraform] VariantName, and so perhaps RuntimeConfig, are not for adapters (`refused`). [tried] AWS's
     # own SageMaker SDK v2 always sends both, so they may have no effect (`ignored`).
     adapter_with_base_members: Literal["ignored", "refused"] = "ignored"
-    # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that the rest may stay
-    # (`merged`). [V] The API takes a whole specification, so this may be refused.
+    # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that what runs may
+    # stay (`merged`). [V] The API takes a whole specification, so this may be refused.
     partial_specification: Literal["merged", "refused"] = "merged"
     # [I] The share of an instance's memory that no copy gets: no source says what the service itself keeps.
     instance_memory_kept: float = 0.0

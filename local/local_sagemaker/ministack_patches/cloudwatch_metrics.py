@@ -96,7 +96,7 @@ def _get_metric_data(of_the_query_protocol: Callable[..., Any]) -> Callable[...,
 
 
 def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the results of GetMetricData: one for each series."""
+    """Yield the results of GetMetricData: one for each series. [T moto's tests] Refusals, whole seconds."""
     queries = request.get("MetricDataQueries", [])
     start, end = _times(request)
     if int(start) == int(end):
@@ -133,7 +133,7 @@ def _times(request: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _get_metric_statistics(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
-    """GetMetricStatistics in the protocols that AWS's SDKs use."""
+    """GetMetricStatistics in the protocols that AWS's SDKs use. [T moto's tests] What it refuses."""
 
     def get_metric_statistics(
         params: Mapping[str, Any], request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
