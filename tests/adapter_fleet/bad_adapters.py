@@ -338,10 +338,10 @@ def archive_of_millions_of_empty_blocks(path: Path) -> None:
 
 
 @filed("tensor-config")
-def weights_of_a_gigabyte_just_below_infinity(path: Path) -> None:
-    """The numbers that are looked at twice, in a file with a hole of zeros."""
+def weights_just_below_infinity(path: Path) -> None:
+    """The numbers that are looked at twice, in a file of 256 MiB with a hole of zeros."""
     directory(path)
-    rows = 2**23
+    rows = 2**20
     shapes = {f"{MODULE}.lora_A.weight": (rows, HIDDEN), f"{MODULE}.lora_B.weight": (HIDDEN, rows)}
     text = json.dumps(header_of(shapes)).encode()
     with (path / WEIGHTS).open("wb") as file:
