@@ -119,7 +119,7 @@ nightly: setup $(NEWEST)/.installed $(VENV)/.evaluation  ## look for faults that
 	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, build the site, and say which blocks nothing runs
-	python -m pytest tests/docs tests/troubleshooting tests/examples tests/constructs tests/integration -m documents
+	python -m pytest tests/docs tests/examples tests/constructs tests/integration -m documents
 	python -m tests.docs
 
 test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
@@ -210,7 +210,7 @@ properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, a
 	python -m tests.properties
 
 check-docs: setup  ## the tests of the documents that deploy nothing: what is generated is as the code, blocks are what the product takes
-	python -m pytest -n 2 --dist loadfile -m 'documents and not integration' tests/docs tests/troubleshooting tests/examples tests/constructs
+	python -m pytest -n 2 --dist loadfile -m 'documents and not integration' tests/docs tests/examples tests/constructs
 
 docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error
 	python -m docs.site

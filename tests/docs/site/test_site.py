@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -22,7 +21,6 @@ from docs.site.build import ROOT, build_site
 from tests.cli.reports.chromium import Browser, chromium, find_chromium
 from tests.examples.consumer import NUMBERED
 from tests.nightly import NIGHTLY
-from tests.troubleshooting.page import book
 
 pytestmark = pytest.mark.documents
 
@@ -48,13 +46,6 @@ WIDTHS = (1280, 390)
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # The dialog of the search is in a shadow root.
 DIALOG = "[...document.querySelectorAll('div')].find((each) => each.shadowRoot)?.shadowRoot"
-
-PASTE = """(() => {
-  const field = document.getElementById("error-line");
-  field.value = %s;
-  field.dispatchEvent(new Event("input"));
-  return [...document.querySelectorAll("#find-error li a")].map((link) => [link.textContent, link.href]);
-})()"""
 
 _LINK = re.compile(r"<a\b[^>]*?\shref=\"?([^\"\s>]*)", re.DOTALL)
 _LOADED = re.compile(
@@ -170,18 +161,4 @@ class TestInChromium:
 
         found = browser.value(f"[...{DIALOG}.querySelectorAll('a')].map((link) => link.href)")
         assert any("guides/fleets.html" in address for address in found)
-        assert browser.problems == []
-
-    def test_pasted_error_leads_to_its_entry(self, browser: Browser, site: Path) -> None:
-        browser.open((site / "troubleshooting.html").as_uri(), width=1280)
-        browser.wait_for("document.getElementById('error-line') !== null")
-        lost = []
-        for pasted in book().pasted:
-            found = browser.value(PASTE % json.dumps(pasted["line"]))
-            if pasted["title"] not in [title for title, _ in found][:2]:
-                lost.append(pasted["title"])
-            for _, address in found:
-                assert Path(unquote(urldefrag(address)[0].removeprefix("file://"))).is_file(), address
-
-        assert lost == []
         assert browser.problems == []
