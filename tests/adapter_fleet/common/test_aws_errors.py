@@ -90,6 +90,7 @@ def test_container_lacks_an_adapter_by_its_own_words_alone(text: str, *, lacks: 
         (424, "Input Parsing failed", True),
         (424, "the batch failed", False),
         (400, "LoRA rank 128 is too high", False),
+        (429, "too many requests", False),
         (503, "field 'prompt' is required", False),
     ],
 )

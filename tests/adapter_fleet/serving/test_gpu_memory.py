@@ -286,16 +286,6 @@ class TestFit:
         assert memory.fits
         assert (memory.tokens, memory.most_loras) == (288_656, 74)
 
-    def test_engine_that_has_no_room_for_one_sequence_does_not_start(self) -> None:
-        roomy = on_a10g(4)
-        longest = roomy.tokens
-        assert on_a10g(4, engine=replace(ENGINE, max_model_len=longest)).fits
-        assert not on_a10g(4, engine=replace(ENGINE, max_model_len=longest + 1)).fits
-
-    def test_model_s_own_length_counts_where_none_is_set(self) -> None:
-        shape = replace(LLAMA, context=131072)
-        assert on_a10g(4, shape=shape, engine=EngineSettings()).max_model_len == 131072
-
     @pytest.mark.parametrize(
         ("accelerators", "engine", "message"),
         [
@@ -312,9 +302,6 @@ class TestFit:
     ) -> None:
         with pytest.raises(ValueError, match=message):
             on_a10g(accelerators, engine=engine)
-
-    def test_copy_may_be_split_over_some_of_its_accelerators(self) -> None:
-        assert on_a10g(4, engine=replace(ENGINE, tensor_parallel=2)).tensor_parallel == 2
 
     def test_key_value_heads_may_be_repeated_but_evenly(self) -> None:
         assert splits(LLAMA, 32) == [1, 2, 4, 8, 16, 32]

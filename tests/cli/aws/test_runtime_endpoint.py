@@ -30,12 +30,13 @@ def test_container_that_knows_lmi_s_own_schema_alone_is_found_out_once(
 ) -> None:
     def reply(call: Call) -> Reply:
         if "inputs" not in call.body:
-            return Reply.error(424, "ModelError", OriginalStatusCode=400, OriginalMessage="no 'inputs'")
+            told = "Received client error (400) from flora with message \"no 'inputs'\"."
+            return Reply.error(424, "ModelError", Message=told, OriginalStatusCode=400)
         return Reply(b'{"generated_text": "from inputs"}')
 
     runtime.reply = reply
     chat = TextRequest(messages=[{"role": "user", "content": "Hello"}], max_tokens=7)
-    with pytest.raises(InvocationError, match="the container answered 400: no 'inputs'") as refused:
+    with pytest.raises(InvocationError, match=r"the container answered 400: .*no 'inputs'") as refused:
         endpoint.generate("llm-acme", chat)
     assert not refused.value.temporary
     runtime.calls.clear()

@@ -31,21 +31,6 @@ def test_one_component_in_a_pipe_gives_the_answer_to_a_completion_and_nothing_el
     assert runtime.calls == [Call("/endpoints/llm/invocations", "llm-ectsum", body)]
 
 
-def test_prompt_is_streamed_in_lmi_s_schema_where_the_container_knows_no_other(runtime: FakeRuntime) -> None:
-    def reply(call: Call) -> Reply:
-        if "inputs" not in call.body:
-            told = "Received client error (400) from flora with message \"'inputs' is missing\""
-            return Reply.error(424, "ModelError", Message=told, OriginalStatusCode=400)
-        # The last line needs no line end.
-        return Reply.stream(b'{"token": {"text": "from in"}}\n', b'{"token": {"text": "puts"}}')
-
-    runtime.reply = reply
-    assert invoke("Hello", *ECTSUM, "--max-tokens", "7", "--stream").stdout == "from inputs\n"
-    parameters = {"max_new_tokens": 7, "temperature": 0.0, "details": True}
-    assert runtime.calls[1].body["inputs"] == "Hello"
-    assert runtime.calls[1].body["parameters"] == parameters
-
-
 def test_first_refusal_is_told_if_every_schema_is_refused(runtime: FakeRuntime) -> None:
     runtime.reply = lambda call: Reply.error(
         424, "ModelError", OriginalStatusCode=400, OriginalMessage=f"no {next(iter(call.body))}"
@@ -149,7 +134,8 @@ class TestStream:
         for choices in [*([{"text": text}] for text in PIECES), []]
     )
 
-    @pytest.mark.parametrize("stream", [LINES, EVENTS + b"data: [DONE]\n\n"], ids=["lines", "events"])
+    # The last line needs no line end.
+    @pytest.mark.parametrize("stream", [LINES[:-1], EVENTS + b"data: [DONE]\n\n"], ids=["lines", "events"])
     def test_pieces_are_put_together_wherever_the_stream_cuts_them(
         self, runtime: FakeRuntime, stream: bytes
     ) -> None:

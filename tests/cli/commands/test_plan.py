@@ -306,12 +306,9 @@ class TestLocalArtifacts:
         )
         return f"adapters:\n{kept}  - {{name: local, artifact: {path}}}\n"
 
-    @pytest.mark.parametrize("kept", [None, "s3://assets/lora-adapters/fleet-1/"])
     def test_adapter_of_this_machine_has_its_identity_for_a_version(
-        self, run: Run, world: World, manifest: Write, directory: Path, kept: str | None
+        self, run: Run, manifest: Write, directory: Path
     ) -> None:
-        world.target = replace(world.target, kept_archives=kept)
-        world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
         [row] = rows(run("plan", manifest(self.text("./local"))))
         assert row[:4] == ["local", "create", "-", identity_of(directory)[:12]]
 

@@ -273,10 +273,6 @@ class TestSources:
             ("acme/lora", "hf download acme/lora --local-dir lora"),
             ("adapters\\acme", "write its folders with /"),
             ("arn:aws:s3:::bucket/acme", "write s3://bucket/acme"),
-            (
-                "https://bucket.s3.us-east-1.amazonaws.com/acme?X-Amz-Signature=a",
-                "write s3://bucket/acme",
-            ),
         ],
     )
     def test_address_that_is_no_path_says_what_one_is(self, world: World, path: str, told: str) -> None:

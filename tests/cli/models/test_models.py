@@ -12,7 +12,7 @@ from adapter_fleet.environment import environment_reader
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import Quantization, known_shape
+from adapter_fleet.serving.model_shape import known_shape
 from adapters_cli.models.capacity import Workload, larger
 from adapters_cli.models.environment_option import read_environment
 from adapters_cli.models.model_files import ModelFile, is_wanted, wanted_files
@@ -66,11 +66,6 @@ def test_copy_has_no_more_accelerators_than_it_can_be_split_over() -> None:
     found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=seven_heads))
     assert "ml.g6e.48xlarge 4" not in found  # the same as ml.g6e.12xlarge
     assert found[0] == "ml.g6e.12xlarge 4"
-
-    # Nor than the groups of a quantization allow.
-    in_groups = replace(WORKLOAD.shape, quantization=Quantization(bits=4.0, input_group=512))
-    found = larger_than("ml.g5.12xlarge", workload=replace(WORKLOAD, shape=in_groups))
-    assert {name.split()[1] for name in found} == {"4"}
 
 
 def test_larger_one_gives_more_of_everything() -> None:

@@ -146,25 +146,20 @@ class TestFailedPasses:
             world.response_to(world.newest())
 
 
-class TestArchiveWithoutAnAnswerFromS3:
-    def world(self, error: Exception) -> World:
-        world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
-        world.apply(adapter("a"), adapter("gone"))
-        bad = adapter("bad")
-        bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
-        world.service.fail(f"HeadObject {bad.artifact.uri}", error)
-        world.deploy(adapter("a", 2), bad)
-        return world
-
-    @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
-    def test_others_converge_and_deletions_go_on(self, error: Exception) -> None:
-        world = self.world(error)
-        world.settle_without_retries()
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.serving() == {"a": artifact("a", 2).uri}
-        assert "bad: S3 gave no answer" in str(world.newest().reason)
-        # What S3 throttles does not slow down writes to SageMaker.
-        assert world.fleet().rate == LENIENT.request_rate
+@pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
+def test_others_converge_and_deletions_go_on_without_an_answer_from_s3(error: Exception) -> None:
+    world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
+    world.apply(adapter("a"), adapter("gone"))
+    bad = adapter("bad")
+    bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
+    world.service.fail(f"HeadObject {bad.artifact.uri}", error)
+    world.deploy(adapter("a", 2), bad)
+    world.settle_without_retries()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.serving() == {"a": artifact("a", 2).uri}
+    assert "bad: S3 gave no answer" in str(world.newest().reason)
+    # What S3 throttles does not slow down writes to SageMaker.
+    assert world.fleet().rate == LENIENT.request_rate
 
 
 class TestUnknownStatus:

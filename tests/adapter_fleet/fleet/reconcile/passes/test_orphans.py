@@ -66,15 +66,6 @@ class TestComponentTaggedByHand:
         world.trigger("drift")
         assert world.deletions() == []
 
-    def test_person_can_order_the_deletion_of_an_orphan(self) -> None:
-        world = world_with()
-        tag_strangers(world, 2)
-        trigger_by(world, "order")
-        world.prune("victim-0", world.service.components["victim-0"].created)
-        world.settle()
-        assert world.deletions() == ["DeleteInferenceComponent victim-0"]
-        assert world.registry.orders() == []
-
     @pytest.mark.parametrize("lag", [0.0, 30.0], ids=["listed", "not yet listed"])
     def test_order_to_prune_is_void_for_another_incarnation(self, lag: float) -> None:
         world = world_with()
@@ -135,6 +126,7 @@ def test_order_to_prune_outlasts_a_refused_deployment() -> None:
     world.apply()
     assert world.newest().outcome is Outcome.REFUSED
     assert world.deletions() == ["DeleteInferenceComponent victim-0"]
+    assert world.registry.orders() == []
 
 
 class TestStrangers:

@@ -64,42 +64,32 @@ def test_unreadable_component_of_another_team_gets_no_record_and_holds_up_no_del
     assert set(world.serving()) == {"other-team"}
 
 
-class TestAfterTheRegistryWasLost:
-    def world(self) -> World:
-        world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-        world.apply(*MANY)
-        world.lose_registry()
-        deny(world, "ListTags")
-        return world
-
-    def test_components_readable_later_are_orphans_until_a_guard_counts_them(self) -> None:
-        world = self.world()
-        world.deploy(*MANY[:10])
-        world.run_for(600)
-        world.service.around = lambda _operation, _when: None
-        world.settle()
-        assert world.newest().orphans == 10
-        world.apply(*MANY[:10])
-        assert world.newest().outcome is Outcome.REFUSED
-        assert "deletion_guard" in str(world.newest().reason)
-        assert world.deletions() == []
+def test_components_readable_after_the_registry_was_lost_are_orphans_until_a_guard_counts_them() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
+    world.apply(*MANY)
+    world.lose_registry()
+    deny(world, "ListTags")
+    world.deploy(*MANY[:10])
+    world.run_for(600)
+    world.service.around = lambda _operation, _when: None
+    world.settle()
+    assert world.newest().orphans == 10
+    world.apply(*MANY[:10])
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "deletion_guard" in str(world.newest().reason)
+    assert world.deletions() == []
 
 
-class TestAdapterOfTheFleet:
-    def world(self, limit: FailureLimit) -> World:
-        world = World(settings=FleetSettings(request_rate=10, failures=limit))
-        world.apply(*MANY)
-        world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
-        deny(world, "DescribeInferenceComponent p-a00")
-        return world
-
-    def test_unreadable_adapter_fails_alone(self) -> None:
-        world = self.world(FailureLimit(count=1))
-        world.apply(*MANY, adapter("new"), retries=False)
-        assert world.newest().outcome is Outcome.CONVERGED
-        assert world.newest().failed == 1
-        assert "a00: AccessDenied" in str(world.newest().reason)
-        assert world.serving()["new"] == artifact("new").uri
+def test_unreadable_adapter_of_the_fleet_fails_alone() -> None:
+    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
+    world.apply(*MANY)
+    world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
+    deny(world, "DescribeInferenceComponent p-a00")
+    world.apply(*MANY, adapter("new"), retries=False)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.newest().failed == 1
+    assert "a00: AccessDenied" in str(world.newest().reason)
+    assert world.serving()["new"] == artifact("new").uri
 
 
 REPAIRING = FleetSettings(request_rate=10, drift=DriftAction.REPAIR)
