@@ -16,7 +16,7 @@ RECORDED = GUIDE.read_text().partition(BEGINNING)[2]
 
 
 def test_every_package_is_pinned_and_none_has_an_address() -> None:
-    assert sorted({one.environment.name for one in CLIENTS}) == LOCKS
+    assert {one.environment.name for one in CLIENTS} <= set(LOCKS)
     lines = [line for name in LOCKS for line in (REQUIREMENTS / f"{name}.txt").read_text().splitlines()]
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+-]+( ; .+)?", line)] == []
 
