@@ -73,10 +73,9 @@ class AdminClient:
         fault = {"operation": operation, "lost": True}
         self._call("POST", "faults", fault | {"times": times, "share": share, "seconds": seconds})
 
-    def fail_load(self, component: str | None = None, *, artifact: str | None = None, reason: str) -> None:
-        """Make a component, or the artifact of a URL, fail to load until faults are cleared."""
-        fault = {"component": component, "artifact": artifact, "reason": reason}
-        self._call("POST", "faults", {name: value for name, value in fault.items() if value is not None})
+    def fail_load(self, component: str, *, reason: str) -> None:
+        """Make a component's artifact fail to load until faults are cleared."""
+        self._call("POST", "faults", {"component": component, "reason": reason})
 
     def hold(self, component: str) -> None:
         """Keep a component in Creating, Updating or Deleting: no change of it ends."""

@@ -60,6 +60,9 @@ class Settings:
     # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that what runs may
     # stay (`merged`). [V] The API takes a whole specification, so this may be refused.
     partial_specification: Literal["merged", "refused"] = "merged"
+    # [V API reference] An adapter's ArtifactUrl is one archive, so that a prefix may be `refused`. [T a saved
+    # notebook] Adapters at prefixes were in service (`fetched`).
+    adapter_at_prefix: Literal["fetched", "refused"] = "fetched"
     # [I] The share of an instance's memory that no copy gets: no source says what the service itself keeps.
     instance_memory_kept: float = 0.0
     # [I] No source says whether adapters are on copies that scaling or a base update adds.
@@ -99,6 +102,8 @@ class Settings:
     accelerator_dimension: Literal["AcceleratorId", "GpuId"] = "AcceleratorId"
     # [T] How long an instance stays without copies before managed scaling removes it: 10 to 12 minutes.
     managed_scale_in_seconds: float = 600.0
+    # [T] The periods of 10 s that the alarm which removes copies has: 60 measured once, 90 in six notebooks.
+    scale_in_periods: Literal[60, 90] = 60
     # [V schema, write-only] A template's CopyCount fights with scaling. [I] CloudFormation may send it with
     # every update of a base that changes something (`always`), or only if the template's changes (`changed`).
     template_copies: Literal["changed", "always"] = "changed"
@@ -178,7 +183,8 @@ class Settings:
 def _check(name: str, value: object, kind: Any) -> None:
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
-            raise ValueError(f"'{name}' should be one of {', '.join(get_args(kind))}, got {value!r}")
+            known = ", ".join(map(str, get_args(kind)))
+            raise ValueError(f"'{name}' should be one of {known}, got {value!r}")
     elif kind in (int, float):
         number = isinstance(value, (int, kind)) and not isinstance(value, bool)
         if not number or not 0 <= value < math.inf:  # type: ignore[operator]
@@ -216,6 +222,7 @@ PROFILES: dict[Profile, Settings] = {
         base_delete="refuse",
         adapter_with_base_members="refused",
         partial_specification="refused",
+        adapter_at_prefix="refused",
         instance_memory_kept=0.1,
         adapters_on_new_copies="lost",
         create_while_instances_change="refused",
@@ -227,6 +234,7 @@ PROFILES: dict[Profile, Settings] = {
         openai_errors="openai",
         idle_invocations="none",
         accelerator_dimension="GpuId",
+        scale_in_periods=90,
         template_copies="always",
         adapter_logs="adapter",
         read_rate=50.0,

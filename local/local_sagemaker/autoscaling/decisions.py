@@ -36,12 +36,14 @@ def tracked_capacity(current: int, value: float, target: float) -> int:
     return math.ceil(round(current * value / target, 9))
 
 
-def tracking_alarms(configuration: Mapping[str, Any], resource: str) -> dict[str, dict[str, Any]]:
+def tracking_alarms(
+    configuration: Mapping[str, Any], resource: str, *, scale_in_periods: int
+) -> dict[str, dict[str, Any]]:
     """The alarms of a target-tracking policy by their kind ("High", "Low"), without names and actions.
 
     [T guides that show them] The high one rings after 3 periods above the target, the low one after 15 below
-    nine tenths of it. [T one measurement] With high resolution, the periods are 10 s, and it took 11 minutes
-    to scale in: 60 periods. With `DisableScaleIn`, there is no low one.
+    nine tenths of it. With high resolution, the periods are 10 s, and there are `scale_in_periods` of them.
+    With `DisableScaleIn`, there is no low one.
     """
     target = float(configuration["TargetValue"])
     metric, fine = _tracked_metric(configuration, resource)
@@ -56,7 +58,7 @@ def tracking_alarms(configuration: Mapping[str, Any], resource: str) -> dict[str
     if not configuration.get("DisableScaleIn"):
         alarms["Low"] = {
             **metric,
-            "EvaluationPeriods": 60 if fine else 15,
+            "EvaluationPeriods": scale_in_periods if fine else 15,
             "ComparisonOperator": "LessThanThreshold",
             "Threshold": round(target * 0.9, 6),
         }

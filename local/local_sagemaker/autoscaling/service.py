@@ -12,6 +12,7 @@ from local_sagemaker.autoscaling.scaler import Scaler
 from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
 from local_sagemaker.errors import ApiError, logged, validation_exception
+from local_sagemaker.settings import CurrentSettings
 
 SERVICE = "application-autoscaling"
 _PAGE = 50
@@ -28,14 +29,15 @@ class AutoScaling:
         scalable: ScaledComponents,
         alarms: TrackingAlarms,
         clock: Callable[[], float],
-        scale: Callable[[], float],
+        settings: CurrentSettings,
     ):
         self._account = account
         self._region = region
         self._scalable = scalable
         self._alarms = alarms
         self._clock = clock
-        self._scaler = Scaler(scalable, clock, scale)
+        self._settings = settings
+        self._scaler = Scaler(scalable, clock, lambda: settings.value.time_scale)
         self._targets: dict[str, Target] = {}
         self._policies: dict[tuple[str, str], Policy] = {}
         self._schedules: dict[tuple[str, str], Schedule] = {}
@@ -227,7 +229,9 @@ class AutoScaling:
     def _put_alarms(self, policy: Policy) -> None:
         """Put the alarms of a policy that tracks under the names that the service gives them [T]."""
         present, policy.alarms = policy.alarms, {}
-        for kind, alarm in tracking_alarms(policy.configuration, policy.resource).items():
+        periods = self._settings.value.scale_in_periods
+        wanted = tracking_alarms(policy.configuration, policy.resource, scale_in_periods=periods)
+        for kind, alarm in wanted.items():
             generated = f"TargetTracking-{policy.resource}-Alarm{kind}-{uuid.uuid4()}"
             name = present[kind]["AlarmName"] if kind in present else generated
             arn = self._alarms.put(name, alarm, policy.arn)

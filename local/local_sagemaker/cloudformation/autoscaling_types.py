@@ -6,7 +6,7 @@ Ref of a target is its resource, dimension and namespace, joined by bars. Ref of
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from local_sagemaker.cloudformation.handlers import HandlerError, Properties, Provisioned, generated_name
+from local_sagemaker.cloudformation.handlers import HandlerError, Properties, Provisioned
 from local_sagemaker.control_plane.request_validation import coerce_request
 from local_sagemaker.errors import ApiError
 
@@ -64,8 +64,7 @@ class ScalableTargetType(_Type):
         return physical_id, {"Id": physical_id}
 
     def _put(self, properties: Properties, before: list[Properties]) -> None:
-        members = (*_SCOPE, "MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
-        self._call("RegisterScalableTarget", {key: properties[key] for key in members if key in properties})
+        self._call("RegisterScalableTarget", _but(properties, "ScheduledActions", "Tags"))
         scope = {key: properties[key] for key in _SCOPE}
         actions = properties.get("ScheduledActions") or []
         for action in actions:
@@ -90,28 +89,28 @@ class ScalingPolicyType(_Type):
 
     def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
         """Put a policy."""
-        name = properties.get("PolicyName") or generated_name(stack, logical_id)
-        return self._put(name, properties)
+        del logical_id, stack
+        return self._put(properties)
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
         """Put the policy again."""
-        del old, stack
-        return self._put(physical_id.rpartition("policyName/")[2], new)
+        del physical_id, old, stack
+        return self._put(new)
 
-    def _put(self, name: str, properties: Properties) -> Provisioned:
-        members = (
-            "PolicyType",
-            "StepScalingPolicyConfiguration",
-            "TargetTrackingScalingPolicyConfiguration",
-        )
-        request = {key: properties[key] for key in members if key in properties}
-        answer = self._call("PutScalingPolicy", _policy_scope(properties) | request | {"PolicyName": name})
+    def _put(self, properties: Properties) -> Provisioned:
+        request = _but(properties, "ScalingTargetId") | _policy_scope(properties)
+        answer = self._call("PutScalingPolicy", request)
         return answer["PolicyARN"], {"Arn": answer["PolicyARN"]}
 
     def delete(self, physical_id: str, properties: Properties) -> None:
         """Delete the policy."""
         name = physical_id.rpartition("policyName/")[2]
         self._delete("DeleteScalingPolicy", _policy_scope(properties) | {"PolicyName": name})
+
+
+def _but(properties: Properties, *others: str) -> Properties:
+    """All properties but some; of the rest, the service refuses what it does not know."""
+    return {key: value for key, value in properties.items() if key not in others}
 
 
 def _scope_of(target: str) -> dict[str, str]:

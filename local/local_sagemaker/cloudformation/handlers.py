@@ -139,7 +139,7 @@ class Handlers:
         name = request.setdefault(self._type.name, generated_name(stack, logical_id))
         operation = f"Create{self._type.kind}"
         if self._type is INFERENCE_COMPONENT:
-            await self._let_instances_change(plane, request["EndpointName"])
+            await self._let_instances_change(plane, request.get("EndpointName"))
         await self._call(plane, operation, coerce_request(operation, request))
         arn = plane.context.arn(self._type.arn_kind, name)
         try:
@@ -234,7 +234,7 @@ class Handlers:
             while await self._find(plane, physical_id) is not None:
                 await plane.context.clock.sleep(_POLL_SECONDS)
 
-    async def _let_instances_change(self, plane: SageMakerControlPlane, endpoint: str) -> None:
+    async def _let_instances_change(self, plane: SageMakerControlPlane, endpoint: str | None) -> None:
         """Wait while the service changes an endpoint's instances, as it refuses writes then [I]."""
         request = {"EndpointName": endpoint}
         while (await self._call(plane, "DescribeEndpoint", request))["EndpointStatus"] == "Updating":

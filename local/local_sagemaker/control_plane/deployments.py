@@ -359,7 +359,7 @@ class Deployments:
     # --- adapters
 
     async def _fetch_adapter(self, adapter: AdapterComponent, url: str) -> Path:
-        self._check_load(adapter, url)
+        self._check_load(adapter)
         return await self._context.hosting.fetch_adapter(url, adapter.endpoint.role)
 
     async def _create_adapter(self, adapter: AdapterComponent) -> None:
@@ -427,10 +427,9 @@ class Deployments:
         async with base.lock:
             await _unregister_from(base.running_copies, name)
 
-    def _check_load(self, component: Component, url: str | None = None) -> None:
-        reason = self._context.faults.load_fault(component.name, url)
-        if reason is not None:
-            raise HostingError(reason)
+    def _check_load(self, component: Component) -> None:
+        if component.name in self._context.faults.loads:
+            raise HostingError(self._context.faults.loads[component.name])
 
     def _discard(self, directory: Path | None) -> None:
         if directory is not None:

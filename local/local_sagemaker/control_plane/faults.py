@@ -82,7 +82,7 @@ class CallFault:
 class Faults:
     """The faults in force, shared by all accounts and regions.
 
-    loads has the reasons why artifacts fail to load, by the component's name or the artifact's URL.
+    loads has the reasons why artifacts fail to load, by the component's name.
     """
 
     def __init__(self, clock: Clock):
@@ -115,11 +115,6 @@ class Faults:
         self.loads.clear()
         for component in list(self._held):
             self.release(component)
-
-    def load_fault(self, component: str, url: str | None = None) -> str | None:
-        """The reason why a component's artifact should fail to load, None if it should load."""
-        reason = self.loads.get(component)
-        return self.loads.get(url) if reason is None and url is not None else reason
 
     def hold(self, component: str) -> None:
         """Keep every change of a component in progress until the component is released."""

@@ -16,8 +16,7 @@
                               for half of the calls; "seconds": 10 for 10 s;
                               {"operation": ..., "lost": true} without code, message and status: the
                               call has its effect, and the connection closes without an answer;
-                              {"component": "my-adapter", "reason": "..."} or {"artifact": "s3://...",
-                              "reason": "..."}: it fails to load;
+                              {"component": "my-adapter", "reason": "..."}: it fails to load;
                               {"held": "my-adapter"}: a change of the component does not end: it stays in
                               Creating, Updating or Deleting;
                               {"swapped": "my-adapter", "directory": "/other/adapter", "copies": 1}: this
@@ -94,9 +93,9 @@ class _AdminPaths:
                 self._faults.hold(_held(**fault))
             elif "swapped" in fault:
                 await swap((region.plane for region in self._cloud.regions()), **fault)
-            elif "component" in fault or "artifact" in fault:
-                component_or_url, reason = _load_fault(**fault)
-                self._faults.loads[component_or_url] = reason
+            elif "component" in fault:
+                component, reason = _load_fault(**fault)
+                self._faults.loads[component] = reason
             else:
                 self._faults.inject(CallFault(**fault))
         except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
@@ -118,15 +117,10 @@ async def _object(request: Request) -> dict[str, Any]:
     return content
 
 
-def _load_fault(*, reason: str, component: str | None = None, artifact: str | None = None) -> tuple[str, str]:
-    component_or_url = artifact if component is None else component
-    both_or_none = (component is None) == (artifact is None)
-    if both_or_none or not isinstance(component_or_url, str) or not isinstance(reason, str):
-        raise ValueError(
-            "'reason' and one of 'component' and 'artifact' should be strings, got "
-            f"{reason!r}, {component!r} and {artifact!r}"
-        )
-    return component_or_url, reason
+def _load_fault(*, component: str, reason: str) -> tuple[str, str]:
+    if not isinstance(component, str) or not isinstance(reason, str):
+        raise ValueError(f"'component' and 'reason' should be strings, got {component!r} and {reason!r}")
+    return component, reason
 
 
 def _held(*, held: str) -> str:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class Cloud:
             scalable=ScaledComponents(plane),
             alarms=TrackingAlarms(account, name),
             clock=self._clock.now,
-            scale=self.time_scale,
+            settings=self.settings,
         )
         copies = CopyMetrics(plane.context, plane.components, plane.endpoints)
         return Region(account, name, plane, copies, autoscaling)
@@ -137,10 +137,6 @@ class Cloud:
                 telemetry=MinistackTelemetry(account, region, self.time_scale),
             )
         )
-
-    def tagged_resources(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Every resource of the current request's account and region, with its tags."""
-        return iter(self.plane().tags.all().items())
 
     async def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]

@@ -38,6 +38,6 @@ def install(cloud: Cloud) -> None:
         changesets._IMPORT_LOOKUPS[name] = (resource.arn,), handlers.import_problem
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
-    iam.install(cloud.tagged_resources)
+    iam.install(lambda: cloud.plane().tags.all().items())
     type_registry.install()
     bearer_token.check_internals()

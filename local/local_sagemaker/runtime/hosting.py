@@ -45,6 +45,9 @@ class LocalHosting:
 
     async def fetch_adapter(self, url: str, role: str) -> Path:
         """A directory with the files of an adapter archive; one directory for the same content."""
+        if url.endswith("/") and self._settings.value.adapter_at_prefix == "fetched":
+            prefix = {"S3Uri": url, "S3DataType": "S3Prefix"}
+            return await self.fetch_model({"ModelDataSource": {"S3DataSource": prefix}}, role)
         return await asyncio.get_running_loop().run_in_executor(
             self._downloads, self._archives.use, url, role
         )

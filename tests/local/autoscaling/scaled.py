@@ -12,6 +12,7 @@ from local_sagemaker.autoscaling.scaled_components import ScaledComponents, Trac
 from local_sagemaker.autoscaling.service import SERVICE, AutoScaling
 from local_sagemaker.control_plane.request_validation import operation_model
 from local_sagemaker.errors import validation_exception
+from local_sagemaker.settings import CurrentSettings, Settings
 
 SCOPE = {"ServiceNamespace": "sagemaker", "ScalableDimension": COPIES}
 BASE = {**SCOPE, "ResourceId": "inference-component/base"}
@@ -74,7 +75,7 @@ class Scaled:
             scalable=self.components,
             alarms=self.alarms,
             clock=lambda: self.now,
-            scale=lambda: scale,
+            settings=CurrentSettings(Settings(time_scale=scale)),
         )
 
     @property

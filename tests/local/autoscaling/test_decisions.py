@@ -41,7 +41,8 @@ def test_tracking_wants_as_many_copies_as_the_target_value_needs(
 
 
 def alarms(**configuration: Any) -> dict[str, dict[str, Any]]:
-    return tracking_alarms({"TargetValue": 10, **configuration}, "inference-component/base")
+    configuration = {"TargetValue": 10, **configuration}
+    return tracking_alarms(configuration, "inference-component/base", scale_in_periods=90)
 
 
 def test_alarms_of_high_resolution_look_at_ten_seconds() -> None:
@@ -56,7 +57,8 @@ def test_alarms_of_high_resolution_look_at_ten_seconds() -> None:
         "ComparisonOperator": "GreaterThanThreshold",
         "Threshold": 10,
     }
-    assert (found["Low"]["Threshold"], found["Low"]["ComparisonOperator"]) == (9, "LessThanThreshold")
+    members = ("EvaluationPeriods", "Threshold", "ComparisonOperator")
+    assert [found["Low"][member] for member in members] == [90, 9, "LessThanThreshold"]
 
 
 def test_alarms_of_other_metrics_look_at_minutes() -> None:

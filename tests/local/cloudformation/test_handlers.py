@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -246,17 +245,3 @@ def test_a_component_made_by_hand_is_imported_by_its_arn(
     until(lambda: stack.settled() == "IMPORT_COMPLETE")
     assert stack.physical_id("One") == arn
     assert stack.delete() == "DELETE_COMPLETE"
-
-
-def test_times_are_text_and_a_taken_name_has_its_code(
-    stack: Stack, bucket: Bucket, client: Callable[..., Any]
-) -> None:
-    resources = serving(stack.name, bucket, {})
-    value = {"Fn::GetAtt": ["Base", "CreationTime"]}
-    resources["Made"] = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}
-    stack.create(resources)
-    made = client("ssm").get_parameter(Name=stack.physical_id("Made"))["Parameter"]["Value"]
-    assert datetime.fromisoformat(made).tzinfo is not None
-    resources["Again"] = resources["Base"] | {"DependsOn": "Base"}
-    assert stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
-    assert "HandlerErrorCode: AlreadyExists" in stack.reasons("UPDATE_FAILED")[0]

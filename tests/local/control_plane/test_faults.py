@@ -70,16 +70,6 @@ def test_call_whose_answer_is_lost_is_done_all_the_same(world: World) -> None:
     assert not world.faults.loses_answer("CreateModel")
 
 
-def test_artifact_that_fails_to_load_fails_every_component_that_wants_it(world: World) -> None:
-    world.serve()
-    world.faults.loads["s3://bucket/bad"] = "the archive is damaged"
-    for name, artifact in (("one", "bad"), ("two", "good")):
-        world.create_adapter(name, artifact=artifact)
-    world.pass_time(10)
-    assert world.component("one")["FailureReason"] == "the archive is damaged"
-    assert world.status("two") == "InService"
-
-
 def test_held_component_stays_in_transition_until_it_is_released_or_faults_are_cleared(world: World) -> None:
     world.serve()
     world.faults.hold("one")

@@ -130,7 +130,7 @@ class Calls(RuleBasedStateMachine):
             scalable=ScaledComponents(self.world.plane),
             alarms=FakeAlarms(),
             clock=self.world.clock.now,
-            scale=lambda: 1.0,
+            settings=self.world.settings,
         )
         if served:
             self.world.serve("one", instances=2)

@@ -11,11 +11,14 @@ from typing import Any, cast
 import pytest
 
 from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
+from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.routing import pick_copy
 from local_sagemaker.settings import CurrentSettings, Settings
+from tests.fakes.s3 import FakeS3
 from tests.local.engine import COMMAND
 
 
@@ -71,6 +74,20 @@ def test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so
     assert (first["adapter"], second["adapter"]) == ("1", "2")
     assert (first["source"] == second["source"]) is kept
     assert (first["source"] != other["source"]) is kept
+
+
+@pytest.mark.parametrize("outcome", ["fetched", "refused"])
+def test_adapter_at_a_prefix_is_fetched_or_refused(tmp_path: Path, outcome: Any) -> None:
+    s3: Any = FakeS3("b")
+    s3.put("b", "one/adapter_config.json", b"{}")
+    current = CurrentSettings(Settings(adapter_at_prefix=outcome))
+    hosting = LocalHosting(tmp_path, Artifacts(lambda _: s3), current, ProcessGroups(tmp_path))
+    if outcome == "fetched":
+        folder = asyncio.run(hosting.fetch_adapter("s3://b/one/", "role"))
+        assert (folder / "adapter_config.json").read_bytes() == b"{}"
+    else:
+        with pytest.raises(HostingError, match="Could not access model data at s3://b/one/"):
+            asyncio.run(hosting.fetch_adapter("s3://b/one/", "role"))
 
 
 @dataclass(eq=False)
