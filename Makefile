@@ -116,7 +116,7 @@ nightly: setup $(NEWEST)/.installed $(VENV)/.evaluation  ## look for faults that
 	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_many_scaled_adapters.py
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
-	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py
+	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py tests/integration/test_cdk_gc.py tests/integration/test_two_base_models.py
 
 test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## run the commands of README and docs on the embedded cloud, build the site, and say which blocks nothing runs
 	python -m pytest tests/docs tests/examples tests/constructs tests/integration -m documents

@@ -40,6 +40,7 @@ def test_tests_that_other_documents_name_exist() -> None:
     assert sorted(path for path in paths if not (ROOT / path).is_file()) == []
 
 
+@pytest.mark.slow
 def test_files_with_tests_for_the_night_are_run_at_night() -> None:
     """A promise whose test `make test` skips is kept by `make nightly`, which fails with any of its tests."""
     nightly = (ROOT / "Makefile").read_text().partition("\nnightly:")[2].partition("\n\n")[0]

@@ -87,6 +87,7 @@ def test_every_picture_has_contracts() -> None:
     assert pictures().keys() == allowed().keys()
 
 
+@pytest.mark.slow
 def test_every_path_in_contributing_exists() -> None:
     text = PICTURE.sub("", (ROOT / "CONTRIBUTING.md").read_text())
     named = re.findall(r"`([\w.-]+/[\w./-]*)`", text) + re.findall(r"\]\((?!http)([^)#]+)", text)

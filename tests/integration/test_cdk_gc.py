@@ -15,8 +15,9 @@ from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V2, adapters, client, until, write
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
+from tests.nightly import long
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits"), long]
 
 TOOLKIT = "cdk-gc-toolkit"
 FIRST, SECOND = {"acme": "summary-v2", "globex": "triage"}, {"acme": "shout", "globex": "triage"}

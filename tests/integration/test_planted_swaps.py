@@ -44,12 +44,11 @@ class Swap:
 
 def swaps(base: Path) -> dict[str, Swap]:
     """Return swaps by adapter; `base` has an adapter that changes nothing, so that the base answers."""
-    some = "not every copy of the base model has it"
     return {
         "summary-0": Swap(files=V1 / "summary", says="its version"),
-        "summary-1": Swap(files=base, copies=1, says=f"{some}: the base model answers in its place"),
+        "summary-1": Swap(files=base, copies=1, says="the base model answers in its place"),
         "summary-2": Swap(files=V1 / "triage", says="adapter 'triage-"),
-        "triage-0": Swap(files=V1 / "summary", copies=1, says=f"{some}: adapter 'summary-"),
+        "triage-0": Swap(files=V1 / "summary", copies=1, says="adapter 'summary-"),
         "triage-1": Swap(files=None, says="a copy of the base model does not have the adapter"),
     }
 
@@ -131,8 +130,10 @@ def test_drift_run_finds_planted_swaps_and_nothing_else(deployed: Deployed, with
     records, failures = deployed.records(), deployed.failures()
     assert failures.keys() == planted.keys()
     assert {failure.cause for failure in failures.values()} == {Cause.IDENTITY}
-    assert {
-        name: failure.reason for name, failure in failures.items() if planted[name].says not in failure.reason
-    } == {}
+    for name, failure in failures.items():
+        assert planted[name].says in failure.reason
+        # All answers come from the one copy that was swapped with a chance of 0.4 %.
+        everywhere = planted[name].copies is None or "(8 of 8 answers)" in failure.reason
+        assert everywhere or "not every copy of the base model has it" in failure.reason
     assert all(records[name].probed is not None for name in HEALTHY)
     assert deployed.cloud.admin.writes() == {}

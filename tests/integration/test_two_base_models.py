@@ -26,10 +26,12 @@ from multi_adapter_inference import (
 from tests.integration.by_hand import TICKETS, until
 from tests.integration.fleet_stack import LORA, Fleet, components, numbered
 from tests.integration.scaled_stack import ScaledStack
+from tests.nightly import NIGHTLY
+from tests.profiles import PROFILE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-ADAPTERS = numbered(20)
+ADAPTERS = numbered(6 if PROFILE == "kind" and not NIGHTLY else 20)
 
 
 class SharedStack(ScaledStack):

@@ -118,6 +118,7 @@ def template() -> dict[str, Any]:
     return everything()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_property_has_an_answer_and_every_answer_a_property(
     cloudformation: Properties, api: Properties, answers: Answers, kind: str
@@ -189,6 +190,7 @@ def values_of(template: Mapping[str, Any], kind: str) -> dict[str, list[object]]
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_argument_sets_its_property(
     template: Mapping[str, Any], cloudformation: Properties, answers: Answers, kind: str

@@ -226,6 +226,7 @@ def with_model() -> dict[str, Any]:
 OF_THE_CDK = {f"{variant}.AcceleratorType" for variant in (VARIANT, "ShadowProductionVariants")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resource", RESOURCE_TYPES, ids=lambda resource: resource.kind)
 def test_templates_are_refused_what_the_api_alone_has(resource: ResourceType) -> None:
     known = of_cloudformation(installed_schemas())[resource.kind]

@@ -46,6 +46,7 @@ def template(stack: MultiAdapterInferenceStack) -> dict[str, Any]:
     return dict(Template.from_stack(stack).to_json())
 
 
+@pytest.mark.slow
 def test_the_template_is_the_one_that_was_reviewed(
     template: dict[str, Any], snapshot: SnapshotAssertion
 ) -> None:
@@ -138,6 +139,7 @@ def test_cfn_lint_has_nothing_to_say(closed: Template) -> None:
     assert [str(match) for match in lint(json.dumps(closed.to_json()), config=config)] == []
 
 
+@pytest.mark.slow
 def test_every_kind_of_resource_is_in_the_template_that_cfn_lint_reads(
     closed: Template, template: Mapping[str, Any]
 ) -> None:
@@ -177,6 +179,7 @@ def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip(
     assert answered == skipped
 
 
+@pytest.mark.slow
 def test_alarms_of_every_fleet_go_to_the_topic_of_the_file(closed: Template) -> None:
     closed.resource_count_is("AWS::CloudWatch::Dashboard", 2)
     alarms = [

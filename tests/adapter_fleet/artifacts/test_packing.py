@@ -43,6 +43,7 @@ def tar_entries(draw: st.DrawFn) -> list[tarfile.TarInfo]:
     return found
 
 
+@pytest.mark.slow
 @given(
     listing=tar_entries(),
     level=st.integers(0, 9),

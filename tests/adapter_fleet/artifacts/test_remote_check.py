@@ -90,6 +90,7 @@ class TestOurs:
         assert 64 * 1024 < done.bytes_read < 0.3 * done.size
         assert len(s3.calls) < 10
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("whole", "rules"), [(False, []), (True, ["tensor-finite"])])
     def test_weights_are_read_where_that_is_asked_for(
         self, s3: FakeS3, adapter: SyntheticAdapter, whole: bool, rules: list[str]
@@ -148,6 +149,7 @@ class TestForeign:
         assert done.bytes_read == s3.bytes_read == done.size
         assert s3.closed == len(s3.calls) <= 8
 
+    @pytest.mark.slow
     def test_foreign_archive_under_a_key_of_ours_is_not_what_the_key_says(
         self, s3: FakeS3, large: SyntheticAdapter
     ) -> None:

@@ -306,6 +306,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), PLAIN, max_size=4), st.booleans())
 def test_json_that_python_writes_is_read_back(value: object, indented: bool) -> None:
     found = read(json.dumps(value, indent=2 if indented else None, ensure_ascii=indented).encode())

@@ -113,6 +113,7 @@ PLAIN = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(PLAIN)
 def test_plain_data_of_any_shape_is_a_record_or_an_error(data: object) -> None:
     car, found = structure_what_fits(CONVERTER, data, Car)

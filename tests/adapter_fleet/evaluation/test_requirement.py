@@ -23,6 +23,7 @@ def requirements(draw: st.DrawFn) -> Requirement:
     )
 
 
+@pytest.mark.slow
 @given(requirements(), st.text(" \t", max_size=3))
 def test_a_requirement_is_read_as_it_is_written_and_spaces_do_not_matter(
     requirement: Requirement, spaces: str

@@ -17,6 +17,7 @@ from tests.fakes.clients import client_error
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
+@pytest.mark.slow
 def test_commands_try_again_where_a_service_throttles_and_read_components_no_faster_than_it_allows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

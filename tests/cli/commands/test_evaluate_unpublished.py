@@ -87,6 +87,7 @@ def test_adapter_runs_beside_its_base_for_the_time_and_a_second_run_brings_nothi
     assert "40 answers of an earlier run" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("knows", "code"), [(14, 0), (2, 1)])
 def test_version_that_is_worse_than_the_live_one_ends_with_1(
     evaluate: Evaluate, known: dict[str, int], tmp_path: Path, knows: int, code: int

@@ -185,6 +185,7 @@ def test_p_values_are_adjusted_by_holm(p_values: tuple[float, ...], adjusted: tu
     assert [replace(one, p_adjusted=0) for one in found] == [replace(one, p_adjusted=0) for one in given]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.floats(0.001, 1), min_size=1, max_size=8))
 def test_adjusted_p_values_keep_their_order_and_never_shrink(p_values: list[float]) -> None:

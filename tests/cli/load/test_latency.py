@@ -73,6 +73,7 @@ def totals(rounds: list[list[float]]) -> list[Total]:
     return [(sum(each), len(each)) for each in rounds]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", [0.0, 0.3])
 @pytest.mark.parametrize("count", [3, 8, 40])
 def test_interval_of_a_ratio_of_means_holds_the_true_one_though_rounds_differ(

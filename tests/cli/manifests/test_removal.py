@@ -96,6 +96,7 @@ def test_adapter_that_others_stand_on_is_refused() -> None:
 STYLES = ("lines", "braces", "brackets")
 
 
+@pytest.mark.slow
 @given(
     names=st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8, unique=True),
     data=st.data(),

@@ -207,6 +207,7 @@ class TestInAnotherStack:
         assert endpoint.hosting_for(other) == {"InstanceType": "ml.g5.12xlarge", "InstanceCount": 1}
         assert endpoint.hosting_for(stack)["CopyCount"] == count
 
+    @pytest.mark.slow
     def test_it_is_told_of_another_base_model_without_an_export(self, tmp_path: Path) -> None:
         def version(**settings: Any) -> str:
             app = cdk.App(outdir=str(tmp_path / "other.out"))

@@ -101,6 +101,7 @@ def test_those_at_the_start_are_within_the_range() -> None:
     world.instances.check_start()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 9)), min_size=1, max_size=4))
 def test_no_instance_holds_more_than_it_has(bases: list[tuple[int, int]]) -> None:
     """Copies of 1, 2, 4 and 8 accelerators leave no gaps; others may."""

@@ -333,6 +333,7 @@ def test_a_fleet_may_stay_when_all_of_its_stack_stays(
     assert resources[resources.id_of("Custom::AdapterFleet")]["DeletionPolicy"] == "Retain"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nested", "errors"), [(True, 1), (False, 0)], ids=["nested", "another stack"])
 def test_a_fleet_may_stay_when_its_base_is_in_another_stack_but_not_in_a_nested_one(
     app: cdk.App,

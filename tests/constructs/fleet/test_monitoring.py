@@ -95,6 +95,7 @@ def test_size_does_not_grow_with_the_fleet(tmp_path: Path) -> None:
     assert sizes(10) == sizes(1000)
 
 
+@pytest.mark.slow
 def test_alarms_cover_the_fleet_and_all_adapters(monitored: Monitored) -> None:
     everything = {
         "Failed",

@@ -150,6 +150,7 @@ def test_of_a_key_whose_policy_is_not_the_apps_synth_says_what_it_needs(stack: c
         assert all("should let CloudWatch Logs and EventBridge use it" in info for info in infos_of(scope))
 
 
+@pytest.mark.slow
 def test_cdk_nag_finds_nothing_in_a_vpc_with_a_key(hosted_stack: cdk.Stack) -> None:
     app = cast("cdk.App", hosted_stack.node.root)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))

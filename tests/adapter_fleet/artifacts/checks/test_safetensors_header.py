@@ -25,6 +25,7 @@ def entry(dtype: Any = "F32", shape: Any = (2,), offsets: Any = (0, 8)) -> dict[
     return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
 
 
+@pytest.mark.slow
 @given(
     shapes=st.lists(st.lists(st.integers(0, 4), max_size=3), max_size=5),
     dtype=st.sampled_from([np.float16, np.float32, np.int8, np.bool_]),

@@ -22,6 +22,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Wr
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, lives, records
 
 
+@pytest.mark.slow
 @given(records, lives)
 def test_older_listing_changes_nothing_that_is_known(
     record: AdapterRecord, listed: ObservedComponent

@@ -35,6 +35,7 @@ def in_service(created: float, **changes: Any) -> ObservedComponent:
     return replace(live(created), status=Status.IN_SERVICE, artifact_uri=SERVED.uri, **changes)
 
 
+@pytest.mark.slow
 @given(records, wants, contexts)
 def test_what_is_settled_stays_as_it_is(
     record: AdapterRecord, want: DesiredAdapter | None, context: PlanContext

@@ -104,6 +104,7 @@ class TestGenerations:
             registry.open_generation(request(), wanting())
         assert registry.open_generation(request("delete"), wanting()) == deletion
 
+    @pytest.mark.slow
     def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
         # Random names do not compress: these are a megabyte.
         desired = wanting(*(uuid.uuid4().hex for _ in range(12_000)))

@@ -202,6 +202,7 @@ class TestAfterARestore:
 
 
 class TestDriftRuns:
+    @pytest.mark.slow
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS], ids=["reports", "repairs"])
     def test_ten_planted_swaps_fail_by_name_within_one_run(self, settings: FleetSettings) -> None:
         """No describe and no listing shows them. A report writes nothing; a repair sends archives again."""
