@@ -57,8 +57,8 @@ class Settings:
     # [V Terraform] VariantName, and so perhaps RuntimeConfig, are not for adapters (`refused`). [tried] AWS's
     # own SageMaker SDK v2 always sends both, so they may have no effect (`ignored`).
     adapter_with_base_members: Literal["ignored", "refused"] = "ignored"
-    # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that what runs may
-    # stay (`merged`). [V] The API takes a whole specification, so this may be refused.
+    # [tried] AWS's SageMaker SDK v2 updates a base by compute requirements alone, so that its model may stay
+    # (`merged`); all else goes. [V] The API takes a whole specification, so this may be refused.
     partial_specification: Literal["merged", "refused"] = "merged"
     # [V API reference] An adapter's ArtifactUrl is one archive, so that a prefix may be `refused`. [T a saved
     # notebook] Adapters at prefixes were in service (`fetched`).

@@ -40,6 +40,8 @@ _MODULES: dict[str, dict[str, object]] = {
     "moto.core": {"DEFAULT_ACCOUNT_ID": ACCOUNT},
     "moto.core.utils": {"utcnow": lambda: datetime.datetime.now(datetime.UTC).replace(tzinfo=None)},
     "moto.sagemaker.models": {"VpcConfig": vpc_config},
+    # The cloud has the time of the machine.
+    "freezegun": {"freeze_time": lambda _moment: lambda function: function},
     "moto.cloudwatch.utils": {"make_arn_for_alarm": alarm_arn},
 }
 for name, members in _MODULES.items():

@@ -172,7 +172,8 @@ class Handlers:
         if deployed is None:
             raise HandlerError(f"Resource {physical_id} does not exist.", "NotFound")
         for property_name in self._type.not_updatable:
-            if new.get(property_name, deployed[property_name]) != deployed[property_name]:
+            before = str(deployed[property_name])
+            if str(new.get(property_name, before)).lower() != before.lower():
                 raise HandlerError(f"{property_name} cannot be changed.", "NotUpdatable")
         await self._update_tags(plane, physical_id, old, new)
         if self._type is ENDPOINT:
@@ -203,7 +204,8 @@ class Handlers:
             specification = dict(request["Specification"])
             del specification["BaseInferenceComponentName"]
             request["Specification"] = specification
-        return coerce_request(f"Update{self._type.kind}", request)
+        # Of what is only removed, such as what the service has refused, nothing is sent.
+        return coerce_request(f"Update{self._type.kind}", request) if len(request) > 1 else None
 
     def _copies(self, new: Properties) -> Properties:
         """The copies that the template of a base wants."""

@@ -80,10 +80,7 @@ class CallFault:
 
 
 class Faults:
-    """The faults in force, shared by all accounts and regions.
-
-    loads has the reasons why artifacts fail to load, by the component's name.
-    """
+    """The faults in force, shared by all accounts; `loads` has why artifacts do not load, by component."""
 
     def __init__(self, clock: Clock):
         self.calls: list[CallFault] = []

@@ -70,14 +70,14 @@ class InstanceCounts:
             instances.surplus_since = now - waited
         else:
             if instances.desired != needed:
-                self._context.spawn(self._reach(endpoint, instances))
+                self._context.spawn(self._reach(endpoint, instances, needed))
                 self._count_change(endpoint, 1)
             instances.desired, instances.surplus_since = needed, None
         return instances
 
-    async def _reach(self, endpoint: EndpointRecord, instances: _Instances) -> None:
+    async def _reach(self, endpoint: EndpointRecord, instances: _Instances, count: int) -> None:
         await self._context.clock.sleep(self._context.settings.value.endpoint_seconds)
-        instances.count = instances.desired
+        instances.count = count
         self._count_change(endpoint, -1)
 
     def start(self, endpoint: EndpointRecord) -> None:

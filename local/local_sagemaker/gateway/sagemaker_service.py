@@ -38,6 +38,7 @@ def install(cloud: Cloud) -> None:
         changesets._IMPORT_LOOKUPS[name] = (resource.arn,), handlers.import_problem
         if resource.create_only:
             provisioners._CUSTOM_NAME_REPLACEMENT[name] = {"name": resource.name}
+    drift.DRIFT_DETECTABLE_STATUSES |= {"IMPORT_COMPLETE"}  # [V user guide on imports]
     iam.install(lambda: cloud.plane().tags.all().items())
     type_registry.install()
     bearer_token.check_internals()

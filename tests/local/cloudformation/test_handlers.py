@@ -95,6 +95,13 @@ def test_what_cannot_be_changed_fails(stack: Stack, bucket: Bucket) -> None:
     assert "InferenceComponentName cannot be changed." in stack.reasons("UPDATE_FAILED")[0]
 
 
+def test_property_that_an_adapter_does_not_have_is_rolled_back(stack: Stack, bucket: Bucket) -> None:
+    resources = serving(stack.name, bucket, {"one": bucket.adapter("1")})
+    stack.create(resources)
+    resources["One"]["Properties"]["Nonsense"] = "x"
+    assert stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
+
+
 def test_handlers_wait_out_throttling(stack: Stack, bucket: Bucket, cloud: LocalCloud) -> None:
     cloud.admin.fail_calls("CreateEndpoint", code="ThrottlingException", message="Rate exceeded", times=2)
     assert stack.create(serving(stack.name, bucket, {})) == "CREATE_COMPLETE"

@@ -79,6 +79,21 @@ def test_endpoint_is_updating_while_an_instance_comes_or_goes(serving: World) ->
     assert serving.telemetry.statuses == ["Updating", "InService"] * 3
 
 
+def test_changes_that_overlap_end_each_in_its_own_time(serving: World) -> None:
+    serving.change(endpoint_seconds=3)
+    serving.create_base("other")
+    serving.pass_time(0.5)
+    assert state(serving) == ("Updating", 1, 2)
+    serving.pass_time(1)
+    serving.create_base("third")
+    serving.pass_time(0.5)
+    assert state(serving) == ("Updating", 1, 3)
+    serving.pass_time(1.5)
+    assert state(serving) == ("Updating", 2, 3)
+    serving.pass_time(3)
+    assert state(serving) == ("InService", 3, 3)
+
+
 def test_a_rolling_update_has_one_instance_more_for_a_while(serving: World) -> None:
     serving.update_base()
     serving.pass_time(0.3)
