@@ -10,6 +10,8 @@ from tests.evolutions.evolutions import EVOLUTIONS, NOTHING, Effect, Effects, Ev
 from tests.evolutions.record import DONE
 from tests.evolutions.story import Outcome, Story
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("base", "native", "fleet")
 
 
