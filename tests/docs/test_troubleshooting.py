@@ -16,7 +16,7 @@ pytestmark = pytest.mark.documents
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
 ROOMS = ("constructs", "lambda", "cli", "local", "stacks")
-MOST_TELLING = 8
+TELLING = 8
 """Characters that the longest part of a message has, so that a reader and this test find it."""
 BETWEEN_LINES = re.compile(r"""["']\s*\n\s*f?["']""")
 
@@ -27,7 +27,7 @@ def test_quoted_message_is_one_of_the_code() -> None:
     quoted = re.findall(r"^- `(.+)`$", PAGE, re.MULTILINE)
     assert len(quoted) > 40
     assert [message for message in quoted if not re.search(_pattern(message), code)] == []
-    assert [message for message in quoted if max(map(len, message.split("…"))) < MOST_TELLING] == []
+    assert [message for message in quoted if max(map(len, message.split("…"))) < TELLING] == []
 
 
 def _pattern(message: str) -> str:
