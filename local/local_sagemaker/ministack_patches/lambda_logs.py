@@ -2,8 +2,7 @@
 
 Faults of ministack: it takes the lines that have arrived some milliseconds after the answer. On a busy
 machine, the others come with the next invocation, or never. And lines that come after the deletion of the
-log group create it again, and it outlives its stack. On AWS, a function whose `LoggingConfig` names a log
-group needs `logs:CreateLogGroup` for that [T]. No role of the CDK has it.
+log group create it again. On AWS, that takes `logs:CreateLogGroup` [T], which no role of the CDK has.
 """
 
 import queue
@@ -64,9 +63,12 @@ def _install_existing_groups() -> None:
     emit = lambda_svc._emit_lambda_logs
 
     def emit_to_existing_group(function: Any, *arguments: Any, **source: Any) -> None:
-        config = function.get("config") or function
-        group = (config.get("LoggingConfig") or {}).get("LogGroup")
-        if group is None or group in cloudwatch_logs._log_groups:
+        groups, config = cloudwatch_logs._log_groups, function.get("config") or function
+        name = (config.get("LoggingConfig") or {}).get("LogGroup")
+        there = groups.get(name)
+        if name is None or there is not None:
             emit(function, *arguments, **source)
+        if groups.get(name) is not there:  # CloudFormation has deleted it meanwhile, on another thread
+            groups.pop(name, None)
 
     lambda_svc._emit_lambda_logs = emit_to_existing_group

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 from ministack.core import lambda_runtime
+from ministack.services import cloudwatch_logs, lambda_svc
 
 from local_sagemaker.ministack_patches import lambda_logs, lambda_workers
 from local_sagemaker.ministack_patches.lambda_errors import raised_type, shown_log
@@ -205,6 +206,26 @@ def test_log_group_that_was_deleted_does_not_come_back_with_a_functions_last_lin
     lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogGroup": group})
     lambda_.invoke(FunctionName=arn)
     assert client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
+
+
+def test_log_group_that_is_deleted_while_lines_are_written_stays_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    groups = {"kept": {"lines": 0}, "deleted": {"lines": 0}}
+
+    def write(function: dict[str, Any], *, deletes: bool) -> None:
+        name = function["LoggingConfig"]["LogGroup"]
+        if deletes:
+            del groups[name]
+        groups.setdefault(name, {"lines": 0})["lines"] += 1
+
+    monkeypatch.setattr(lambda_svc, "_emit_lambda_logs", write)
+    monkeypatch.setattr(cloudwatch_logs, "_log_groups", groups)
+    lambda_logs._install_existing_groups()
+    for name in ("kept", "deleted", "missing"):
+        emit: Any = lambda_svc._emit_lambda_logs
+        emit({"LoggingConfig": {"LogGroup": name}}, deletes=name == "deleted")
+    assert groups == {"kept": {"lines": 1}}
 
 
 def test_all_lines_of_an_invocation_are_its_own(
