@@ -56,22 +56,19 @@ class AdminClient:
         status: int = 400,
         times: int | None = 1,
         share: float = 1.0,
-        seconds: float | None = None,
     ) -> None:
         """Make calls of an operation, of all "writes" or of all "reads" fail.
 
         times is the largest number of calls that fail, None for no limit. share is the fraction of the calls
-        that fail. seconds is how long the fault lasts, None until faults are cleared.
+        that fail. The fault lasts until then, or until faults are cleared.
         """
         fault = {"operation": operation, "code": code, "message": message, "status": status}
-        self._call("POST", "faults", fault | {"times": times, "share": share, "seconds": seconds})
+        self._call("POST", "faults", fault | {"times": times, "share": share})
 
-    def lose_answers(
-        self, operation: str, *, times: int | None = 1, share: float = 1.0, seconds: float | None = None
-    ) -> None:
+    def lose_answers(self, operation: str, *, times: int | None = 1, share: float = 1.0) -> None:
         """Execute calls but close their connections without an answer; botocore retries by default."""
-        fault = {"operation": operation, "lost": True}
-        self._call("POST", "faults", fault | {"times": times, "share": share, "seconds": seconds})
+        fault = {"operation": operation, "lost": True, "times": times, "share": share}
+        self._call("POST", "faults", fault)
 
     def fail_load(self, component: str, *, reason: str) -> None:
         """Make a component's artifact fail to load until faults are cleared."""

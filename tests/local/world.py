@@ -183,7 +183,7 @@ class World:
         self.loop = asyncio.new_event_loop()
         self.clock = ManualClock()
         self.settings = CurrentSettings(Settings())
-        self.faults = Faults(self.clock)
+        self.faults = Faults()
         self.throttling = Throttling(self.settings, self.clock, self.faults)
         self.hosting = FakeHosting(self.clock)
         self.telemetry = FakeTelemetry()

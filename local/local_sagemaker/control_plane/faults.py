@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.request_validation import service_model
 
 _READS = ("Describe", "List")
@@ -31,9 +30,8 @@ class CallFault:
     """Makes calls of an operation, of all `writes` or of all `reads` fail or lose their answer.
 
     times is the largest number of calls, None for no limit. share is the fraction of the calls, chosen in a
-    random order that is the same every time. seconds is how long the fault lasts, None until faults are
-    cleared. A lost call has its effect, and the connection closes without an answer; it has no code, message
-    and status. Raises ValueError for an unknown operation or a wrong value.
+    random order that is the same every time. A lost call has its effect, and the connection closes without
+    an answer; it has no code, message and status. ValueError for an unknown operation or a wrong value.
     """
 
     operation: str
@@ -42,7 +40,6 @@ class CallFault:
     status: int = 400
     times: int | None = 1
     share: float = 1.0
-    seconds: float | None = None
     lost: bool = False
 
     def __post_init__(self) -> None:
@@ -57,17 +54,10 @@ class CallFault:
         if self.lost and self.operation.startswith("Invoke"):
             raise ValueError("answers of invocations cannot be lost")
         self._dice = random.Random(0)
-        self._end: float | None = None
 
-    def begin(self, now: float) -> None:
-        """Start the time that the fault lasts."""
-        self._end = None if self.seconds is None else now + self.seconds
-
-    def hits(self, operation: str, now: float) -> bool:
-        """Whether a call of now is hit; if so, it counts towards `times`."""
-        if not self._covers(operation) or self.times == 0 or (self._end is not None and now >= self._end):
-            return False
-        if self._dice.random() >= self.share:
+    def hits(self, operation: str) -> bool:
+        """Whether a call is hit; if so, it counts towards `times`."""
+        if not self._covers(operation) or self.times == 0 or self._dice.random() >= self.share:
             return False
         if self.times is not None:
             self.times -= 1
@@ -82,11 +72,10 @@ class CallFault:
 class Faults:
     """The faults in force, shared by all accounts; `loads` has why artifacts do not load, by component."""
 
-    def __init__(self, clock: Clock):
+    def __init__(self) -> None:
         self.calls: list[CallFault] = []
         self.loads: dict[str, str] = {}
         self._held: dict[str, asyncio.Event] = {}
-        self._clock = clock
 
     def of_call(self, operation: str) -> CallFault | None:
         """The fault that makes a call fail before it has an effect, None if there is none."""
@@ -97,14 +86,7 @@ class Faults:
         return self._fault(operation, lost=True) is not None
 
     def _fault(self, operation: str, *, lost: bool) -> CallFault | None:
-        now = self._clock.now()
-        faults = (fault for fault in self.calls if fault.lost == lost)
-        return next((fault for fault in faults if fault.hits(operation, now)), None)
-
-    def inject(self, fault: CallFault) -> None:
-        """Let a fault hit calls from now on."""
-        fault.begin(self._clock.now())
-        self.calls.append(fault)
+        return next((fault for fault in self.calls if fault.lost == lost and fault.hits(operation)), None)
 
     def clear(self) -> None:
         """Remove all faults and release all held components."""
@@ -133,10 +115,6 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 # What each field should be, and whether a value is that.
 _FIELDS: dict[str, tuple[str, Callable[..., bool]]] = {
     "code": ("a string", _is_text),
@@ -147,6 +125,5 @@ _FIELDS: dict[str, tuple[str, Callable[..., bool]]] = {
         "a whole number of at least 1",
         lambda value: value is None or (type(value) is int and value >= 1),
     ),
-    "share": ("a number above 0 and at most 1", lambda value: _is_number(value) and 0 < value <= 1),
-    "seconds": ("a number above 0", lambda value: value is None or (_is_number(value) and value > 0)),
+    "share": ("a number above 0 and at most 1", lambda value: type(value) in (int, float) and 0 < value <= 1),
 }

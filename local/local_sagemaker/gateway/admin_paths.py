@@ -13,7 +13,7 @@
                               {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
                               "status": 500, "times": 3}: the next calls fail; "operation" can be "writes"
                               or "reads" for all of either; "times": null for every call; "share": 0.5
-                              for half of the calls; "seconds": 10 for 10 s;
+                              for half of the calls;
                               {"operation": ..., "lost": true} without code, message and status: the
                               call has its effect, and the connection closes without an answer;
                               {"component": "my-adapter", "reason": "..."}: it fails to load;
@@ -90,14 +90,14 @@ class _AdminPaths:
         try:
             fault = await _object(request)
             if "held" in fault:
-                self._faults.hold(_held(**fault))
+                self._faults.hold(*_strings(fault, "held"))
             elif "swapped" in fault:
                 await swap((region.plane for region in self._cloud.regions()), **fault)
             elif "component" in fault:
-                component, reason = _load_fault(**fault)
+                component, reason = _strings(fault, "component", "reason")
                 self._faults.loads[component] = reason
             else:
-                self._faults.inject(CallFault(**fault))
+                self._faults.calls.append(CallFault(**fault))
         except (ValueError, TypeError) as error:  # TypeError: a member is missing or unknown
             return JSONResponse({"error": f"not a fault: {error}"}, status_code=400)
         return JSONResponse({})
@@ -117,13 +117,8 @@ async def _object(request: Request) -> dict[str, Any]:
     return content
 
 
-def _load_fault(*, component: str, reason: str) -> tuple[str, str]:
-    if not isinstance(component, str) or not isinstance(reason, str):
-        raise ValueError(f"'component' and 'reason' should be strings, got {component!r} and {reason!r}")
-    return component, reason
-
-
-def _held(*, held: str) -> str:
-    if not isinstance(held, str):
-        raise ValueError(f"'held' should be the name of a component, got {held!r}")
-    return held
+def _strings(fault: dict[str, Any], *names: str) -> list[str]:
+    """The members of a fault that has these alone; ValueError for others, and for what is no string."""
+    if fault.keys() != set(names) or not all(isinstance(value, str) for value in fault.values()):
+        raise ValueError(f"{' and '.join(map(repr, names))} should be strings, got {fault!r}")
+    return [fault[name] for name in names]

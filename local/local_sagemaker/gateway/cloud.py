@@ -60,7 +60,7 @@ class Cloud:
     def __init__(self, state: Path, settings: Settings):
         self.settings = CurrentSettings(settings)
         self._clock = Clock()
-        self.faults = Faults(self._clock)
+        self.faults = Faults()
         self.throttling = Throttling(self.settings, self._clock, self.faults)
         self._state = state
         self.process_groups = ProcessGroups(state)

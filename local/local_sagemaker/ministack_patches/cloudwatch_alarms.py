@@ -2,7 +2,8 @@
 
 Faults of ministack: an alarm takes every metric of its name whatever its dimensions, is evaluated only when
 somebody calls PutMetricData, counts its periods as one, ignores DatapointsToAlarm and TreatMissingData, and
-refuses Metrics. It notifies only topics, and sends no event to EventBridge.
+refuses Metrics. It notifies only topics, and sends no event to EventBridge. The code for tags of an alarm
+that is not there is another than CloudWatch's.
 """
 
 import json
@@ -19,7 +20,7 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
-from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
+from local_sagemaker.ministack_patches.internals import expect_names, scope
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metric_reader import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
@@ -141,12 +142,12 @@ class Alarms:
 
     def install(self) -> None:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
-        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history")
-        for name in ("_dispatch_alarm_actions", "_evaluate_parent_alarms"):
-            expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called when an alarm changes")
-        expect(hasattr(eventbridge, "_put_events"), "eventbridge._put_events sends events")
-        expect(hasattr(cloudwatch, "_put_metric_alarm"), "cloudwatch._put_metric_alarm puts alarms")
-        expect(hasattr(provisioners, "_cw_metric_alarm_record"), "provisioners has records of alarms")
+        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history", "_put_metric_alarm")
+        expect_names(cloudwatch, "_dispatch_alarm_actions", "_evaluate_parent_alarms")
+        expect_names(cloudwatch, "_validate_alarm_tag_arn", "_error")
+        expect_names(eventbridge, "_put_events")
+        expect_names(provisioners, "_cw_metric_alarm_record")
+        refused = cloudwatch._validate_alarm_tag_arn
         put, record = cloudwatch._put_metric_alarm, provisioners._cw_metric_alarm_record
 
         def put_with_metrics(
@@ -173,6 +174,14 @@ class Alarms:
             rest = {key: value for key, value in properties.items() if key != "Metrics"}
             return _take_metrics(dict(record(name, rest | placeholder)), _numbers(metrics))
 
+        def refuse_tags(arn: str, is_json: bool, is_cbor: bool) -> Any:
+            if not refused(arn, is_json, is_cbor):
+                return None
+            # [T moto's tests]
+            unknown = "ResourceNotFoundException", "Unknown", 404
+            return cloudwatch._error(*unknown, use_json=is_json, use_cbor=is_cbor)
+
+        cloudwatch._validate_alarm_tag_arn = refuse_tags
         cloudwatch._put_metric_alarm = put_with_metrics
         provisioners._cw_metric_alarm_record = record_with_metrics
         cloudwatch._evaluate_alarm = self.evaluate

@@ -12,7 +12,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import expect_names
 
 _MOST = 10_000
 _OK = 200
@@ -25,7 +25,7 @@ def install() -> None:
 
 
 def _install_ids() -> None:
-    expect(hasattr(cloudwatch_logs, "_append_log_events"), "cloudwatch_logs._append_log_events stores events")
+    expect_names(cloudwatch_logs, "_append_log_events")
     append, numbers = cloudwatch_logs._append_log_events, itertools.count(1)
 
     def append_with_ids(stream: Any, events: list[dict[str, Any]]) -> None:
@@ -38,9 +38,7 @@ def _install_ids() -> None:
 
 def _install_pages() -> None:
     """Give each page but the last one a token: the time where the next page begins, and how many to skip."""
-    expect(
-        hasattr(cloudwatch_logs, "_filter_log_events"), "cloudwatch_logs._filter_log_events filters events"
-    )
+    expect_names(cloudwatch_logs, "_filter_log_events")
     filtered = cloudwatch_logs._filter_log_events
 
     def filter_in_pages(data: dict[str, Any]) -> Any:

@@ -2,17 +2,18 @@
 
 Faults of ministack: GetMetricData answers expressions (metric math, SEARCH, Metrics Insights) with
 InternalError, in the ascending order of time whatever ScanBy says. GetMetricStatistics takes any times and
-units, and the metrics of all dimensions where a request has none. Every request to CloudWatch reads every
-point of every metric, to drop old ones.
+units, and the metrics of all dimensions where a request has none. PutMetricData takes what CloudWatch
+refuses. Every request to CloudWatch reads every point of every metric, to drop old ones.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ministack.services import cloudwatch
 
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect_names
 from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
 from local_sagemaker.monitoring.metric_reader import Metric, Series, Span, read
 from local_sagemaker.monitoring.queries import answers
@@ -48,13 +49,12 @@ class StoredMetrics:
 def install() -> None:
     """Answer every query, and drop old points once a minute instead of at every request."""
     expect_names(cloudwatch, "_metrics", "_dims_key", "_calc_stats", "_stat_value", "_parse_ts", "_ts_iso")
-    for name in ("_get_metric_data", "_get_metric_statistics", "_evict_old_metrics"):
-        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} is called by name")
-    for name in ("_json_ok", "_cbor_ok", "_cbor_metric_data_result", "_cbor_datapoint"):
-        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} makes an answer")
+    expect_names(cloudwatch, "_put_metric_data", "_get_metric_data", "_get_metric_statistics", "_cbor_ok")
+    expect_names(cloudwatch, "_evict_old_metrics", "_cbor_metric_data_result", "_cbor_datapoint", "_json_ok")
     cloudwatch._evict_old_metrics = _compactor()
-    cloudwatch._get_metric_data = _get_metric_data(cloudwatch._get_metric_data)
-    cloudwatch._get_metric_statistics = _get_metric_statistics(cloudwatch._get_metric_statistics)
+    cloudwatch._put_metric_data = _answering(cloudwatch._put_metric_data, _check_metric_data)
+    cloudwatch._get_metric_data = _answering(cloudwatch._get_metric_data, _metric_data)
+    cloudwatch._get_metric_statistics = _answering(cloudwatch._get_metric_statistics, _metric_statistics)
 
 
 def _compactor() -> Callable[[], None]:
@@ -75,24 +75,56 @@ def _compactor() -> Callable[[], None]:
     return evict
 
 
-def _get_metric_data(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
-    """GetMetricData with expressions, in the protocols that AWS's SDKs use."""
+class _RefusedError(Exception):
+    """A request that CloudWatch refuses: the code and the message."""
 
-    def get_metric_data(
+
+def _answering(
+    of_ministack: Callable[..., Any], content: Callable[[Mapping[str, Any], bool], dict[str, Any] | None]
+) -> Callable[..., Any]:
+    """An operation in the protocols that AWS's SDKs use: JSON and CBOR.
+
+    `content` makes the answer, or raises _RefusedError; ministack does where it returns None.
+    """
+
+    def answer(
         params: Mapping[str, Any], request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
     ) -> Any:
-        if not is_cbor and not is_json:
-            return of_the_query_protocol(params, request, is_cbor, is_json)
         try:
-            content = {"MetricDataResults": list(_results(request)), "Messages": []}
-        except (ValueError, KeyError) as error:
-            return cloudwatch._error("ValidationError", str(error), 400, use_json=is_json, use_cbor=is_cbor)
-        if is_json:
-            return cloudwatch._json_ok(content)
-        results = [cloudwatch._cbor_metric_data_result(result) for result in content["MetricDataResults"]]
-        return cloudwatch._cbor_ok({**content, "MetricDataResults": results})
+            found = content(request, is_cbor) if is_cbor or is_json else None
+        except _RefusedError as refused:
+            return cloudwatch._error(*refused.args, 400, use_json=is_json, use_cbor=is_cbor)
+        if found is None:
+            return of_ministack(params, request, is_cbor, is_json)
+        return cloudwatch._cbor_ok(found) if is_cbor else cloudwatch._json_ok(found)
 
-    return get_metric_data
+    return answer
+
+
+def _check_metric_data(request: Mapping[str, Any], _: bool) -> None:
+    """Refuse values as CloudWatch does. [T moto's tests]"""
+    for number, datum in enumerate(request.get("MetricData") or (), 1):
+        value, at = datum.get("Value"), f"MetricData.member.{number}."
+        for other, kind in (("Values", "Value"), ("StatisticValues", "Combination")):
+            if value is not None and datum.get(other) is not None:
+                both = f"{at}Value and {at}{other} are mutually exclusive and you have specified both."
+                raise _RefusedError(f"InvalidParameter{kind}", f"The parameters {both}")
+        if datum.get("Counts") and len(datum["Counts"]) != len(datum.get("Values") or ()):
+            both = f"{at}Values and {at}Counts must be of the same size."
+            raise _RefusedError("InvalidParameterValue", f"The parameters {both}")
+        if value is not None and math.isnan(float(value)):
+            raise _RefusedError("InvalidParameterValue", f"The value NaN for parameter {at}Value is invalid.")
+
+
+def _metric_data(request: Mapping[str, Any], is_cbor: bool) -> dict[str, Any]:
+    """GetMetricData with expressions."""
+    try:
+        results = list(_results(request))
+    except (ValueError, KeyError) as error:
+        raise _RefusedError("ValidationError", str(error)) from error
+    if is_cbor:
+        results = [cloudwatch._cbor_metric_data_result(result) for result in results]
+    return {"MetricDataResults": results, "Messages": []}
 
 
 def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,9 +137,12 @@ def _results(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise ValueError("The parameter EndTime must be greater than StartTime.")
     found = answers(StoredMetrics(), queries, float(int(start)), end)
     ascending = request.get("ScanBy") == "TimestampAscending"
+    statistics = {query["MetricStat"]["Stat"] for query in queries if "MetricStat" in query}
     for query in queries:
         if query.get("ReturnData", True):
             for series in found[query["Id"]]:
+                if "MetricStat" in query and len(statistics) > 1:
+                    series.label += f" {query['MetricStat']['Stat']}"
                 yield _result(query, series, alone=len(found[query["Id"]]) == 1, ascending=ascending)
 
 
@@ -132,33 +167,22 @@ def _times(request: Mapping[str, Any]) -> tuple[float, float]:
     return start or 0.0, end or time.time()
 
 
-def _get_metric_statistics(of_the_query_protocol: Callable[..., Any]) -> Callable[..., Any]:
-    """GetMetricStatistics in the protocols that AWS's SDKs use. [T moto's tests] What it refuses."""
-
-    def get_metric_statistics(
-        params: Mapping[str, Any], request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
-    ) -> Any:
-        if not is_cbor and not is_json:
-            return of_the_query_protocol(params, request, is_cbor, is_json)
-        start, end = _times(request)
-        refused = None
-        if bool(request.get("Statistics")) == bool(request.get("ExtendedStatistics")):
-            refused = "Combination", "Must specify either Statistics or ExtendedStatistics"
-        elif int(start) >= int(end):
-            refused = "Value", "The parameter StartTime must be less than the parameter EndTime."
-        if refused:
-            code, message = f"InvalidParameter{refused[0]}", refused[1]
-            return cloudwatch._error(code, message, 400, use_json=is_json, use_cbor=is_cbor)
-        period = float(request.get("Period") or 60)
-        # [V API reference] The start is rounded down to a minute, or to a shorter period.
-        span = Span(start // min(60, period) * min(60, period), end, period)
-        points = list(_datapoints(request, span))
-        if is_json:
-            return cloudwatch._json_ok({"Label": request["MetricName"], "Datapoints": points})
+def _metric_statistics(request: Mapping[str, Any], is_cbor: bool) -> dict[str, Any]:
+    """GetMetricStatistics. [T moto's tests] What it refuses."""
+    start, end = _times(request)
+    if bool(request.get("Statistics")) == bool(request.get("ExtendedStatistics")):
+        message = "Must specify either Statistics or ExtendedStatistics"
+        raise _RefusedError("InvalidParameterCombination", message)
+    if int(start) >= int(end):
+        message = "The parameter StartTime must be less than the parameter EndTime."
+        raise _RefusedError("InvalidParameterValue", message)
+    period = float(request.get("Period") or 60)
+    # [V API reference] The start is rounded down to a minute, or to a shorter period.
+    span = Span(start // min(60, period) * min(60, period), end, period)
+    points = list(_datapoints(request, span))
+    if is_cbor:
         points = [cloudwatch._cbor_datapoint(point) for point in points]
-        return cloudwatch._cbor_ok({"Label": request["MetricName"], "Datapoints": points})
-
-    return get_metric_statistics
+    return {"Label": request["MetricName"], "Datapoints": points}
 
 
 def _datapoints(request: Mapping[str, Any], span: Span) -> Iterator[dict[str, Any]]:

@@ -49,7 +49,6 @@ def send(cloud: Cloud) -> Callable[..., Any]:
         (FAULT | {"component": "one"}, "'operation'"),
         (FAULT | {"share": 0}, "'share' should be a number above 0 and at most 1, got 0"),
         (FAULT | {"share": 1.5}, "'share' should be a number above 0"),
-        (FAULT | {"seconds": 0}, "'seconds' should be a number above 0, got 0"),
         (FAULT | {"code": ""}, "'code' should be given unless the answer is lost"),
         (FAULT | {"lost": "yes"}, "'lost' should be true or false, got 'yes'"),
         (FAULT | {"lost": True, "code": ""}, "answers of invocations cannot be lost"),
@@ -69,7 +68,7 @@ def test_fault_that_could_not_happen_is_refused(
 def test_fault_that_fits_is_taken(faults: Faults, send: Callable[..., Any]) -> None:
     assert send("POST", "faults", json=FAULT | {"status": 500, "times": 3}).status_code == 200
     assert send("POST", "faults", json={"component": "one", "reason": "out of memory"}).status_code == 200
-    lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5, "seconds": 9}
+    lost = {"operation": "CreateInferenceComponent", "lost": True, "times": None, "share": 0.5}
     assert send("POST", "faults", json=lost).status_code == 200
     assert [fault.times for fault in faults.calls] == [3, None]
     assert faults.loads == {"one": "out of memory"}

@@ -313,6 +313,40 @@ def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(
         ask(client, {"Id": "e", "Expression": "m1 +"})
 
 
+def test_queries_of_several_statistics_have_them_in_their_labels(
+    client: Callable[..., Any], namespace: str
+) -> None:
+    metric = {"Namespace": namespace, "MetricName": "Errors"}
+    metric["Dimensions"] = [{"Name": "Component", "Value": "b"}]  # type: ignore[assignment]
+    stats = [{"Metric": metric, "Period": 3_600_000, "Stat": stat} for stat in ("Sum", "Maximum")]
+    queries = [{"Id": f"q{number}", "MetricStat": stat} for number, stat in enumerate(stats)]
+    assert ask(client, queries[0]) == [("Errors", [30])]
+    assert ask(client, *queries) == [("Errors Sum", [30]), ("Errors Maximum", [20])]
+
+
+@pytest.mark.parametrize(
+    ("datum", "message"),
+    [
+        ({"Value": float("nan")}, "The value NaN for parameter MetricData.member.2.Value is invalid"),
+        ({"Value": 1, "Values": [1]}, "member.2.Value and MetricData.member.2.Values are mutually exclusive"),
+        ({"Values": [1, 2], "Counts": [1]}, "member.2.Counts must be of the same size"),
+    ],
+)
+def test_values_that_contradict_each_other_are_refused_and_none_is_kept(
+    cloudwatch: Any, alarm: str, datum: dict[str, Any], message: str
+) -> None:
+    data: list[dict[str, Any]] = [{"MetricName": "Errors", "Value": 1}, {"MetricName": "Errors"} | datum]
+    with pytest.raises(ClientError, match=message):
+        cloudwatch.put_metric_data(Namespace=alarm, MetricData=data)
+    assert cloudwatch.list_metrics(Namespace=alarm)["Metrics"] == []
+
+
+def test_tags_of_an_alarm_that_is_not_there_are_not_found(cloudwatch: Any) -> None:
+    arn = "arn:aws:cloudwatch:us-east-1:000000000000:alarm:nobody"
+    with pytest.raises(cloudwatch.exceptions.ResourceNotFoundException):
+        cloudwatch.list_tags_for_resource(ResourceARN=arn)
+
+
 def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any]) -> None:
     logs, group = client("logs"), "pages"
     now = int(time.time() * 1000)
