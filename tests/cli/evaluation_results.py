@@ -17,7 +17,7 @@ from adapters_cli.evaluation.result import (
     RequirementOutcome,
     Subject,
 )
-from adapters_cli.evaluation.statistics import compare, holm, latency_of
+from adapters_cli.evaluation.statistics import compare, holm
 from examples.tickets.tickets import ANSWERS, draw_ticket
 
 DATASET = "d" * 64
@@ -56,7 +56,6 @@ def result_of(
         subjects=[Subject(name=subject, component=f"llm-{subject}", identity=identity)],
         metrics=[MetricFacts(name=metric, title=metric, higher_is_better=higher_is_better)],
         comparisons=[comparison],
-        latency=[latency_of(subject, answers, seed=7)],
         items=[
             EvaluatedItem(
                 id=f"item-{number}",
@@ -115,9 +114,6 @@ def example_result(
     made = [_item(source, number, skills, special) for number in range(items)]
     for number in range(errors):
         made[7 + 11 * number] = _failed(made[7 + 11 * number], list(skills)[-1])
-    answers = {name: [item.answers[name] for item in made] for name in ("base", *skills)}
-    how = {"seed": SEED, "resamples": RESAMPLES}
-    latency = [latency_of(name, answers[name], baseline=answers["base"], **how) for name in skills]
     return EvaluationResult(
         made_at="2026-11-26T17:20:04Z",
         product_version="0.1.0",
@@ -134,7 +130,6 @@ def example_result(
         ],
         metrics=METRICS,
         comparisons=holm([_comparison(made, name, metric.name) for name in skills for metric in METRICS]),
-        latency=[latency_of("base", answers["base"], seed=SEED), *latency],
         items=made,
         requirements=requirements,
     )

@@ -319,7 +319,7 @@ COMMANDS = (
     ["logs", "acme"],
     ["apply", "--retry", "acme"],
     ["prune"],
-    ["invoke", "acme", "Hello", "--base", "--max-tokens", "2", "--html", "PAGE"],
+    ["invoke", "acme", "Hello", "--base", "--max-tokens", "2"],
     ["evaluate", "acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
     ["preflight", "--environment", "dev"],
     ["remove", "acme", "--yes"],
@@ -335,7 +335,6 @@ def test_the_calls_of_every_command_are_on_record(
     files = {
         "REPORTS": str(tmp_path / "reports"),
         "DATASET": str(tmp_path / "items.jsonl"),
-        "PAGE": str(tmp_path / "page.html"),
         "MANIFEST": str(deployed.write(tmp_path / "first.json", FIRST)),
     }
     keys = (guarded.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"))

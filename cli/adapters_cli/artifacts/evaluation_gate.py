@@ -75,7 +75,7 @@ class EvaluationGate:
         missed = [outcome.reason for outcome in own if not outcome.met]
         if missed:
             raise CommandError("\n".join(missed))
-        errors = sum(one.errors for one in result.latency if one.subject in (name, result.baseline.name))
+        errors = result.errors_of(name) + result.errors_of(result.baseline.name)
         if errors:
             raise CommandError(
                 f"{counted(errors, 'answer')} of its evaluation failed; run 'adapters evaluate' again"

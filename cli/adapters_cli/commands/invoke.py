@@ -3,7 +3,6 @@
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +12,10 @@ from adapters_cli.fleets.named_components import ComponentOption, find_component
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.text import not_utf8, print_note, whole_second
+from adapters_cli.output.text import not_utf8, print_note
 
 if TYPE_CHECKING:
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-    from adapters_cli.reports.answers import ComponentAnswer
 
 _WAIT_SECONDS, _MAX_WAIT_SECONDS = 10.0, 900.0
 
@@ -27,9 +25,6 @@ adapters invoke acme globex 'Hello' --base --stack Tenants
 
 # Ask a component of an endpoint.
 adapters invoke 'Hello' --endpoint my-endpoint -c llm-acme
-
-# A page to send to someone.
-adapters invoke acme 'Hello' --base --html answers.html --stack Tenants
 """
 
 
@@ -58,9 +53,6 @@ def invoke(
         bool,
         typer.Option("--wait", help="Wait for a copy of the base, up to 15 minutes, and wake one up."),
     ] = False,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the answers, too.")
-    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send a prompt to adapters, and with --base to their base model; show the answers side by side.
@@ -88,8 +80,6 @@ def invoke(
     if as_json:
         documents = [answer.document for answer in answers]
         print_result({"prompt": request.prompt, "answers": documents}, "", as_json=True)
-    if html is not None:
-        _write_page(html, account, asked.endpoint, request.prompt, answers)
     if all(answer.unasked for answer in answers):
         raise typer.Exit(NO_ANSWER)
     if any(answer.error is not None for answer in answers):
@@ -122,27 +112,3 @@ def _wait_for_a_copy(account: Account, endpoint: "RuntimeEndpoint", component: s
         with suppress(InvocationError):
             endpoint.generate(component, TextRequest(prompt="wake up", max_tokens=1))
         account.sleep(_WAIT_SECONDS)
-
-
-def _write_page(
-    file: Path, account: Account, endpoint: str, prompt: str, answers: list["ComponentAnswer"]
-) -> None:
-    from adapters_cli.aws.engine_name import engine_name
-    from adapters_cli.evaluation.result import Answer, EvaluatedItem
-    from adapters_cli.reports.html_page import comparison_page
-
-    by_name = {
-        answer.name: Answer(
-            text="" if answer.error is not None else answer.text, error=answer.error, seconds=answer.seconds
-        )
-        for answer in answers
-    }
-    page = comparison_page(
-        [EvaluatedItem(id="1", prompt=prompt, reference="", answers=by_name, scores={})],
-        list(by_name),
-        made_at=whole_second(account.now()),
-        endpoint=endpoint,
-        engine=engine_name(account, endpoint, answers[0].component),
-    )
-    file.write_text(page, encoding="utf-8", errors="backslashreplace")
-    print_note(f"the page is {file}")

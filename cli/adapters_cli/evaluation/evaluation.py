@@ -17,13 +17,12 @@ from adapters_cli.evaluation.result import (
     Decoding,
     EvaluatedItem,
     EvaluationResult,
-    Latency,
     MetricFacts,
     RequirementOutcome,
     Subject,
 )
 from adapters_cli.evaluation.runner import Ask, Runner, RunSummary
-from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm, latency_of
+from adapters_cli.evaluation.statistics import RESAMPLES, compare, holm
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.progress_bars import AnswerCounts
 from adapters_cli.output.text import whole_second
@@ -131,7 +130,8 @@ class Evaluated:
     @property
     def errors(self) -> int:
         """Answers that are errors."""
-        return sum(latency.errors for latency in self.result.latency)
+        everyone = (self.result.baseline, *self.result.subjects)
+        return sum(self.result.errors_of(subject.name) for subject in everyone)
 
 
 Watch = Callable[[AnswerCounts], None]
@@ -179,7 +179,6 @@ def evaluate(
         subjects=tuple(plan.subjects),
         metrics=tuple(_with_range(metric.facts, scores) for metric in plan.metrics),
         comparisons=tuple(comparisons),
-        latency=tuple(_latency(plan, logged)),
         items=tuple(_item(plan, item, answers, scores) for item in plan.dataset.items),
         requirements=tuple(judged_requirements(plan, comparisons)),
         base_model=plan.base_model,
@@ -274,29 +273,6 @@ def judged_requirements(plan: EvaluationPlan, comparisons: Sequence[Comparison])
                 RequirementOutcome(requirement=str(requirement), subject=subject.name, met=met, reason=reason)
             )
     return outcomes
-
-
-def _latency(plan: EvaluationPlan, logged: Mapping[str, Mapping[str, LoggedAnswer]]) -> list[Latency]:
-    order = [item.id for item in plan.dataset.items]
-    baseline = [logged[plan.baseline.name][item] for item in order]
-    found = [latency_of(plan.baseline.name, [one.answer for one in baseline], seed=plan.seed)]
-    for subject in plan.subjects:
-        own = [logged[subject.name][item] for item in order]
-        # Answers of two runs met different loads, so that their ratio would say nothing.
-        beside = [
-            before.answer if before.run == after.run else replace(before.answer, seconds=None)
-            for before, after in zip(baseline, own, strict=True)
-        ]
-        found.append(
-            latency_of(
-                subject.name,
-                [one.answer for one in own],
-                baseline=beside,
-                seed=plan.seed,
-                resamples=plan.resamples,
-            )
-        )
-    return found
 
 
 def _item(plan: EvaluationPlan, item: Item, answers: Answers, scores: Scores) -> EvaluatedItem:

@@ -150,26 +150,6 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Seconds from the request to the whole answer, over a subject's answers.
-
-    ratio, ratio_interval:
-        Median of the subject divided by that of the baseline, over items that both answered; None for the
-        baseline itself.
-    """
-
-    subject: str
-    answers: int
-    errors: int
-    p50: float | None
-    p90: float | None
-    p99: float | None
-    mean_completion_tokens: float | None = None
-    ratio: float | None = None
-    ratio_interval: Interval | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class RequirementOutcome:
     """A requirement, the subject that it was held against, and why it is met or not.
 
@@ -208,7 +188,6 @@ class EvaluationResult:
     subjects: Sequence[Subject]
     metrics: Sequence[MetricFacts]
     comparisons: Sequence[Comparison]
-    latency: Sequence[Latency]
     items: Sequence[EvaluatedItem]
     requirements: Sequence[RequirementOutcome] = ()
     base_model: str | None = None
@@ -217,3 +196,7 @@ class EvaluationResult:
     def passed(self) -> bool:
         """Return True if every requirement is met."""
         return all(outcome.met for outcome in self.requirements)
+
+    def errors_of(self, name: str) -> int:
+        """Return how many items a subject or the baseline answered with an error."""
+        return sum(name in item.answers and item.answers[name].error is not None for item in self.items)

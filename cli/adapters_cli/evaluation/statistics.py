@@ -1,4 +1,4 @@
-"""What paired scores say: how sure a difference is, and how long answers take.
+"""What paired scores say: how sure a difference is.
 
 All random numbers depend on the seed and the metric's name alone, so that a metric has the same figures
 whichever others are computed. NumPy may change its streams in a new release.
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.extra import missing_library
-from adapters_cli.evaluation.result import Answer, Comparison, Interval, Latency
+from adapters_cli.evaluation.result import Comparison, Interval
 
 try:
     import numpy as np
@@ -101,57 +101,6 @@ def holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
         highest = max(highest, min(1.0, (len(order) - rank) * adjusted[place].p_value))
         adjusted[place] = replace(adjusted[place], p_adjusted=highest)
     return adjusted
-
-
-def latency_of(
-    subject_name: str,
-    answers: Sequence[Answer],
-    *,
-    baseline: Sequence[Answer] | None = None,
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> Latency:
-    """Return the percentiles of a subject's answers, and beside a baseline the ratio of the medians.
-
-    Both sequences have the items in the same order. Answers that are errors count as errors only.
-    """
-    answered = [answer for answer in answers if answer.error is None]
-    seconds = [answer.seconds for answer in answered if answer.seconds is not None]
-    tokens = [answer.completion_tokens for answer in answered if answer.completion_tokens is not None]
-    p50, p90, p99 = map(float, np.quantile(seconds, (0.5, 0.9, 0.99))) if seconds else (None, None, None)
-    ratio, interval = _ratio(answers, baseline, seed, resamples) if baseline is not None else (None, None)
-    return Latency(
-        subject=subject_name,
-        answers=len(answered),
-        errors=len(answers) - len(answered),
-        p50=p50,
-        p90=p90,
-        p99=p99,
-        mean_completion_tokens=float(np.mean(tokens)) if tokens else None,
-        ratio=ratio,
-        ratio_interval=interval,
-    )
-
-
-def _ratio(
-    answers: Sequence[Answer], baseline: Sequence[Answer], seed: int, resamples: int
-) -> tuple[float | None, Interval | None]:
-    both = [
-        (before.seconds, after.seconds)
-        for before, after in zip(baseline, answers, strict=True)
-        if before.error is None and after.error is None and before.seconds and after.seconds is not None
-    ]
-    if not both:
-        return None, None
-    before, after = np.array(both).T
-    for_bootstrap, _ = _streams(seed, "latency")
-    ratios = np.concatenate(
-        [
-            np.median(after[drawn], axis=1) / np.median(before[drawn], axis=1)
-            for drawn in _draws(for_bootstrap, len(before), resamples)
-        ]
-    )
-    return float(np.median(after) / np.median(before)), _interval(ratios)
 
 
 def _streams(seed: int, metric: str) -> tuple[np.random.Generator, np.random.Generator]:

@@ -22,12 +22,10 @@ A requirement takes means as equal up to 1e-6, and may multiply the base model's
 
 def to_stored(result: EvaluationResult, subject: str) -> bytes:
     """Return what a result says of one subject as JSON, with the scores of its items alone."""
-    names = (result.baseline.name, subject)
     kept = replace(
         result,
         subjects=[found for found in result.subjects if found.name == subject],
         comparisons=[found for found in result.comparisons if found.subject == subject],
-        latency=[found for found in result.latency if found.subject in names],
         requirements=[found for found in result.requirements if found.subject == subject],
         items=[],
     )

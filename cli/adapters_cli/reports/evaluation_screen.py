@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adapters_cli.evaluation.result import Comparison, EvaluationResult, Latency
+from adapters_cli.evaluation.result import Comparison, EvaluationResult
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_error, print_note, printable
 from adapters_cli.reports import figures, verdict
@@ -46,10 +46,7 @@ def rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
 
 
 def print_notes(result: EvaluationResult) -> None:
-    """Print latencies, warnings and requirements. Those that are not met are errors."""
-    for latency in result.latency:
-        if latency.ratio is not None:
-            print_note(_latency_line(latency, result))
+    """Print warnings and requirements. Those that are not met are errors."""
     for line in verdict.warnings(result):
         print_note(f"warning: {line}")
     for outcome in result.requirements:
@@ -98,18 +95,4 @@ def _plain_row(comparison: Comparison, side: str) -> tuple[str, ...]:
         *("-" if number is None else f"{number:.6g}" for number in numbers),
         side,
         *map(str, (comparison.better, comparison.worse, comparison.equal)),
-    )
-
-
-def _latency_line(latency: Latency, result: EvaluationResult) -> str:
-    interval = latency.ratio_interval
-    between = "" if interval is None else f" ({interval.low:.2f} to {interval.high:.2f})"
-    tokens = latency.mean_completion_tokens
-    base = verdict.latency_of(result, result.baseline.name)
-    lengths = ""
-    if tokens is not None and base is not None and base.mean_completion_tokens is not None:
-        lengths = f"; {tokens:.0f} tokens an answer, and {base.mean_completion_tokens:.0f} of the baseline"
-    return (
-        f"{latency.subject}: median latency {figures.seconds(latency.p50)}, {latency.ratio:.2f} times that of"
-        f" {result.baseline.name}{between}{lengths}"
     )

@@ -7,7 +7,6 @@ NONE = "\N{EN DASH}"
 
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
-_TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def score(value: float) -> str:
@@ -38,11 +37,6 @@ def gain_interval(interval: Interval) -> str:
 def percent_interval(interval: Interval) -> str:
     """Return the interval of a relative gain: +110 % to +135 %."""
     return f"{percent(interval.low)} to {percent(interval.high)}"
-
-
-def ratio(value: float) -> str:
-    """Return a quotient with a multiplication sign."""
-    return f"{value:.2f}{_SPACE}{_TIMES}"
 
 
 def p_value(value: float) -> str:

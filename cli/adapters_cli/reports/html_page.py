@@ -1,8 +1,7 @@
-"""An evaluation, or a comparison of answers, as one HTML file that asks no host for anything."""
+"""An evaluation as one HTML file that asks no host for anything."""
 
 import base64
 import hashlib
-from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.extra import missing_library
-from adapters_cli.evaluation.result import EvaluatedItem, EvaluationResult, MetricFacts, Subject
+from adapters_cli.evaluation.result import EvaluationResult, MetricFacts, Subject
 from adapters_cli.reports import figures, pictures, verdict
 from adapters_cli.reports.item_ranking import gain, lowest_gain, worst_first
 from adapters_cli.reports.markup import clean
@@ -37,32 +36,6 @@ def html_page(result: EvaluationResult) -> str:
         scores=lambda subject, metric: _scores(result, subject, metric),
         item_gain=lambda item: lowest_gain(result, item, result.subjects),
         gain_of=lambda item, name: gain(item, name, result.baseline.name, result.metrics),
-        compared_with=lambda item, _name: item.reference,
-    )
-
-
-def comparison_page(
-    items: Sequence[EvaluatedItem], names: Sequence[str], *, made_at: str, endpoint: str, engine: str | None
-) -> str:
-    """Return the answers of several names to the same prompts, side by side.
-
-    Differences are marked against the reference where an item has one, else against the first name's answer.
-    """
-
-    def compared_with(item: EvaluatedItem, name: str) -> str:
-        first = item.answers[names[0]]
-        if item.reference or name == names[0]:
-            return item.reference
-        return "" if first.error is not None else first.text
-
-    return _rendered(
-        "comparison.html.j2",
-        items=items,
-        names=names,
-        made_at=made_at,
-        endpoint=endpoint,
-        engine=engine,
-        compared_with=compared_with,
     )
 
 
@@ -111,7 +84,7 @@ def _template(name: str) -> Any:
     environment.filters |= {
         name: getattr(figures, name)
         for name in (
-            "score", "gain", "percent", "gain_interval", "percent_interval", "ratio", "p_value", "seconds",
+            "score", "gain", "percent", "gain_interval", "percent_interval", "p_value", "seconds",
             "short_title", "tick",
         )
     }  # fmt: skip

@@ -33,8 +33,6 @@ def markdown(result: EvaluationResult) -> str:
         parts.append("\n".join(["**Before you believe it**", "", *(f"- {plain(line)}" for line in warnings)]))
     for subject in result.subjects:
         parts += [f"## {plain(subject.name)} beside {plain(base)}", _metric_table(result, subject)]
-    if result.latency:
-        parts += ["## Latency", f"On {plain(verdict.engine(result))}.", _latency_table(result)]
     for subject in result.subjects:
         items = [item for item in worst_first(result, [subject])[:_WORST] if item.prompt or item.reference]
         if items:
@@ -70,30 +68,6 @@ def _metric_table(result: EvaluationResult, subject: Subject) -> str:
         "p (Holm)",
         "Better / worse / equal",
     )
-    return table(headings, rows, left=1)
-
-
-def _latency_table(result: EvaluationResult) -> str:
-    rows = []
-    for latency in result.latency:
-        interval, tokens = latency.ratio_interval, latency.mean_completion_tokens
-        quotient = figures.NONE if latency.ratio is None else figures.ratio(latency.ratio)
-        if interval is not None:
-            quotient += f" ({interval.low:.2f} to {interval.high:.2f})"
-        rows.append(
-            (
-                latency.subject,
-                figures.seconds(latency.p50),
-                figures.seconds(latency.p90),
-                figures.seconds(latency.p99),
-                quotient,
-                figures.NONE if tokens is None else f"{tokens:.1f}",
-                f"{latency.answers}",
-                f"{latency.errors}",
-            )
-        )
-    ratio = f"Median ÷ {result.baseline.name}"
-    headings = ("", "Median", "p90", "p99", ratio, "Tokens of an answer", "Answers", "Errors")
     return table(headings, rows, left=1)
 
 

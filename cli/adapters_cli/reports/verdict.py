@@ -7,7 +7,6 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
     Comparison,
     EvaluationResult,
-    Latency,
     MetricFacts,
     Subject,
 )
@@ -139,12 +138,10 @@ def warnings(result: EvaluationResult) -> list[str]:
         else:
             places = (f"{subject} ({', '.join(names)})" for subject, names in subjects.items())
             lines.append(f"{'; '.join(places)}: {warning}")
-    lines += [
-        f"{latency.subject}: {counted(latency.errors, 'request')} failed, "
-        f"and {'has' if latency.errors == 1 else 'have'} no score"
-        for latency in result.latency
-        if latency.errors
-    ]
+    for subject in (result.baseline, *result.subjects):
+        if errors := result.errors_of(subject.name):
+            have = "has" if errors == 1 else "have"
+            lines.append(f"{subject.name}: {counted(errors, 'request')} failed, and {have} no score")
     return lines
 
 
@@ -163,11 +160,6 @@ def metrics_by_name(result: EvaluationResult) -> dict[str, MetricFacts]:
 def comparisons_of(result: EvaluationResult, subject: Subject) -> list[Comparison]:
     """Return the comparisons of a subject, one a metric."""
     return [comparison for comparison in result.comparisons if comparison.subject == subject.name]
-
-
-def latency_of(result: EvaluationResult, name: str) -> Latency | None:
-    """Return the latency of a subject or of the baseline."""
-    return next((latency for latency in result.latency if latency.subject == name), None)
 
 
 def engine(result: EvaluationResult) -> str:

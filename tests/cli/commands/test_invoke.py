@@ -2,7 +2,6 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -102,20 +101,6 @@ class TestFleet:
         assert result.stdout == (
             "[base]\nanswer of base\n\n[beta]\nanswer of p-beta\n\n[acme]\nanswer of p-acme\n\n"
         )
-
-    @pytest.mark.parametrize("options", [[], ["--base"]])
-    def test_page_has_the_answers(
-        self,
-        run: Callable[..., Result],
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        options: list[str],
-    ) -> None:
-        monkeypatch.setattr("adapters_cli.aws.engine_name.engine_name", lambda *_: "a fake")
-        path = tmp_path / "page.html"
-        result = run("invoke", "acme", "Hello", *options, "--html", path)
-        assert f"the page is {path}" in result.stderr
-        assert "a fake" in path.read_text()
 
     @pytest.mark.parametrize("fleet", [True, False])
     def test_somebody_has_to_be_asked(

@@ -95,20 +95,13 @@ def test_who_is_asked_first_takes_turns() -> None:
     assert components == ["base", "acme", "beta", "acme", "beta", "base", "beta", "base", "acme"]
 
 
-@pytest.mark.parametrize("commands", [1, 2])
-def test_latencies_of_two_commands_are_not_compared_and_those_of_two_tasks_are(
-    tmp_path: Path, commands: int
-) -> None:
+def test_answers_of_an_earlier_command_are_told_and_those_of_a_task_before_are_not(tmp_path: Path) -> None:
     beta = plan(subjects=[Subject(name="beta", component="llm-beta")])
     with open_log(tmp_path) as log:
-        assert evaluated(plan(), log).result.latency[1].ratio == 2
-        apart = evaluated(beta, log) if commands == 1 else None
-    if apart is None:
-        with open_log(tmp_path) as log:
-            apart = evaluated(beta, log)
-    found = apart.result.latency[1]
-    assert (found.answers, found.p50, found.ratio is None) == (30, 1, commands == 2)
-    assert apart.asking.reused == (30 if commands == 2 else 0)
+        assert evaluated(plan(), log).asking.reused == 0
+        assert evaluated(beta, log).asking.reused == 0
+    with open_log(tmp_path) as log:
+        assert evaluated(beta, log).asking.reused == 60
 
 
 def test_requirement_is_held_against_every_subject(log: AnswerLog) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from adapters_cli.evaluation.result import Answer, Comparison, Interval
-from adapters_cli.evaluation.statistics import _chunks, compare, holm, latency_of
+from adapters_cli.evaluation.result import Comparison, Interval
+from adapters_cli.evaluation.statistics import _chunks, compare, holm
 from adapters_cli.output.errors import CommandError
 from tests.nightly import long
 
@@ -200,27 +200,3 @@ def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delitem(sys.modules, "adapters_cli.evaluation.statistics")
     with pytest.raises(CommandError, match=r"'numpy' should be .* pip install '.*\[evaluate\]'"):
         importlib.import_module("adapters_cli.evaluation.statistics")
-
-
-def answers(*seconds: float | None) -> list[Answer]:
-    """Answers that took so long; an error for None."""
-    return [
-        Answer(error="timed out") if one is None else Answer(text="x", seconds=one, completion_tokens=4)
-        for one in seconds
-    ]
-
-
-def test_latency_has_percentiles_of_what_was_answered() -> None:
-    found = latency_of("triage", answers(*range(1, 102), None), seed=1)
-    assert (found.answers, found.errors, found.p50, found.p90, found.p99) == (101, 1, 51, 91, 100)
-    assert (found.mean_completion_tokens, found.ratio, found.ratio_interval) == (4, None, None)
-    found = latency_of("triage", answers(None, None), baseline=answers(1, 2), seed=1)
-    assert (found.answers, found.errors, found.p50, found.p90, found.p99) == (0, 2, None, None, None)
-    assert (found.ratio, found.mean_completion_tokens) == (None, None)
-
-
-def test_the_ratio_of_latency_is_that_of_items_which_both_answered() -> None:
-    found = latency_of("triage", answers(2, None, 4, 6), baseline=answers(1, 100, 2, 3), seed=1)
-    assert found.ratio == 2
-    # Twice as long on each item that both answered, so whichever are drawn.
-    assert found.ratio_interval == Interval(low=2, high=2)

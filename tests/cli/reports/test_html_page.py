@@ -14,7 +14,7 @@ import pytest
 from adapters_cli.evaluation.result import Answer, Comparison, EvaluationResult, Interval, MetricFacts
 from adapters_cli.output.errors import CommandError
 from adapters_cli.reports import pictures
-from adapters_cli.reports.html_page import _template, comparison_page, html_page
+from adapters_cli.reports.html_page import _template, html_page
 from tests.cli.evaluation_results import HOSTILE, example_result, outcome, result_of
 
 
@@ -120,7 +120,7 @@ def with_endless_scale(result: EvaluationResult) -> EvaluationResult:
 
 def test_a_result_with_gaps_has_a_page() -> None:
     result = example_result(items=20)
-    empty = replace(result, items=[], comparisons=[], latency=[])
+    empty = replace(result, items=[], comparisons=[])
     for changed in (empty, without_scores(result), with_endless_scale(result)):
         text = Page(html_page(changed)).text
         assert "Metrics and gains" in text
@@ -135,17 +135,6 @@ def test_a_result_without_texts_still_has_its_scores() -> None:
     classes = [str(attributes.get("class")).split()[0] for _, attributes in page.tags]
     assert (classes.count("scores"), classes.count("block")) == (20, 0)
     assert "without prompts" in page.text
-
-
-def test_comparison_marks_against_the_first_answer_where_there_is_no_reference() -> None:
-    texts = {"base": Answer(text="a red car"), "v2": Answer(text="a blue car"), "v3": Answer(error="gone")}
-    item = replace(example_result(items=1).items[0], reference="", answers=texts)
-    page = comparison_page([item], ["base", "v2", "v3"], made_at="now", endpoint="prod", engine=None)
-
-    assert "a <del>red</del><ins>blue</ins> car" in page
-    assert ">a red car<" in page
-    assert "not in the answer of base" in page
-    assert "gone" in page
 
 
 def test_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

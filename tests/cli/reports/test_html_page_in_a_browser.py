@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.reports.html_page import comparison_page, html_page
+from adapters_cli.reports.html_page import html_page
 from tests.cli.evaluation_results import HOSTILE, example_result, outcome
 from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
 
@@ -164,20 +164,3 @@ def test_all_figures_are_there_without_javascript_and_on_paper(
     assert browser.value(shown.format(items)) == (200 if medium == "screen" else 10)
     assert browser.value(shown.format("select, input")) == 0
     assert browser.value(OVERFLOW) <= 0
-
-
-def test_a_comparison_fits_and_marks_what_differs(browser: Browser, tmp_path: Path) -> None:
-    result = example_result(items=3, skills={"triage": 0.9, "summary": 0.5}, special=True)
-    names = ["base", "triage", "summary"]
-    page = tmp_path / "comparison.html"
-    page.write_text(
-        comparison_page(result.items, names, made_at="2026-11-26", endpoint="prod", engine="numpy"), "utf-8"
-    )
-    open_report(browser, page, width=390)
-
-    assert browser.value(OVERFLOW) <= 0
-    assert browser.value(LOW_CONTRAST) == []
-    assert browser.value("document.querySelectorAll('.item .block').length") == 3 * 5
-    assert browser.value("document.querySelectorAll('.item ins').length") > 0
-    assert browser.value("window.hacked") is None
-    assert browser.problems == []
