@@ -1,4 +1,4 @@
-"""An S3 in memory: conditional writes, versions, ranges, checksums and multipart uploads, with faults."""
+"""An S3 in memory: conditional writes, versions, ranges and checksums, with faults."""
 
 # ruff: noqa: N803 - the names are those of boto3
 
@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -22,7 +20,7 @@ from tests.fakes.clients import client_error
 
 @dataclass
 class Object:
-    """An object, or a part of an upload. checksum is its SHA-256 if the writer gave one."""
+    """An object. checksum is its SHA-256 if the writer gave one."""
 
     body: bytes
     metadata: dict[str, str] = field(default_factory=dict)
@@ -32,17 +30,6 @@ class Object:
     @property
     def etag(self) -> str:
         return f'"{hashlib.md5(self.body).hexdigest()}"'
-
-
-@dataclass
-class Upload:
-    """A multipart upload in progress."""
-
-    bucket: str
-    key: str
-    metadata: dict[str, str]
-    begun: datetime
-    parts: dict[int, Object] = field(default_factory=dict)
 
 
 _MISSING = {"404": "Not Found", "NoSuchKey": "The specified key does not exist."}
@@ -71,7 +58,6 @@ class FakeS3:
 
     def __init__(self, *buckets: str, page_size: int = 1000) -> None:
         self.objects: dict[tuple[str, str], Object] = {}
-        self.uploads: dict[str, Upload] = {}
         self.versioned = False
         self.calls: list[str] = []
         self.page_size = page_size
@@ -81,7 +67,6 @@ class FakeS3:
         self.forbidden: tuple[str, ...] = ()
         self.cuts = self.bytes_read = self.most = self.closed = 0
         self._buckets = buckets
-        self._numbers = itertools.count()
         self._lock = threading.RLock()
 
     @property
@@ -145,48 +130,6 @@ class FakeS3:
         self.on_put(body, answer.get("VersionId", answer["ETag"].strip('"')))
         return answer
 
-    def create_multipart_upload(
-        self, *, Bucket: str, Key: str, ChecksumAlgorithm: str, ContentType: str, Metadata: dict[str, str]
-    ) -> dict[str, str]:
-        self._begin("create_multipart_upload", Bucket)
-        assert ChecksumAlgorithm == "SHA256"
-        number = next(self._numbers)
-        begun = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
-        upload = f"upload-{number}"
-        self.uploads[upload] = Upload(Bucket, Key, Metadata, begun)
-        self.after("create_multipart_upload")
-        return {"UploadId": upload}
-
-    def upload_part(
-        self, *, Bucket: str, Key: str, UploadId: str, PartNumber: int, Body: bytes, ChecksumSHA256: str
-    ) -> dict[str, str]:
-        self._begin("upload_part", Bucket)
-        upload = self._upload(Bucket, Key, UploadId)
-        assert ChecksumSHA256 == sha256(Body)
-        part = upload.parts[PartNumber] = Object(Body, checksum=ChecksumSHA256)
-        self.after("upload_part")
-        return {"ETag": part.etag}
-
-    def complete_multipart_upload(
-        self, *, Bucket: str, Key: str, UploadId: str, MultipartUpload: Any, **condition: str
-    ) -> dict[str, str]:
-        self._begin("complete_multipart_upload", Bucket)
-        upload = self._upload(Bucket, Key, UploadId)
-        parts = [upload.parts[part["PartNumber"]] for part in MultipartUpload["Parts"]]
-        assert [part.etag for part in parts] == [part["ETag"] for part in MultipartUpload["Parts"]]
-        of_parts = sha256(b"".join(base64.b64decode(part.checksum or "") for part in parts))
-        body = b"".join(part.body for part in parts)
-        made = Object(body, upload.metadata, f"{of_parts}-{len(parts)}")
-        self._store(Bucket, Key, made, condition)
-        del self.uploads[UploadId]
-        self.after("complete_multipart_upload")
-        return {"ETag": made.etag}
-
-    def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> None:
-        self._begin("abort_multipart_upload", Bucket)
-        self._upload(Bucket, Key, UploadId)
-        del self.uploads[UploadId]
-
     def get_paginator(self, operation: str) -> Any:
         def paginate(*, Bucket: str, **names: str) -> Iterator[dict[str, Any]]:
             self._begin(operation, Bucket)
@@ -208,17 +151,6 @@ class FakeS3:
         for begin in range(0, len(found), self.page_size):
             end = begin + self.page_size
             yield {"Contents": found[begin:end], "IsTruncated": end < len(found)}
-
-    def pages_of_list_multipart_uploads(self, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
-        for identifier, upload in self.uploads.items():
-            if upload.bucket == bucket and upload.key.startswith(prefix):
-                yield {"Uploads": [{"Key": upload.key, "UploadId": identifier, "Initiated": upload.begun}]}
-
-    def pages_of_list_parts(self, bucket: str, key: str, upload_id: str) -> Iterator[dict[str, Any]]:
-        upload = self._upload(bucket, key, upload_id)
-        for number, part in sorted(upload.parts.items()):
-            listed = {"PartNumber": number, "ETag": part.etag, "Size": len(part.body)}
-            yield {"Parts": [listed | {"ChecksumSHA256": part.checksum}]}
 
     def _begin(self, operation: str, bucket: str) -> None:
         with self._lock:
@@ -248,12 +180,6 @@ class FakeS3:
     def _identity(self, stored: Object) -> dict[str, str]:
         version = {"VersionId": f"v{stored.version}"} if self.versioned else {}
         return {"ETag": stored.etag, **version}
-
-    def _upload(self, bucket: str, key: str, identifier: str) -> Upload:
-        upload = self.uploads.get(identifier)
-        if upload is None or (upload.bucket, upload.key) != (bucket, key):
-            raise client_error("NoSuchUpload", "The specified upload does not exist.")
-        return upload
 
 
 class Body:
@@ -285,7 +211,7 @@ class Body:
         self._s3.closed += 1
 
 
-_ARGUMENTS = {"Prefix": "prefix", "Key": "key", "UploadId": "upload_id"}
+_ARGUMENTS = {"Prefix": "prefix", "Key": "key"}
 
 
 def _fail_condition() -> NoReturn:

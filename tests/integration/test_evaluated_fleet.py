@@ -49,7 +49,7 @@ class Gated:
         self.table = ""
 
     def run(self, *arguments: str | Path) -> Result:
-        return adapters(self.cloud, *arguments, XDG_CACHE_HOME=str(self.folder / "cache"))
+        return adapters(self.cloud, *arguments)
 
     def publish(self, *options: str | Path) -> Result:
         manifest = f"s3://{self.bucket}/{KEY}"

@@ -4,10 +4,9 @@ import base64
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html: a single upload has at most 5 GB.
 LARGEST_PUT = 5 * 1000**3
-# At most 10,000 parts. The largest archive that is taken, of 16 GiB, has 128 of these.
-PART_BYTES = 128 * 1024**2
 _MAX_ATTEMPTS = 3
 
 SHA256 = "sha256"
@@ -38,27 +35,26 @@ SHA256 = "sha256"
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArchive:
-    """An archive in S3: its size in bytes and its entity tag.
+    """An archive in S3, with its size in bytes.
 
     checksum:
         S3's SHA-256 of the archive, in the form of a manifest; None if unknown.
     """
 
     size: int
-    etag: str
     checksum: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """A listing of archives in S3 by key. It has all of them only if it is `complete`."""
+    """The keys of archives in S3. It has all of them only if it is `complete`."""
 
-    archives: Mapping[str, StoredArchive]
+    keys: frozenset[str]
     complete: bool
 
     @cached_property
     def _folders(self) -> frozenset[str]:
-        return frozenset(key.rpartition("/")[0] for key in self.archives)
+        return frozenset(key.rpartition("/")[0] for key in self.keys)
 
     def has_folder(self, key: str) -> bool:
         """Return True if there is an archive in the same folder as this key."""
@@ -68,10 +64,7 @@ class Listing:
 class ArchiveStore:
     """The archives in one folder of a bucket. An object appears whole or not at all, and is never replaced.
 
-    An archive of up to `LARGEST_PUT` bytes is uploaded in one request, with its SHA-256 as S3's checksum. A
-    larger one is uploaded in parts: S3's checksum is then the SHA-256 of the parts' SHA-256s. The metadata of
-    both have the SHA-256 of the whole archive. An upload in parts that was interrupted is continued with the
-    parts that are there.
+    An archive is uploaded in one request, with its SHA-256 as S3's checksum and in the metadata.
     """
 
     def __init__(self, s3: "S3Client", folder: str) -> None:
@@ -93,18 +86,17 @@ class ArchiveStore:
 
     def listed(self, *, pages: int) -> Listing:
         """List the archives, in `pages` calls at most. Raises NoAnswerError if there is no such bucket."""
-        archives = {}
+        keys: set[str] = set()
         folder = f"{self._prefix}/" if self._prefix else ""
         found = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=folder)
         try:
             for page in itertools.islice(found, pages):
-                for item in page.get("Contents", ()):
-                    archives[item["Key"]] = StoredArchive(size=item["Size"], etag=item["ETag"])
+                keys.update(item["Key"] for item in page.get("Contents", ()))
         except ClientError as error:
             if code_of(error) != "NoSuchBucket":
                 raise
             raise NoAnswerError(f"there is no bucket '{self._bucket}'") from None
-        return Listing(archives=archives, complete=not page["IsTruncated"])
+        return Listing(keys=frozenset(keys), complete=not page["IsTruncated"])
 
     def find(self, key: str, identity: str) -> StoredArchive | None:
         """Return the archive of an adapter, None if there is none.
@@ -124,9 +116,7 @@ class ArchiveStore:
         if metadata.get(DIGEST_METADATA) != identity or not trusted:
             self._verify(key, identity)
         return StoredArchive(
-            size=found["ContentLength"],
-            etag=found["ETag"],
-            checksum=checksum_text(found.get("ChecksumSHA256")),
+            size=found["ContentLength"], checksum=checksum_text(found.get("ChecksumSHA256"))
         )
 
     def _verify(self, key: str, identity: str) -> None:
@@ -141,33 +131,33 @@ class ArchiveStore:
             )
 
     def upload(self, key: str, identity: str, archive: IO[bytes], watch: Watch) -> tuple[StoredArchive, bool]:
-        """Upload an archive; return it, and False if someone else has uploaded the same one meanwhile."""
+        """Upload an archive; return it, and False if someone else has uploaded the same one meanwhile.
+
+        Raises CommandError for an archive of more than 5 GB.
+        """
+        if (size := archive.seek(0, os.SEEK_END)) > LARGEST_PUT:
+            raise CommandError(f"the archive should have at most {LARGEST_PUT} bytes, got {size}")
         archive.seek(0)
         sha256 = hashlib.file_digest(archive, "sha256")  # type: ignore[arg-type]  # it asks only to read
         metadata = {DIGEST_METADATA: identity, SHA256: sha256.hexdigest()}
         for attempt in range(_MAX_ATTEMPTS):
             try:
-                size, watched = archive.seek(0, os.SEEK_END), _Watched(archive, watch)
-                if size <= LARGEST_PUT:
-                    checksum = _base64(sha256.digest())
-                    etag = self._put(key, watched, metadata, checksum)
-                else:
-                    etag, checksum = self._put_parts(key, watched, metadata)
-                return StoredArchive(size=size, etag=etag, checksum=checksum_text(checksum)), True
+                checksum = base64.b64encode(sha256.digest()).decode()
+                self._put(key, _Watched(archive, watch), metadata, checksum)
+                return StoredArchive(size=size, checksum=checksum_text(checksum)), True
             except ClientError as error:
                 # Someone else was uploading the same key, or deleted it.
-                if code_of(error) not in (*CONDITION_FAILED, "NoSuchUpload"):
+                if code_of(error) not in CONDITION_FAILED:
                     raise
                 if (there := self.find(key, identity)) is not None:
-                    self._abort(key)
                     return there, False
                 if attempt == _MAX_ATTEMPTS - 1:
                     raise
         raise AssertionError  # the last attempt returns or raises
 
-    def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> str:
+    def _put(self, key: str, archive: "_Watched", metadata: dict[str, str], sha256: str) -> None:
         archive.seek(0)
-        answer = self._s3.put_object(
+        self._s3.put_object(
             Bucket=self._bucket,
             Key=key,
             Body=cast(IO[bytes], archive),
@@ -176,63 +166,6 @@ class ArchiveStore:
             Metadata=metadata,
             IfNoneMatch="*",
         )
-        return answer["ETag"]
-
-    def _put_parts(self, key: str, archive: "_Watched", metadata: dict[str, str]) -> tuple[str, str]:
-        """Upload an archive in parts; return its entity tag and the checksum of the parts' checksums."""
-        upload = next(self._open_uploads(key), None) or self._begin(key, metadata)
-        there = {part["PartNumber"]: part for part in self._parts(key, upload)}
-        parts: list[Any] = []
-        archive.seek(0)
-        while piece := archive.read(PART_BYTES):
-            number, sha256 = len(parts) + 1, _base64(hashlib.sha256(piece).digest())
-            part = there.get(number)
-            if part is None or part.get("ChecksumSHA256") != sha256:
-                part = self._s3.upload_part(
-                    Bucket=self._bucket,
-                    Key=key,
-                    UploadId=upload,
-                    PartNumber=number,
-                    Body=piece,
-                    ChecksumSHA256=sha256,
-                )
-            parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": sha256})
-        answer = self._s3.complete_multipart_upload(
-            Bucket=self._bucket,
-            Key=key,
-            UploadId=upload,
-            MultipartUpload={"Parts": parts},
-            IfNoneMatch="*",
-        )
-        checksums = b"".join(base64.b64decode(part["ChecksumSHA256"]) for part in parts)
-        return answer["ETag"], f"{_base64(hashlib.sha256(checksums).digest())}-{len(parts)}"
-
-    def _begin(self, key: str, metadata: dict[str, str]) -> str:
-        return self._s3.create_multipart_upload(
-            Bucket=self._bucket,
-            Key=key,
-            ContentType="application/gzip",
-            ChecksumAlgorithm="SHA256",
-            Metadata=metadata,
-        )["UploadId"]
-
-    def _open_uploads(self, key: str) -> Iterator[str]:
-        """Return the open uploads of a key, oldest first. Everyone continues the oldest one."""
-        pages = self._s3.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
-        found = [upload for page in pages for upload in page.get("Uploads", ()) if upload["Key"] == key]
-        found.sort(key=lambda upload: upload["Initiated"])
-        return (
-            upload["UploadId"] for upload in found if upload.get("ChecksumAlgorithm", "SHA256") == "SHA256"
-        )
-
-    def _abort(self, key: str) -> None:
-        """Abort the open uploads of a key, after its archive has appeared."""
-        for upload in self._open_uploads(key):
-            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
-
-    def _parts(self, key: str, upload: str) -> Iterator[Any]:
-        pages = self._s3.get_paginator("list_parts").paginate(Bucket=self._bucket, Key=key, UploadId=upload)
-        return (part for page in pages for part in page.get("Parts", ()))
 
 
 class _Watched:
@@ -251,10 +184,6 @@ class _Watched:
 
     def tell(self) -> int:
         return self._archive.tell()
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
 
 
 def _is_checksum_of(checksum: str | None, sha256: str | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from adapter_fleet.artifacts.archive import REQUIRED_FILES
 from adapter_fleet.artifacts.archive_error import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import AdapterConfig
@@ -20,9 +21,8 @@ from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
-from adapters_cli.artifacts.archive_store import ArchiveStore, Listing, StoredArchive
+from adapters_cli.artifacts.archive_store import ArchiveStore, Listing
 from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
-from adapters_cli.artifacts.publish_cache import PublishCache, Stamp, stamp_of
 from adapters_cli.models.serving_limits import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.output.progress_bars import TransferBars, Watch, rate
@@ -30,6 +30,9 @@ from adapters_cli.output.text import print_note
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
+
+Stamp = list[list[int]]
+"""Device, inode, size and times of each file of an adapter, which change with it."""
 
 FAILURES = (BotoCoreError, ClientError, CommandError, OSError, ArchiveError)
 """Errors that fail one adapter. The others are still published. Any other exception is a bug."""
@@ -127,13 +130,12 @@ class Publisher:
         self,
         store: ArchiveStore,
         listing: Listing,
-        cache: PublishCache,
         bars: TransferBars,
         *,
         jobs: int,
         dry_run: bool,
     ) -> None:
-        self._store, self._listing, self._cache, self._bars = store, listing, cache, bars
+        self._store, self._listing, self._bars = store, listing, bars
         self._jobs, self._dry_run = jobs, dry_run
         self._stop = threading.Event()
 
@@ -148,8 +150,6 @@ class Publisher:
                 self._bars.end()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-            finally:
-                self._cache.save()
 
     def publish(self, candidate: Candidate) -> PublishResult:
         """Upload an adapter that is not in S3 yet."""
@@ -167,26 +167,22 @@ class Publisher:
 
     def _upload(self, candidate: Candidate, adapter: LocalAdapter) -> PublishResult:
         store = self._store
-        identity = self._cache.identity(adapter.path, candidate.stamp)
-        if identity is not None and (result := self._without_upload(candidate, identity)) is not None:
-            return result
         with AdapterFiles.of(adapter.path) as files:
             # If S3 has no version of it, the upload is certain and packing computes the identity anyway.
-            if identity is None and (self._dry_run or not self._has_no_version(adapter)):
+            if self._dry_run or not self._has_no_version(adapter):
                 identity = files.identity()
-                self._add_identity(candidate, identity)
+                _check_unchanged(candidate)
                 if (result := self._without_upload(candidate, identity)) is not None:
                     return result
             # The file has no name: it disappears however this ends.
             with tempfile.TemporaryFile(prefix="adapter-") as archive:
                 identity = files.write_archive(archive)
-                self._add_identity(candidate, identity)
+                _check_unchanged(candidate)
                 size = archive.tell()
                 key = store.key(adapter.name, identity)
                 with self._bars.upload(adapter.name, size) as watch:
                     there, new = store.upload(key, identity, archive, self._until_stopped(watch))
         uri = store.uri(key)
-        self._cache.add_archive(uri, there.etag, there.checksum)
         state = PublishState.UPLOADED if new else PublishState.SKIPPED
         return candidate.result(
             state, size=size if new else there.size, identity=identity, uri=uri, checksum=there.checksum
@@ -196,31 +192,14 @@ class Publisher:
         """Return the result of an adapter that needs no upload; None if it needs one."""
         key = self._store.key(candidate.adapter.name, identity)
         known: dict[str, Any] = {"identity": identity, "uri": self._store.uri(key)}
-        there = self._find(key, identity)
+        is_missing = self._listing.complete and key not in self._listing.keys
+        there = None if is_missing else self._store.find(key, identity)
         if there is not None:
             return candidate.result(PublishState.SKIPPED, size=there.size, checksum=there.checksum, **known)
         return candidate.result(PublishState.NEW, **known) if self._dry_run else None
 
     def _has_no_version(self, adapter: LocalAdapter) -> bool:
         return self._listing.complete and not self._listing.has_folder(self._store.key(adapter.name, ""))
-
-    def _add_identity(self, candidate: Candidate, identity: str) -> None:
-        """Cache an identity. Raises CommandError if the files have changed since their check."""
-        path = candidate.adapter.path
-        if stamp_of(path) != candidate.stamp:
-            raise CommandError(f"{path}: it changed while it was published")
-        self._cache.add_identity(path, candidate.stamp, identity)
-
-    def _find(self, key: str, identity: str) -> StoredArchive | None:
-        uri, listed = self._store.uri(key), self._listing.archives.get(key)
-        if listed is None and self._listing.complete:
-            return None
-        if listed is not None and self._cache.knows_archive(uri, listed.etag):
-            return replace(listed, checksum=self._cache.checksum(uri))
-        found = self._store.find(key, identity)
-        if found is not None:
-            self._cache.add_archive(uri, found.etag, found.checksum)
-        return found
 
     def _until_stopped(self, watch: Watch) -> Watch:
         def watched(position: int) -> None:
@@ -249,7 +228,7 @@ def publish_all(
     which speed. Prints warnings, and what is left behind.
     """
     with TransferBars(len(adapters)) as bars:
-        publisher = Publisher(store, listing, PublishCache.of_user(), bars, jobs=jobs, dry_run=dry_run)
+        publisher = Publisher(store, listing, bars, jobs=jobs, dry_run=dry_run)
         candidates = publisher.map(lambda adapter: check_adapter(adapter, limits, base, given), adapters)
         if checked is not None:
             checked(candidates)
@@ -288,8 +267,17 @@ def _messages(findings: Iterable[Finding], severity: Severity) -> tuple[str, ...
     return tuple(with_remedy(finding) for finding in findings if finding.severity is severity)
 
 
+def _check_unchanged(candidate: Candidate) -> None:
+    """Raise CommandError if the files of an adapter have changed since their check."""
+    if _stamp(candidate.adapter) != candidate.stamp:
+        raise CommandError(f"{candidate.adapter.path}: it changed while it was published")
+
+
 def _stamp(adapter: LocalAdapter) -> Stamp:
+    path = adapter.path
+    files = [path / name for name in REQUIRED_FILES] if path.is_dir() else [path]
     try:
-        return stamp_of(adapter.path)
+        found = [file.stat() for file in files]
     except OSError:
         return []  # the check reports what is missing
+    return [[one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns] for one in found]

@@ -52,7 +52,7 @@ def unpublished_adapter(
     if len(found) != 1:
         names = [one.name for one in found]
         raise UsageError(f"'{adapter}' should be one adapter, got {len(found)}: {few(names)}")
-    store, nothing_listed = ArchiveStore(account.s3, destination), Listing(archives={}, complete=False)
+    store, nothing_listed = ArchiveStore(account.s3, destination), Listing(keys=frozenset(), complete=False)
     base = base_model or served_model
     (result,), _ = publish_all(store, nothing_listed, found, limits, base, base_model)
     if result.reasons:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
-import re
 import subprocess
 import sys
 import time
@@ -17,15 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from adapter_fleet.artifacts.archive import DIGEST_METADATA
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.usage.usage_table import ANSWERED, DAY, grouped, summed
-from adapters_cli.artifacts import archive_store
-from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.integration.by_hand import ByHand, client
@@ -39,9 +33,8 @@ MANIFEST = "fleets/tenants.yaml"
 class Bucket:
     """A bucket of its own, and commands that publish to it."""
 
-    def __init__(self, cloud: LocalCloud, cache: Path) -> None:
+    def __init__(self, cloud: LocalCloud) -> None:
         self.cloud, self.name = cloud, f"published-{uuid.uuid4().hex[:8]}"
-        self.environment = cloud.environment | {"XDG_CACHE_HOME": str(cache)}
         self.s3: Any = client(cloud, "s3")
         self.s3.create_bucket(Bucket=self.name)
 
@@ -50,7 +43,8 @@ class Bucket:
         command = [sys.executable, "-m", "adapters_cli", "publish", *map(str, paths), folder]
         command += ["--manifest", manifest]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process: subprocess.Popen[str] = subprocess.Popen(command, env=self.environment, text=True, **pipes)
+        environment = self.cloud.environment
+        process: subprocess.Popen[str] = subprocess.Popen(command, env=environment, text=True, **pipes)
         return process
 
     def publish(self, *paths: Path) -> tuple[int, str, str]:
@@ -75,7 +69,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bucket(cloud: LocalCloud, tmp_path: Path) -> Bucket:
-    return Bucket(cloud, tmp_path)
+    return Bucket(cloud)
 
 
 def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) -> None:
@@ -98,30 +92,6 @@ def test_two_publishers_at_once_end_in_one_manifest(bucket: Bucket, adapters: Pa
         assert process.returncode == 0, errors
     named = {adapter.name for adapter in bucket.manifest().adapters}
     assert named == {path.name for path in adapters.iterdir()}
-
-
-def test_large_archive_goes_up_in_parts(
-    bucket: Bucket, adapters: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in filter(re.compile("AWS_").match, bucket.cloud.environment):
-        monkeypatch.setenv(variable, bucket.cloud.environment[variable])
-    part = 5 * 1024 * 1024  # the least that S3 takes
-    monkeypatch.setattr(archive_store, "LARGEST_PUT", 1)
-    monkeypatch.setattr(archive_store, "PART_BYTES", part)
-    large = SyntheticAdapter(rank=512, layers=48).save(adapters.parent / f"large-{bucket.name}")
-    # An interrupted one has left its first part.
-    key = f"prod/large/sha256-{identity_of(large)}.tar.gz"
-    where = {"Bucket": bucket.name, "Key": key}
-    metadata = {DIGEST_METADATA: identity_of(large)}
-    left = bucket.s3.create_multipart_upload(**where, ChecksumAlgorithm="SHA256", Metadata=metadata)
-    bucket.s3.upload_part(**where, UploadId=left["UploadId"], PartNumber=1, Body=bytes(part))
-    command = ["publish", str(large), f"s3://{bucket.name}/prod", "--name", "large"]
-    result = CliRunner().invoke(app, command, catch_exceptions=False)
-    assert result.exit_code == 0, result.stderr
-    head = bucket.s3.head_object(**where)
-    assert identity_of(io.BytesIO(bucket.read(key))) == head["Metadata"][DIGEST_METADATA]
-    assert head["ContentLength"] > part
-    assert bucket.s3.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []) == []
 
 
 REQUESTS = 100

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
 import tarfile
@@ -13,12 +12,9 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts.archive import DIGEST_METADATA
 from adapter_fleet.artifacts.packing import AdapterFiles, identity_of, pack
-from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapters_cli.artifacts import archive_store
-from adapters_cli.artifacts import publish_cache as memory
 from adapters_cli.aws.account import Account
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.output import folder_lock
@@ -34,12 +30,6 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path, FakeS3(BUCKET))
 
 
-def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lower the limit of a single upload below the size of the archives."""
-    monkeypatch.setattr(archive_store, "LARGEST_PUT", 4000)
-    monkeypatch.setattr(archive_store, "PART_BYTES", 4000)
-
-
 class TestUploading:
     def test_each_adapter_goes_under_its_name_and_identity_and_is_told(self, world: World) -> None:
         world.add("acme", "beta")
@@ -53,9 +43,7 @@ class TestUploading:
         assert world.key("acme").removeprefix("prod/") in world.s3.bodies(BUCKET)
 
     @pytest.mark.parametrize("packed", [False, True], ids=["directory", "archive"])
-    def test_second_run_opens_nothing_and_asks_for_nothing_but_a_listing(
-        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
-    ) -> None:
+    def test_second_run_uploads_and_reads_nothing(self, world: World, tmp_path: Path, packed: bool) -> None:
         path = world.add("acme")
         canonical = gzip.decompress(pack(path, tmp_path / "canonical.tar.gz").path.read_bytes())
         if packed:
@@ -63,16 +51,14 @@ class TestUploading:
             with tarfile.open(archive, "w:gz") as tar:
                 tar.add(path, arcname=".")
             path = archive
-        monkeypatch.setattr(memory, "_SETTLED_SECONDS", 0)
         assert rows(world.publish(path))[0][1] == "uploaded"
         stored = world.s3.bodies(BUCKET)
         assert {key: gzip.decompress(body) for key, body in stored.items()} == {world.key("acme"): canonical}
         world.s3.calls.clear()
-        with monkeypatch.context() as patch:
-            patch.setattr(AdapterFiles, "of", None)
-            result = world.publish(path, "--manifest", world.manifest)
+        result = world.publish(path, "--manifest", world.manifest)
         assert rows(result)[0][:2] == ["acme", "skipped"]
-        assert world.s3.calls == ["list_objects_v2"]
+        # S3 vouches for the archive, so it is not read.
+        assert world.s3.calls == ["list_objects_v2", "head_object"]
         assert world.parsed().adapters[0].checksum == world.checksum("acme")
 
     def test_archives_are_looked_for_one_by_one_where_a_listing_would_take_long(self, world: World) -> None:
@@ -85,37 +71,29 @@ class TestUploading:
         assert world.s3.calls.count("list_objects_v2") == 2
         assert world.s3.calls.count("head_object") == 4
 
-    @pytest.mark.parametrize("operation", ["put_object", "complete_multipart_upload"])
-    def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(
-        self, world: World, monkeypatch: pytest.MonkeyPatch, operation: str
-    ) -> None:
-        if operation == "complete_multipart_upload":
-            in_small_parts(monkeypatch)
+    def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(self, world: World) -> None:
         world.add("acme")
         world.publish()
         [theirs] = world.s3.objects.values()
         world.s3.objects.clear()
 
         def race(now: str) -> None:
-            if now == operation:
+            if now == "put_object":
                 world.s3.objects[BUCKET, world.key("acme")] = theirs
 
         world.s3.before = race
         result = world.publish()
         assert (result.exit_code, rows(result)[0][1]) == (0, "skipped")
         assert world.s3.objects[BUCKET, world.key("acme")] is theirs
-        assert world.s3.uploads == {}
 
-    def test_archive_that_s3_vouches_for_is_not_read(
+    def test_archive_that_is_too_large_for_one_request_fails(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(archive_store, "LARGEST_PUT", 4000)
         world.add("acme")
-        world.publish()
-        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
-        world.s3.calls.clear()
-        assert rows(world.publish("--manifest", world.manifest))[0][1] == "skipped"
-        assert world.s3.calls == ["list_objects_v2", "head_object"]
-        assert world.parsed().adapters[0].checksum == world.checksum("acme")
+        result = world.publish()
+        assert (result.exit_code, world.s3.objects) == (1, {})
+        assert "the archive should have at most 4000 bytes, got" in result.stderr
 
     @pytest.mark.parametrize("content", ["no archive", "another adapter", "half", "half with a checksum"])
     def test_other_content_under_that_key_fails_the_adapter(
@@ -183,55 +161,6 @@ class TestUploading:
             ],
             "manifest": {"where": str(world.manifest), "changed": True},
         }
-
-
-class TestInParts:
-    """Archives above the limit of a single upload."""
-
-    @pytest.fixture(autouse=True)
-    def small_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        in_small_parts(monkeypatch)
-
-    def test_archive_is_whole_and_has_the_checksum_that_s3_has_of_the_parts(self, world: World) -> None:
-        world.add("acme")
-        world.publish("--manifest", world.manifest)
-        stored = world.s3.objects[BUCKET, world.key("acme")]
-        identity = identity_of(world.adapters / "acme")
-        assert stored.metadata[DIGEST_METADATA] == identity_of(io.BytesIO(stored.body)) == identity
-        assert world.s3.uploads == {}
-        checksum = world.parsed().adapters[0].checksum
-        assert checksum is not None
-        assert "-" in checksum
-        assert checksum == checksum_text(stored.checksum)
-
-    def test_archive_that_came_in_parts_is_read_once_on_another_machine(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        world.add("acme")
-        world.publish()
-        monkeypatch.setenv("XDG_CACHE_HOME", str(world.folder / "another machine"))
-        for calls in (["head_object", "get_object"], []):
-            world.s3.calls.clear()
-            assert rows(world.publish())[0][1] == "skipped"
-            assert world.s3.calls == ["list_objects_v2", *calls]
-
-    def test_parts_of_an_interrupted_upload_are_not_sent_again(self, world: World) -> None:
-        world.add("acme")
-        lost = iter([False, True])
-
-        def fail(operation: str) -> None:
-            if operation == "upload_part" and next(lost):
-                raise KeyboardInterrupt
-
-        world.s3.before = fail
-        world.publish()
-        assert world.s3.objects == {}
-        world.s3.before = lambda operation: None
-        world.s3.calls.clear()
-        assert rows(world.publish())[0][1] == "uploaded"
-        parts = -(-len(world.s3.bodies(BUCKET)[world.key("acme")]) // 4000)
-        assert world.s3.calls.count("upload_part") == parts - 1
-        assert world.s3.uploads == {}
 
 
 class TestSources:

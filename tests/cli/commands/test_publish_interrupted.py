@@ -15,7 +15,6 @@ from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
-from adapters_cli.artifacts import archive_store
 from tests.cli.publishing import BUCKET, STORED, World
 from tests.fakes.s3 import FakeS3, Object
 
@@ -109,16 +108,12 @@ class Story:
 
 
 @pytest.mark.parametrize("stored", [False, True], ids=["manifest in a file", "manifest in S3"])
-@pytest.mark.parametrize("parts", [False, True], ids=["at once", "in parts"])
 def test_run_after_an_interruption_ends_like_an_undisturbed_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool, parts: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
 ) -> None:
-    if parts:
-        monkeypatch.setattr(archive_store, "LARGEST_PUT", 3_000)
-        monkeypatch.setattr(archive_store, "PART_BYTES", 3_000)
     undisturbed = Story(tmp_path / "undisturbed", stored=stored)
     steps = undisturbed.run(monkeypatch)
-    assert steps >= (60 if parts else 20)
+    assert steps >= 20
     for step in range(1, steps + 1):
         story = Story(tmp_path / f"{step}", stored=stored)
         assert story.run(monkeypatch, end=step) >= step
@@ -126,4 +121,3 @@ def test_run_after_an_interruption_ends_like_an_undisturbed_one(
         assert story.missing() == []
         story.run(monkeypatch)
         assert story.result == undisturbed.result, f"interrupted at step {step} of {steps}"
-        assert story.world.s3.uploads == {}
