@@ -59,7 +59,7 @@ class LoggedAnswer:
     """An answer in the log.
 
     run:
-        Id of the run that asked. Latencies of two runs do not compare.
+        Id of the run that asked.
     """
 
     answer: Answer

@@ -8,7 +8,7 @@ from typing import Any
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation.requirement import Requirement
 from adapters_cli.aws.generated_text import TextRequest
-from adapters_cli.evaluation.answer_log import AnswerLog, LoggedAnswer, Question
+from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.metrics.metric import Metric, Pair, ScoreError
 from adapters_cli.evaluation.result import (
@@ -92,9 +92,9 @@ class EvaluationPlan:
                 questions.append(self._question(subject, item))
         return questions
 
-    def answers(self, log: AnswerLog) -> dict[str, dict[str, LoggedAnswer]]:
+    def answers(self, log: AnswerLog) -> dict[str, dict[str, Answer]]:
         """Return the answers in a log, by subject and item id. Raises LookupError if one is missing."""
-        found: dict[str, dict[str, LoggedAnswer]] = {}
+        found: dict[str, dict[str, Answer]] = {}
         for subject in self.everyone:
             logged = {item.id: log.answer(self._question(subject, item)) for item in self.dataset.items}
             missing = [item for item, answer in logged.items() if answer is None]
@@ -102,7 +102,7 @@ class EvaluationPlan:
                 raise LookupError(
                     f"{subject.name} was not asked {counted(len(missing), 'item')}, such as {missing[0]}"
                 )
-            found[subject.name] = {item: answer for item, answer in logged.items() if answer is not None}
+            found[subject.name] = {item: one.answer for item, one in logged.items() if one is not None}
         return found
 
     def _question(self, subject: Subject, item: Item) -> Question:
@@ -160,8 +160,7 @@ def evaluate(
     questions = plan.questions()
     rest = len(log.unanswered(questions))
     asking = Runner(ask, log, jobs=jobs, watch=watching("answers", rest)).run(questions)
-    logged = plan.answers(log)
-    answers = {name: {item: found.answer for item, found in given.items()} for name, given in logged.items()}
+    answers = plan.answers(log)
     if len(questions) >= _SLOW_TO_SCORE:
         note(f"scoring {counted(len(questions), 'answer')} by {counted(len(plan.metrics), 'metric')}")
     scores = scored(plan, answers)
