@@ -44,10 +44,8 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def seconds(value: float | None) -> str:
-    """Return a duration in seconds or milliseconds; a dash if there is none."""
-    if value is None:
-        return NONE
+def seconds(value: float) -> str:
+    """Return a duration in seconds, milliseconds or microseconds."""
     if value < 0.001:
         return f"{1e6 * value:.0f}{_SPACE}µs"
     return f"{1000 * value:.0f}{_SPACE}ms" if value < 1 else f"{value:.2f}{_SPACE}s"

@@ -25,7 +25,6 @@ def html_page(result: EvaluationResult) -> str:
     """Return the report of an evaluation."""
     names = [result.baseline.name, *(subject.name for subject in result.subjects)]
     return _rendered(
-        "evaluation.html.j2",
         result=result,
         names=names,
         items=worst_first(result, result.subjects)[:_MOST_ITEMS],
@@ -50,14 +49,14 @@ def _scores(result: EvaluationResult, subject: Subject, metric: MetricFacts) -> 
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
-def _rendered(template: str, **values: Any) -> str:
-    """Return a page. Whatever is no markup is escaped, and only the page's own style and script may act."""
+def _rendered(**values: Any) -> str:
+    """Return the page. Whatever is no markup is escaped, and only the page's own style and script may act."""
     style, script = (
         resources.files("adapters_cli.reports").joinpath(name).read_text("utf-8")
         for name in ("page.css", "page.js")
     )
     return str(
-        _template(template).render(
+        _template().render(
             style=style,
             script=script,
             style_digest=_digest(style),
@@ -68,7 +67,7 @@ def _rendered(template: str, **values: Any) -> str:
 
 
 @cache
-def _template(name: str) -> Any:
+def _template() -> Any:
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ModuleNotFoundError as error:
@@ -95,7 +94,7 @@ def _template(name: str) -> Any:
         "pictures": pictures,
         "verdict": verdict,
     }
-    return environment.get_template(name)
+    return environment.get_template("evaluation.html.j2")
 
 
 def _digest(text: str) -> str:

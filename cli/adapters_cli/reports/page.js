@@ -1,9 +1,7 @@
 "use strict";
 (() => {
-  const list = document.getElementById("list");
-  if (list === null) return;
-  const [controls, search, order, show, count] =
-    ["controls", "search", "order", "show", "count"].map((id) => document.getElementById(id));
+  const [list, controls, search, order, show, count] =
+    ["list", "controls", "search", "order", "show", "count"].map((id) => document.getElementById(id));
   const items = [...list.children];
   const texts = items.map((item) => item.textContent.toLowerCase());
 
