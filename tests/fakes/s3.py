@@ -211,7 +211,7 @@ class Body:
         self._s3.closed += 1
 
 
-_ARGUMENTS = {"Prefix": "prefix", "Key": "key"}
+_ARGUMENTS = {"Prefix": "prefix"}
 
 
 def _fail_condition() -> NoReturn:

@@ -115,9 +115,7 @@ class ArchiveStore:
         trusted = _is_checksum_of(found.get("ChecksumSHA256"), metadata.get(SHA256))
         if metadata.get(DIGEST_METADATA) != identity or not trusted:
             self._verify(key, identity)
-        return StoredArchive(
-            size=found["ContentLength"], checksum=checksum_text(found.get("ChecksumSHA256"))
-        )
+        return StoredArchive(size=found["ContentLength"], checksum=checksum_text(found.get("ChecksumSHA256")))
 
     def _verify(self, key: str, identity: str) -> None:
         body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]

@@ -68,7 +68,7 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bucket(cloud: LocalCloud, tmp_path: Path) -> Bucket:
+def bucket(cloud: LocalCloud) -> Bucket:
     return Bucket(cloud)
 
 
