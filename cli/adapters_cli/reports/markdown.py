@@ -14,7 +14,7 @@ def markdown(result: EvaluationResult) -> str:
     """Return the report of an evaluation as GitHub and GitLab render it."""
     base = result.baseline.name
     sign = _SIGNS[verdict.state(result)]
-    parts = [f"# {sign}{plain(verdict.headline(result))}"]
+    parts = [f"# {sign}{plain(verdict.headline(result))}", plain(verdict.facts(result))]
     if result.requirements:
         rows = [
             (

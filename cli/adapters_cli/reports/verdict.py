@@ -162,6 +162,8 @@ def comparisons_of(result: EvaluationResult, subject: Subject) -> list[Compariso
     return [comparison for comparison in result.comparisons if comparison.subject == subject.name]
 
 
-def engine(result: EvaluationResult) -> str:
-    """Return what generated the answers."""
-    return result.engine or "an engine that does not name itself"
+def facts(result: EvaluationResult) -> str:
+    """Return what was asked, when, and what generated the answers."""
+    engine = result.engine or "an engine that does not name itself"
+    items = counted(result.dataset.items, "item")
+    return f"{items} of {result.dataset.source}, {result.made_at}, on {engine}."

@@ -32,8 +32,15 @@ def test_every_metric_is_a_row_with_its_basis_and_intervals() -> None:
     assert len(cells) == 8
     assert re.fullmatch(r"\+0\.\d{3} \(\+0\.\d{3} to \+0\.\d{3}\)", cells[3])
     assert cells[6] == "0.005"
-    assert "On vllm 0.24.0 (CPU)." in markdown(result)
-    assert "Median ÷ base" in markdown(result)
+
+
+def test_below_the_verdict_is_what_was_asked_when_and_on_which_engine() -> None:
+    named = example_result(items=120)
+    nameless = replace(named, engine=None)
+    facts = "\n\n120 items of tickets/test.jsonl, 2026-11-26T17:20:04Z, on "
+
+    assert f"{facts}vllm 0.24.0 (CPU).\n" in markdown(named)
+    assert f"{facts}an engine that does not name itself.\n" in markdown(nameless)
 
 
 def test_all_rows_of_a_table_have_its_columns() -> None:
