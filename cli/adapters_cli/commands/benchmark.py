@@ -24,7 +24,6 @@ from adapters_cli.product import product_version
 if TYPE_CHECKING:
     from adapters_cli.load.benchmark import BenchmarkPlan
     from adapters_cli.load.benchmark_result import BenchmarkResult
-    from adapters_cli.load.load_generator import Loop
 
 _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\nAnswer:\n"
 
@@ -61,13 +60,9 @@ def benchmark(
         ),
     ] = None,
     concurrency: Annotated[
-        str | None,
-        typer.Option("--concurrency", metavar="N,…", help="Closed loop: requests in progress; 1,8."),
-    ] = None,
-    rate: Annotated[
-        str | None,
-        typer.Option("--rate", metavar="R,…", help="Open loop instead: requests that arrive a second."),
-    ] = None,
+        str,
+        typer.Option("--concurrency", metavar="N,…", help="Requests in progress, at each level."),
+    ] = "1,8",
     dataset: Annotated[
         Path | None,
         typer.Option(
@@ -108,7 +103,7 @@ def benchmark(
 
     with option_errors():
         rules = [LatencyRequirement.parse(text) for text in require or []]
-        loops = _loops(concurrency, rate)
+        levels = _levels(concurrency)
         texts = [_PROMPT] if dataset is None else _prompts(dataset)
     account = account_of(context)
     _check_machine(account, account.endpoint_alone, yes_load)
@@ -122,7 +117,7 @@ def benchmark(
     plan = BenchmarkPlan(
         base=container.component,
         adapters=adapters,
-        loops=loops,
+        concurrency=levels,
         prompts=texts,
         max_tokens=max_tokens,
         requests=requests,
@@ -133,9 +128,7 @@ def benchmark(
     _note_of_few_requests(plan)
     result = _empty_result(container, plan)
     clock = _SteadyClock()
-    endpoint = RuntimeEndpoint.connect(
-        asked.endpoint, account, connections=max(loop.concurrency for loop in loops), patience=GRACE
-    )
+    endpoint = RuntimeEndpoint.connect(asked.endpoint, account, connections=max(levels), patience=GRACE)
     try:
         Benchmark(plan, StreamingClient(endpoint, clock.now), clock, _progress).run(result)
     except LoadError as error:
@@ -159,7 +152,7 @@ def _note_of_few_requests(plan: "BenchmarkPlan") -> None:
     from adapters_cli.load.benchmark import rounds_of
     from adapters_cli.load.benchmark_result import ERROR, LOOKS
 
-    fewest_rounds = LOOKS * min(rounds_of(loop, plan.requests) for loop in plan.loops)
+    fewest_rounds = LOOKS * min(rounds_of(clients, plan.requests) for clients in plan.concurrency)
     for rule in plan.requirements:
         needed = rule.fewest_requests(fewest_rounds, ERROR / LOOKS)
         if needed > plan.requests * LOOKS:
@@ -191,24 +184,15 @@ def _end(result: "BenchmarkResult") -> None:
         raise typer.Exit(UNDECIDED)
 
 
-def _loops(concurrency: str | None, rate: str | None) -> "list[Loop]":
-    from adapters_cli.load.load_generator import ClosedLoop, OpenLoop
-
-    if rate is None:
-        return [ClosedLoop(clients=int(each)) for each in _numbers("concurrency", concurrency or "1,8")]
-    if concurrency is not None:
-        raise UsageError("--concurrency is a closed loop, and --rate an open one; give one of them")
-    return [OpenLoop(rate=each) for each in _numbers("rate", rate, whole=False)]
-
-
-def _numbers(name: str, text: str, *, whole: bool = True) -> list[float]:
+def _levels(concurrency: str) -> list[int]:
     try:
-        found = [float(part) for part in text.split(",")]
+        found = [int(part) for part in concurrency.split(",")]
     except ValueError:
         found = []
-    if not found or not all(0 < each < 1e6 and (not whole or each == int(each)) for each in found):
-        kind = "whole numbers" if whole else "numbers"
-        raise UsageError(f"'{name}' should be {kind} above 0, separated by commas, got {text!r}")
+    if not found or not all(0 < each < 1e6 for each in found):
+        raise UsageError(
+            f"'concurrency' should be whole numbers above 0, separated by commas, got {concurrency!r}"
+        )
     return list(dict.fromkeys(found))
 
 

@@ -4,12 +4,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle, islice
-from math import ceil
 
 from adapter_fleet.common.clock import Clock
 from adapters_cli.load.benchmark_result import LOOKS, BenchmarkResult, Level, Series
 from adapters_cli.load.latency_requirement import LatencyRequirement
-from adapters_cli.load.load_generator import Bounds, ClosedLoop, LoadGenerator, Loop
+from adapters_cli.load.load_generator import LoadGenerator
 from adapters_cli.load.measurement import Measurement, StreamingClient, StreamTimes
 
 GRACE = 60.0
@@ -21,13 +20,8 @@ _FEW_ROUNDS = 5
 """As many rounds even if their blocks are short: of fewer, a ratio has hardly an interval."""
 _REQUESTS_OF_A_CLIENT = 4
 """Requests of each client in a block. The fewer, the more of them are sent while other clients are done."""
-_SECONDS_OF_A_BLOCK = 10
-"""The least seconds of a block of an open loop, where the requests suffice. A queue needs time to grow."""
-_ROUNDS_OF_AN_OPEN_LOOP = 2
-"""The least: base, adapters, adapters, base. So a steady drift of the machine's speed cancels out."""
 _WARM_UP = 5
 _LONGEST_WARM_UP = 100
-_CLIENTS_OF_A_WARM_UP = 8
 
 
 class LoadError(Exception):
@@ -42,6 +36,8 @@ class BenchmarkPlan:
         The base component.
     adapters:
         Components. Each request picks one of them.
+    concurrency:
+        The clients of each level.
     requests:
         The most requests to base and adapters each, at each level.
     seconds:
@@ -57,7 +53,7 @@ class BenchmarkPlan:
 
     base: str
     adapters: Sequence[str]
-    loops: Sequence[Loop]
+    concurrency: Sequence[int]
     prompts: Sequence[str]
     max_tokens: int
     requests: int
@@ -67,14 +63,10 @@ class BenchmarkPlan:
     requirements: Sequence[LatencyRequirement] = ()
 
 
-def rounds_of(loop: Loop, requests: int) -> int:
+def rounds_of(clients: int, requests: int) -> int:
     """Return in how many rounds a level's requests are sent. Blocks are the shorter, the more there are."""
-    if isinstance(loop, ClosedLoop):
-        each, fewest = _REQUESTS_OF_A_CLIENT * loop.clients, min(_FEW_ROUNDS, requests // loop.clients)
-    else:
-        each = max(_REQUESTS_OF_A_CLIENT, ceil(_SECONDS_OF_A_BLOCK * loop.rate))
-        fewest = min(_ROUNDS_OF_AN_OPEN_LOOP, requests)
-    return max(1, fewest, min(_ROUNDS, requests // each))
+    fewest = min(_FEW_ROUNDS, requests // clients)
+    return max(1, fewest, min(_ROUNDS, requests // (_REQUESTS_OF_A_CLIENT * clients)))
 
 
 class Benchmark:
@@ -111,7 +103,7 @@ class Benchmark:
         if error is not None:
             raise LoadError(f"{plan.base} does not answer: {error.message or error.kind}")
         result.form = self._client.form.title
-        levels = [Level(loop=loop, adapters=len(plan.adapters)) for loop in plan.loops]
+        levels = [Level(concurrency=clients, adapters=len(plan.adapters)) for clients in plan.concurrency]
         self._levels_left = len(levels)
         try:
             for level in levels:
@@ -133,16 +125,14 @@ class Benchmark:
         self._progress(level.title)
         source = random.Random(level.title)
         draws = (source.choice(plan.adapters) for _ in count())
-        loop = level.loop
         who = [
-            (level.base, cycle([plan.base]), self._warm_up(loop, 1)),
-            (level.subject, draws, self._warm_up(loop, level.adapters)),
+            (level.base, cycle([plan.base]), self._warm_up(level.concurrency, 1)),
+            (level.subject, draws, self._warm_up(level.concurrency, level.adapters)),
         ]
         until = self._next_deadline()
         # As many clients as the load has: a connection that is opened later would count as latency.
-        clients = loop.clients if isinstance(loop, ClosedLoop) else _CLIENTS_OF_A_WARM_UP
         for _, components, requests in who:
-            self._load(ClosedLoop(clients=clients), components, requests, until, None, first=self._prompt)
+            self._load(level.concurrency, components, requests, until, None, first=self._prompt)
         self._prompt += max(requests for _, _, requests in who)
         self._measure_rounds(level, who, until)
         for _ in range(LOOKS - 1):
@@ -154,7 +144,7 @@ class Benchmark:
     def _measure_rounds(
         self, level: Level, who: Sequence[tuple[Series, Iterator[str], int]], until: float
     ) -> None:
-        plan, rounds = self._plan, rounds_of(level.loop, self._plan.requests)
+        plan, rounds = self._plan, rounds_of(level.concurrency, self._plan.requests)
         for number in range(rounds):
             requests = plan.requests * (number + 1) // rounds - plan.requests * number // rounds
             # In turn, and never at the same time: rows of the base beside rows of adapters take longer.
@@ -164,18 +154,17 @@ class Benchmark:
                 blocks = (rounds - number) * len(who) - place
                 share = (until - self._clock.now()) / blocks
                 end = self._clock.now() + share
-                sent = self._load(level.loop, components, requests, end, series, first=self._prompt)
+                sent = self._load(level.concurrency, components, requests, end, series, first=self._prompt)
                 if sent < requests:
                     level.ended_by = "seconds"
             self._prompt += requests
             blocks_of = [series.measurements[start:] for (series, *_), start in zip(who, begun, strict=True)]
             level.rounds.append((blocks_of[-1], blocks_of[0]))
 
-    def _warm_up(self, loop: Loop, adapters: int) -> int:
+    def _warm_up(self, clients: int, adapters: int) -> int:
         if self._plan.warm_up is not None:
             return self._plan.warm_up
         slots = min(adapters, self._plan.max_loras or adapters)
-        clients = loop.clients if isinstance(loop, ClosedLoop) else 0
         return max(_WARM_UP, clients, min(_LONGEST_WARM_UP, 2 * slots))
 
     def _next_deadline(self) -> float:
@@ -187,7 +176,7 @@ class Benchmark:
 
     def _load(
         self,
-        loop: Loop,
+        clients: int,
         components: Iterator[str],
         requests: int,
         until: float,
@@ -197,23 +186,22 @@ class Benchmark:
     ) -> int:
         """Send a load; return how many requests were sent.
 
-        Its first request has the prompt of that number, which also decides the arrivals. So base and adapters
-        have the same ones in each round.
+        Its first request has the prompt of that number. So base and adapters have the same in each round.
         """
         measured: list[Measurement] = []
         if requests:
             try:
                 self.generator.run(
-                    loop,
+                    clients,
                     components,
                     islice(cycle(self._plan.prompts), first % len(self._plan.prompts), None),
-                    Bounds(requests=requests, until=until, cut_off=self._end + GRACE),
-                    seed=random.Random(f"{loop.text} {first}").getrandbits(32),
+                    requests=requests,
+                    until=until,
                     measured=measured.append,
                 )
             finally:
                 if series is not None and measured:
                     series.measurements += measured
-                    began = min(each.intended for each in measured)
+                    began = min(each.times.sent for each in measured)
                     series.seconds += max(each.times.ended for each in measured) - began
         return len(measured)

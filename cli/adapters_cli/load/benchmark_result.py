@@ -9,7 +9,6 @@ from typing import Any
 from adapter_fleet.common.counts import counted
 from adapters_cli.load.latency_requirement import COUNTED, LatencyOutcome, LatencyRequirement
 from adapters_cli.load.latency_statistics import OUTSIDE, Distribution, Estimate, Total, percentile
-from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import Measurement, RequestError
 
 FORMAT = "adapters-benchmark/1"
@@ -62,8 +61,7 @@ class Series:
 
     def distributions(self) -> dict[str, Distribution]:
         """Describe each metric that has values."""
-        units = dict.fromkeys((*LATENCIES, "send_delay"), "ms")
-        units |= dict.fromkeys((INPUT_LENGTH, OUTPUT_LENGTH), "tokens")
+        units = dict.fromkeys(LATENCIES, "ms") | dict.fromkeys((INPUT_LENGTH, OUTPUT_LENGTH), "tokens")
         found = {metric: Distribution.of(unit, self.values(metric)) for metric, unit in units.items()}
         return {metric: each for metric, each in found.items() if each is not None}
 
@@ -120,8 +118,10 @@ class Series:
 
 @dataclass(kw_only=True)
 class Level:
-    """One load: a loop and a number of adapters in the mix, on adapters and on the base.
+    """One load: a number of clients and of adapters in the mix, on adapters and on the base.
 
+    concurrency:
+        Clients that each send a request when the answer to their last one is there.
     ended_by:
         What ended it: `requests`, `seconds` or `interrupt`.
     rounds:
@@ -132,7 +132,7 @@ class Level:
         What `look` said of each requirement, by its text. A verdict stays, whatever is measured later.
     """
 
-    loop: Loop
+    concurrency: int
     adapters: int
     subject: Series = field(default_factory=Series)
     base: Series = field(default_factory=Series)
@@ -142,9 +142,14 @@ class Level:
     outcomes: dict[str, LatencyOutcome] = field(default_factory=dict)
 
     @property
+    def load(self) -> str:
+        """The number of clients in reports."""
+        return f"{self.concurrency} at once"
+
+    @property
     def title(self) -> str:
         """The level in reports."""
-        return f"{self.loop.text}, {counted(self.adapters, 'adapter')}"
+        return f"{self.load}, {counted(self.adapters, 'adapter')}"
 
     @property
     def equal_lengths(self) -> bool:
@@ -298,8 +303,7 @@ class BenchmarkResult:
 
     def _level(self, level: Level) -> dict[str, Any]:
         return {
-            "concurrency": level.loop.clients if isinstance(level.loop, ClosedLoop) else None,
-            "request_rate": level.loop.rate if isinstance(level.loop, OpenLoop) else None,
+            "concurrency": level.concurrency,
             "adapters": level.adapters,
             "ended_by": level.ended_by,
             "adapter": level.subject.document(),
@@ -319,7 +323,7 @@ def _total(block: Sequence[Measurement], metric: str) -> Total:
         return sum(values), len(values)
     if not block:
         return 0.0, 0.0
-    seconds = max(each.times.ended for each in block) - min(each.intended for each in block)
+    seconds = max(each.times.ended for each in block) - min(each.times.sent for each in block)
     answered = [each for each in block if each.times.error is None]
     if metric == REQUEST_THROUGHPUT:
         return len(answered), seconds
@@ -343,8 +347,6 @@ def metric_values(measurements: Sequence[Measurement], metric: str) -> list[floa
                 found.append(_milliseconds(each.inter_token))
             case "request_latency":
                 found.append(_milliseconds(each.latency))
-            case "send_delay":
-                found.append(_milliseconds(each.times.sent - each.intended))
             case "input_sequence_length":
                 found.append(each.times.input_tokens)
             case _:

@@ -69,25 +69,20 @@ class StreamTimes:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A request of a load.
-
-    intended:
-        When it should have been sent. In an open loop, it is sent later if no connection is free.
-    """
+    """A request of a load."""
 
     component: str
-    intended: float
     times: StreamTimes
 
     @property
     def latency(self) -> float:
-        """Seconds from the intended start to the end of the answer."""
-        return self.times.ended - self.intended
+        """Seconds from the start to the end of the answer."""
+        return self.times.ended - self.times.sent
 
     @property
     def first_token(self) -> float | None:
-        """Seconds from the intended start to the first text; None if there was none."""
-        return None if self.times.first is None else self.times.first - self.intended
+        """Seconds from the start to the first text; None if there was none."""
+        return None if self.times.first is None else self.times.first - self.times.sent
 
     @property
     def inter_token(self) -> float | None:

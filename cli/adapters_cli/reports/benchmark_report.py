@@ -43,7 +43,7 @@ def latency_rows(result: BenchmarkResult) -> Rows:
         metrics = series.distributions()
         found.append(
             (
-                level.loop.text,
+                level.load,
                 str(level.adapters),
                 who,
                 *(text for metric in _SHORT_NAMES for text in _percentiles(metrics.get(metric))),
@@ -59,7 +59,7 @@ def work_rows(result: BenchmarkResult) -> Rows:
         lengths = series.distributions().get(OUTPUT_LENGTH)
         found.append(
             (
-                level.loop.text,
+                level.load,
                 str(level.adapters),
                 who,
                 str(len(series.answered)),
@@ -85,7 +85,7 @@ def ratio_rows(result: BenchmarkResult) -> Rows:
         for metric, ratio in level.ratios.items():
             found.append(
                 (
-                    level.loop.text,
+                    level.load,
                     str(level.adapters),
                     _SHORT_NAMES[metric],
                     f"{ratio.value:.3f}",

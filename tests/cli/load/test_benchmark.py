@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import groupby
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +18,6 @@ from adapters_cli.load.benchmark import Benchmark, BenchmarkPlan, rounds_of
 from adapters_cli.load.benchmark_result import ERROR, LOOKS, BenchmarkResult, Level
 from adapters_cli.load.latency_requirement import LatencyRequirement, Verdict
 from adapters_cli.load.latency_statistics import percentile
-from adapters_cli.load.load_generator import ClosedLoop, Loop, OpenLoop
 from adapters_cli.load.measurement import BodyForm, Measurement, RequestError, StreamTimes
 from adapters_cli.reports.benchmark_report import notes, rows, screen, summary, tables
 from tests.adapter_fleet.fake_service import FakeClock
@@ -64,7 +63,7 @@ def plan(**changes: Any) -> BenchmarkPlan:
     usual: dict[str, Any] = {
         "base": "base",
         "adapters": ADAPTERS,
-        "loops": [ClosedLoop(clients=1)],
+        "concurrency": [1],
         "prompts": ["a", "b"],
         "max_tokens": 11,
         "requests": 40,
@@ -112,10 +111,9 @@ def test_base_and_adapters_are_asked_in_turn_and_never_mixed() -> None:
     assert blocks == [(True, 4), *[(False, 8), (True, 8)] * 3, (False, 8), (True, 4)]
 
 
-@pytest.mark.parametrize("loop", [ClosedLoop(clients=1), OpenLoop(rate=1, connections=1)])
-def test_base_and_adapters_are_asked_the_same_prompts_in_every_round(loop: Loop) -> None:
+def test_base_and_adapters_are_asked_the_same_prompts_in_every_round() -> None:
     """Else a round would compare short prompts with long ones."""
-    _, client = run(plan(prompts=list("abcdefg"), warm_up=7, requests=40, loops=[loop]))
+    _, client = run(plan(prompts=list("abcdefg"), warm_up=7, requests=40))
     asked = list(zip(client.asked, client.prompts, strict=True))[7 + 7 :]  # after the warm-ups
     of_base = [prompt for component, prompt in asked if component == "base"]
     assert of_base == [prompt for component, prompt in asked if component != "base"]
@@ -125,36 +123,13 @@ def test_base_and_adapters_are_asked_the_same_prompts_in_every_round(loop: Loop)
 def test_no_side_is_asked_a_prompt_twice_while_there_are_others() -> None:
     """An engine's prefix cache would answer the second one."""
     prompts = [str(number) for number in range(1_000)]
-    loops = [ClosedLoop(clients=1), ClosedLoop(clients=1)]
-    _, client = run(plan(prompts=prompts, warm_up=5, loops=loops))
+    _, client = run(plan(prompts=prompts, warm_up=5, concurrency=[1, 1]))
     of_base = [prompt for who, prompt in zip(client.asked, client.prompts, strict=True) if who == "base"]
     assert len(of_base) == len(set(of_base)) == 2 * 45
 
 
-def test_open_loop_arrives_anew_in_each_round_and_alike_for_base_and_adapters() -> None:
-    [level] = run(plan(loops=[OpenLoop(rate=1, connections=1)]))[0].levels
-    assert len(level.rounds) == 4
-    gaps = [
-        [after.intended - before.intended for before, after in pairwise(side)]
-        for round_ in level.rounds
-        for side in round_
-    ]
-    for own, others in zip(gaps[::2], gaps[1::2], strict=True):
-        assert own == pytest.approx(others)
-    assert len({round(own[0], 6) for own in gaps[::2]}) == 4
-
-
-def test_open_loop_above_the_capacity_shows_its_queue() -> None:
-    """Short blocks would let the endpoint catch up between them."""
-    result, _ = run(plan(loops=[OpenLoop(rate=200, connections=1)], requests=800, adapters=ADAPTERS[:1]))
-    [level] = result.levels
-    assert len(level.rounds) == 2
-    # A request takes 22 ms, and one comes every 5 ms: the last of 400 waits 400 x 17 ms.
-    assert max(level.subject.values("request_latency")) == pytest.approx(6_800, rel=0.1)
-
-
 def test_warm_up_opens_a_connection_for_each_client() -> None:
-    asked = plan(warm_up=None, loops=[ClosedLoop(clients=20)], requests=1)
+    asked = plan(warm_up=None, concurrency=[20], requests=1)
     _, client = run(asked)
     assert client.asked.count("base") == 20 + 1
 
@@ -173,19 +148,18 @@ def test_error_rate_of_no_request_is_undecided() -> None:
 def test_rounds_are_as_many_as_leave_each_client_some_requests(
     requests: int, clients: int, rounds: int
 ) -> None:
-    assert rounds_of(ClosedLoop(clients=clients), requests) == rounds
+    assert rounds_of(clients, requests) == rounds
 
 
 def test_requests_bound_each_side_of_each_level_beside_its_warm_up() -> None:
-    result, client = run(plan(warm_up=5, loops=[ClosedLoop(clients=1), ClosedLoop(clients=1)]))
+    result, client = run(plan(warm_up=5, concurrency=[1, 1]))
     assert len(client.asked) == 2 * 2 * (5 + 40)
     assert [level.ended_by for level in result.levels] == ["requests"] * 2
     assert len(result.levels[0].subject.measurements) == 40
 
 
 def test_time_bounds_the_whole_and_every_level_gets_its_share() -> None:
-    loops = [ClosedLoop(clients=1)] * 3
-    result, _ = run(plan(requests=100_000, seconds=20, loops=loops))
+    result, _ = run(plan(requests=100_000, seconds=20, concurrency=[1] * 3))
     assert result.seconds == pytest.approx(20, abs=1)
     assert [level.ended_by for level in result.levels] == ["seconds"] * 3
     for level in result.levels:
@@ -223,7 +197,7 @@ def level_of(source: random.Random, rounds: int, *, slow: float = 0.0, size: int
 
     `slow` is the share of the adapters' answers that take four times as long, as those that wait for a slot.
     """
-    level = Level(loop=ClosedLoop(clients=1), adapters=1)
+    level = Level(concurrency=1, adapters=1)
     for _ in range(rounds):
         speed = source.lognormvariate(0, 0.15)
         sides = [
@@ -241,7 +215,7 @@ def level_of(source: random.Random, rounds: int, *, slow: float = 0.0, size: int
 
 def measured(seconds: float, error: RequestError | None = None) -> Measurement:
     times = StreamTimes(sent=0, first=seconds / 3, ended=seconds, output_tokens=32, error=error)
-    return Measurement(component="llm", intended=0.0, times=times)
+    return Measurement(component="llm", times=times)
 
 
 @pytest.mark.slow
@@ -268,7 +242,7 @@ def figure(values: list[float], statistic: str) -> float:
 
 def test_outage_counts_by_its_time() -> None:
     """Every fifth round of the adapters takes 30 times as long: 0.147 times the base's throughput."""
-    level = Level(loop=ClosedLoop(clients=1), adapters=1)
+    level = Level(concurrency=1, adapters=1)
     for number in range(25):
         own = [measured(30.0 if number % 5 == 4 else 1.0) for _ in range(4)]
         level.rounds.append((own, [measured(1.0) for _ in range(4)]))
@@ -327,10 +301,9 @@ def test_interrupted_benchmark_has_what_was_measured_until_then() -> None:
 
 
 def test_document_has_aiperf_s_names_and_its_statistics() -> None:
-    [level] = run(plan(loops=[OpenLoop(rate=5, connections=1)]))[0].document()["levels"]
-    assert (level["concurrency"], level["request_rate"]) == (None, 5)
+    [level] = run(plan())[0].document()["levels"]
+    assert level["concurrency"] == 1
     metrics = level["adapter"]
-    assert metrics["request_throughput"]["avg"] == pytest.approx(5, rel=0.6)
     units = dict.fromkeys(("time_to_first_token", "inter_token_latency", "request_latency"), "ms")
     for name, unit in {
         **units,

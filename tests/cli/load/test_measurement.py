@@ -54,11 +54,11 @@ def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
     runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), DONE)
     times = client.ask("llm-acme", "Hello", 3)
     assert (times.output_tokens, times.input_tokens) == (2, None)
-    assert Measurement(component="llm-acme", intended=times.sent, times=times).inter_token is not None
+    assert Measurement(component="llm-acme", times=times).inter_token is not None
     # Special tokens alone have no text.
     runtime.reply = lambda call: Reply.stream(token(""), token(""), USAGE, DONE)
     times = client.ask("llm-acme", "Hello", 3)
-    one = Measurement(component="llm-acme", intended=times.sent, times=times)
+    one = Measurement(component="llm-acme", times=times)
     assert (times.error, times.output_tokens, one.latency) == (None, 3, 4)
     assert (one.first_token, one.inter_token) == (None, None)
 
@@ -142,9 +142,9 @@ def test_each_kind_of_error_has_its_name(
     assert error.kind == kind
 
 
-def test_latencies_begin_at_the_intended_time() -> None:
-    times = StreamTimes(sent=12, first=13, ended=17, output_tokens=5)
-    one = Measurement(component="llm-acme", intended=10, times=times)
+def test_latencies_begin_when_the_request_is_sent() -> None:
+    times = StreamTimes(sent=10, first=13, ended=17, output_tokens=5)
+    one = Measurement(component="llm-acme", times=times)
     assert (one.first_token, one.inter_token, one.latency) == (3, 1, 7)
     single = replace(one, times=replace(times, output_tokens=1))
     assert single.inter_token is None
