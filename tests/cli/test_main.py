@@ -111,7 +111,7 @@ class TestAccountOptions:
         "prune",
         "invoke -c p-acme Hello",
         "evaluate -c p-acme --dataset FILE",
-        "benchmark --yes-load endpoint",
+        "benchmark",
     ],
 )
 def test_endpoint_beside_a_stack_is_wrong_usage(

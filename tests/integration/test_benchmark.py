@@ -28,7 +28,7 @@ def test_every_request_is_answered_beside_its_base_and_the_engine_is_named(
     cloud: LocalCloud, endpoint: ByHand
 ) -> None:
     done = adapters(
-        cloud, "benchmark", "--endpoint", endpoint.endpoint,
+        cloud, "benchmark", "--endpoint", endpoint.endpoint, "--yes",
         "--concurrency", "1,3", "--requests", "24", "--seconds", "240",
         "--max-tokens", str(TOKENS), "--dataset", TICKETS / "prompts.json", "--json",
     )  # fmt: skip

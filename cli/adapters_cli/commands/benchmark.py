@@ -3,18 +3,17 @@
 import math
 import sys
 import time
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from adapter_fleet.common.clock import Clock
-from adapters_cli.aws.account import Account, account_of
+from adapters_cli.aws.account import account_of
 from adapters_cli.aws.engine_name import BaseContainer
 from adapters_cli.fleets.named_components import ComponentOption, find_adapters
 from adapters_cli.load.latency_requirement import LatencyRequirement, Verdict
+from adapters_cli.output.confirmation import confirm
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED, UNDECIDED
 from adapters_cli.output.results import JsonOption, print_result
@@ -29,13 +28,13 @@ _PROMPT = "Ticket: Emma from Cairo says the phone arrived broken. Please help.\n
 
 EXAMPLES = """
 # All adapters of a fleet, at three levels.
-adapters benchmark --stack Tenants --concurrency 1,4,8 --yes-load my-endpoint
+adapters benchmark --stack Tenants --concurrency 1,4,8
 
 # One component and its base model.
-adapters benchmark --endpoint my-endpoint -c llm-acme --yes-load my-endpoint
+adapters benchmark --endpoint my-endpoint -c llm-acme
 
 # A gate.
-adapters benchmark --require 'request_error_rate <= 1' --yes-load my-endpoint
+adapters benchmark --require 'request_error_rate <= 1' --yes
 """
 
 
@@ -51,14 +50,7 @@ def benchmark(
         ),
     ],
     component: ComponentOption = None,
-    yes_load: Annotated[
-        str | None,
-        typer.Option(
-            "--yes-load",
-            metavar="ENDPOINT",
-            help="Allow the load by the endpoint's name; needed if it is not on this machine.",
-        ),
-    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     concurrency: Annotated[
         str,
         typer.Option("--concurrency", metavar="N,…", help="Requests in progress, at each level."),
@@ -106,10 +98,7 @@ def benchmark(
         levels = _levels(concurrency)
         texts = [_PROMPT] if dataset is None else _prompts(dataset)
     account = account_of(context)
-    _check_machine(account, account.endpoint_alone, yes_load)
     asked = find_adapters(account, names, component or [])
-    if yes_load not in (None, asked.endpoint):
-        raise UsageError(f"--yes-load should be the endpoint's name, {asked.endpoint!r}, got {yes_load!r}")
     container = BaseContainer.read(account, next(iter(asked.names)))
     adapters = [name for name in asked.names if name != container.component]
     if not adapters:
@@ -126,6 +115,8 @@ def benchmark(
         requirements=rules,
     )
     _note_of_few_requests(plan)
+    where = f"endpoint '{asked.endpoint}' at {account.runtime_url}"
+    confirm(f"Load {where}, which others may use?", "nothing is sent", yes=yes)
     result = _empty_result(container, plan)
     clock = _SteadyClock()
     endpoint = RuntimeEndpoint.connect(asked.endpoint, account, connections=max(levels), patience=GRACE)
@@ -210,34 +201,6 @@ def _prompts(file: Path) -> list[str]:
     if not found:
         raise ValueError(f"'--dataset' should have a row or more, got none in {file}")
     return found
-
-
-def _check_machine(account: Account, endpoint: str | None, named_again: str | None) -> None:
-    """Raise UsageError if an endpoint that is not on this machine is not named twice. Nothing is sent.
-
-    `endpoint` is None for that of a fleet.
-    """
-    url = account.runtime_url
-    if named_again is None and not _on_this_machine(url):
-        loaded, again = ("a fleet's endpoint", "ENDPOINT") if endpoint is None else (endpoint, endpoint)
-        raise UsageError(
-            f"a benchmark loads {loaded}, which others may use and which is not on this machine"
-            f" ({urlsplit(url).hostname});"
-            f" --yes-load {again} allows it"
-        )
-
-
-def _on_this_machine(url: str) -> bool:
-    """Return True for a loopback address, unless a proxy takes it to a machine of its own."""
-    from botocore.utils import get_environ_proxies
-
-    parts = urlsplit(url)
-    if parts.scheme in get_environ_proxies(url):
-        return False
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return parts.hostname == "localhost"
 
 
 def _empty_result(container: BaseContainer, plan: "BenchmarkPlan") -> "BenchmarkResult":

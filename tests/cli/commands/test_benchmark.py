@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from adapters_cli.commands.benchmark import _on_this_machine
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount, Run
@@ -49,7 +47,7 @@ def deployed(world: World, account: FakeAccount) -> None:
 
 @pytest.fixture
 def benchmark(run: Run) -> Run:
-    return lambda *arguments: run("benchmark", *arguments, fleet=False)
+    return lambda *arguments: run("benchmark", *arguments, "--yes", fleet=False)
 
 
 ON = ("--endpoint", "endpoint")
@@ -96,54 +94,20 @@ def test_undecided_requirement_ends_with_6_unless_another_is_missed(benchmark: R
     assert benchmark(*once, "--require", "request_error_rate >= 50").exit_code == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "variables", "told"),
-    [
-        (SHORT, {}, "(runtime.sagemaker.eu-central-1.amazonaws.com); --yes-load endpoint allows it"),
-        (SHORT, {"AWS_ENDPOINT_URL": "http://10.255.255.1:4566"}, "(10.255.255.1); --yes-load endpoint"),
-        (
-            ["--stack", "Tenants"],
-            {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "http_proxy": "http://proxy.example.com:3128"},
-            "(127.0.0.1); --yes-load ENDPOINT allows it",
-        ),
-    ],
-    ids=["AWS", "another machine", "behind a proxy"],
-)
-def test_other_machine_is_refused_before_anything_is_asked_there(
-    benchmark: Run,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: Sequence[str],
-    variables: dict[str, str],
-    told: str,
+def test_nothing_is_sent_without_a_yes(run: Run, runtime: FakeRuntime) -> None:
+    result = run("benchmark", *SHORT, fleet=False)
+    assert (result.exit_code, runtime.calls) == (1, [])
+    assert "there is no terminal to ask on; --yes confirms" in result.stderr
+
+
+def test_person_is_asked_with_the_endpoint_and_its_address(
+    run: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(*_: object, **__: object) -> None:
-        raise AssertionError("asked")
-
-    monkeypatch.setattr("adapters_cli.commands.benchmark.find_adapters", unreachable)
-    for name in ("AWS_ENDPOINT_URL", "no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    result = benchmark(*arguments)
-    assert (result.exit_code, told in result.stderr) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("url", "here"),
-    [
-        ("http://localhost:4566", True),
-        ("http://127.8.0.1:4566", True),
-        ("http://[::1]:4566", True),
-        ("http://0.0.0.0:4566", False),
-        ("http://localhost.example.com", False),
-        ("https://127.0.0.1.example.com", False),
-        ("https://user@localhost@example.com", False),
-    ],
-)
-def test_this_machine_is_a_loopback_address(monkeypatch: pytest.MonkeyPatch, url: str, here: bool) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    assert _on_this_machine(url) is here
+    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    result = run("benchmark", *SHORT, fleet=False, stdin="n\n")
+    assert (result.exit_code, runtime.calls) == (1, [])
+    assert f"Load endpoint 'endpoint' at {runtime.url}, which others may use? [y/N]" in result.stderr
+    assert "nothing is sent" in result.stderr
 
 
 def test_endpoint_that_fails_is_reported_with_its_own_words(benchmark: Run, runtime: FakeRuntime) -> None:
@@ -196,7 +160,6 @@ def test_prompts_of_a_file_are_sent_in_turn(benchmark: Run, runtime: FakeRuntime
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--yes-load", "other"], "--yes-load should be the endpoint's name, 'endpoint', got 'other'"),
         (["--concurrency", "1,a"], "'concurrency' should be whole numbers above 0"),
         (["--concurrency", "0"], "'concurrency' should be whole numbers above 0"),
         (["--require", "fast"], "a requirement should be like"),

@@ -57,7 +57,6 @@ def test_examples_of_a_command_are_right(command: str) -> None:
 
 def test_first_page_has_every_command_in_one_group_and_every_exit_code() -> None:
     assert [parse(line) for line in CommandGroup.first_examples] == ["list", "status", "check"]
-    assert all(" --yes-load " in line for line in examples("benchmark"))
     text = page("")
     for code, meaning in MEANINGS.items():
         assert f"{code}  {meaning}" in text
