@@ -11,7 +11,6 @@ from multi_adapter_inference.components.base_component_interface import IBaseCom
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarget
 from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
-from multi_adapter_inference.endpoint.data_capture import CaptureMode, DataCapture
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.multi_adapter_endpoint import InstancePool, MultiAdapterEndpoint
@@ -50,10 +49,8 @@ __all__ = [
     "BaseModel",
     "BaseModelOptions",
     "BatchSize",
-    "CaptureMode",
     "ComputeRequirements",
     "CopyScaling",
-    "DataCapture",
     "DeletionGuard",
     "DriftCheck",
     "FailurePolicy",

@@ -25,7 +25,6 @@ from multi_adapter_inference import (
     BaseModel,
     BatchSize,
     ComputeRequirements,
-    DataCapture,
     DriftCheck,
     FunctionHosting,
     InstanceType,
@@ -210,11 +209,6 @@ def synthesize(folder: Path) -> dict[str, Any]:
         instance_type=InstanceType.of("ml.p3.8xlarge", local_storage=False),
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
-        data_capture=DataCapture(
-            bucket=s3.Bucket(stack, "Captured", encryption_key=kms.Key(stack, "CapturedKey")),
-            sampling_percent=5,
-            encryption_key=kms.Key(stack, "CaptureKey"),
-        ),
         **hosting,
     )
     endpoint.roll_updates(

@@ -20,9 +20,7 @@ from multi_adapter_inference import (
     ArtifactSource,
     BaseModel,
     BatchSize,
-    CaptureMode,
     ComputeRequirements,
-    DataCapture,
     InferenceEndpoint,
     InstanceType,
     LmiContainer,
@@ -93,13 +91,6 @@ def _reserved(stack: cdk.Stack) -> None:
         network_isolation=True,
         encryption_key=kms.Key.from_key_arn(stack, "Key", KEY),
         inference_ami_version="al2-ami-sagemaker-inference-gpu-3-1",
-        data_capture=DataCapture(
-            bucket=bucket,
-            prefix="captured/",
-            sampling_percent=11,
-            mode=CaptureMode.OUTPUT,
-            encryption_key=kms.Key.from_key_arn(stack, "CaptureKey", KEY),
-        ),
     )
     endpoint.roll_updates(
         batch_size=BatchSize.percent(21),

@@ -25,7 +25,6 @@ from multi_adapter_inference.components.base_component_interface import VARIANT_
 from multi_adapter_inference.components.component_names import check_child_id, warn_of_fixed_names
 from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
 from multi_adapter_inference.endpoint.container_network import ContainerNetwork
-from multi_adapter_inference.endpoint.data_capture import DataCapture
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.instances import Instances
 from multi_adapter_inference.models.base_model import BaseModel
@@ -101,8 +100,6 @@ class InferenceEndpoint(IInferenceEndpoint):
         take none: hardware encrypts it. Default: a key of AWS.
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
-    data_capture:
-        What is written of requests and answers to a bucket. Default: nothing.
     enhanced_metrics_period:
         How often SageMaker writes its enhanced metrics, by instance and container, at a price of CloudWatch:
         10, 30, 60, 120, 180, 240 or 300 seconds. Default: it writes none.
@@ -143,7 +140,6 @@ class InferenceEndpoint(IInferenceEndpoint):
         network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
-        data_capture: DataCapture | None = None,
         enhanced_metrics_period: Duration | None = None,
         _startup: StartupTimeouts | None = None,
         _pools_setting: str = "fallback_instance_types",
@@ -171,7 +167,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         self._execution_role = (
             ExecutionRole.create(self, "Role") if role is None else ExecutionRole(self, role)
         )
-        self._grant_to_role(encryption_key, data_capture)
+        self._grant_to_role(encryption_key)
 
         network = None if self._network is None else self._network.settings
         cfn = sagemaker.CfnEndpointConfig
@@ -207,7 +203,6 @@ class InferenceEndpoint(IInferenceEndpoint):
             kms_key_id=None if encryption_key is None else encryption_key.key_arn,
             enable_network_isolation=None if network_isolation is False else True,
             vpc_config=network and cfn.VpcConfigProperty(**network),
-            data_capture_config=None if data_capture is None else data_capture._property,
             metrics_config=metrics,
         )
         self._resource = sagemaker.CfnEndpoint(
@@ -308,14 +303,12 @@ class InferenceEndpoint(IInferenceEndpoint):
         # Another configuration would bring the number of instances back to the one at the start.
         self._resource.retain_all_variant_properties = True
 
-    def _grant_to_role(self, encryption_key: kms.IKey | None, capture: DataCapture | None) -> None:
+    def _grant_to_role(self, encryption_key: kms.IKey | None) -> None:
         self._execution_role.write_logs_and_metrics()
         if self._network is not None:
             self._execution_role.attach_network_interfaces()
         if encryption_key is not None:
             self._execution_role.use_volume_key(encryption_key)
-        if capture is not None:
-            self._execution_role.write_prefix(capture.bucket, capture.prefix, capture.encryption_key)
 
 
 class _ImportedEndpoint(IInferenceEndpoint):

@@ -24,7 +24,6 @@ from multi_adapter_inference.components.scaling import (
     ScalingTarget,
 )
 from multi_adapter_inference.endpoint.base_component import ImportedBase
-from multi_adapter_inference.endpoint.data_capture import DataCapture
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent
 from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
@@ -106,8 +105,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         take none: hardware encrypts it. Default: a key of AWS.
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
-    data_capture:
-        What is written of requests and answers to a bucket. Default: nothing.
 
     docs/reference/properties.md has every property of the resources, and the argument for it.
 
@@ -156,7 +153,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
-        data_capture: DataCapture | None = None,
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
@@ -176,7 +172,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 security_groups=security_groups,
                 encryption_key=encryption_key,
                 inference_ami_version=inference_ami_version,
-                data_capture=data_capture,
                 _startup=startup,
                 _pools_setting="instance_pools",
             )

@@ -16,7 +16,7 @@ from multi_adapter_inference.models.container import ContainerImage
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.asset_folder import AssetFolder
 from multi_adapter_inference.template.metrics import CONTAINER_NAMESPACES
-from multi_adapter_inference.template.object_statements import decrypts_objects, key_arn, uses_key
+from multi_adapter_inference.template.object_statements import decrypts_objects, key_arn
 from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import Statement, allow, policy_statement
 
@@ -175,18 +175,6 @@ class ExecutionRole:
         condition = {"Bool": {"kms:GrantIsForAWSResource": "true"}}
         self._allow(
             allow(actions, key_arn(key)), allow(["kms:CreateGrant"], key_arn(key), conditions=condition)
-        )
-
-    def write_prefix(self, bucket: s3.IBucket, prefix: str, key: kms.IKey | None) -> None:
-        """Let the role write objects of `bucket` whose keys begin with `prefix`.
-
-        Without `key`, they are encrypted with the bucket's own.
-        """
-        used = key or bucket.encryption_key
-        self._allow_objects(
-            "SageMaker names each object by the time of a request",
-            allow(["s3:PutObject"], bucket.arn_for_objects(f"{prefix}*")),
-            *([] if used is None else [uses_key(self.scope, used, "kms:Decrypt", "kms:GenerateDataKey")]),
         )
 
     def watch_alarms(self, scope: Construct, id: str, alarms: Sequence[cloudwatch.IAlarm]) -> iam.Policy:

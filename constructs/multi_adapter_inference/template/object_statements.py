@@ -42,18 +42,18 @@ def decrypts_objects(scope: IConstruct, *buckets: s3.IBucket) -> list[Statement]
     for bucket in buckets:
         _warn_of_another_account(scope, bucket)
         if bucket.encryption_key is not None:
-            statement = uses_key(scope, bucket.encryption_key, "kms:Decrypt")
+            statement = _decrypts(scope, bucket.encryption_key)
             statements[tuple(statement.resources)] = statement
     return list(statements.values())
 
 
-def uses_key(scope: IConstruct, key: kms.IKey, *actions: str) -> Statement:
-    """Return the statement for the use of a bucket's key.
+def _decrypts(scope: IConstruct, key: kms.IKey) -> Statement:
+    """Return the statement for the use of a bucket's key by a reader.
 
     A key has no name that synth could know, so a template of another account or region cannot have its ARN.
     There, the statement covers each key of that account that S3 uses for an object of that region.
     """
-    arn = key_arn(key)
+    actions, arn = ["kms:Decrypt"], key_arn(key)
     if not holds_token(arn) or not elsewhere(scope, key):
         return allow(actions, arn)
     account, region = key.env.account, key.env.region

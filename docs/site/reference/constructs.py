@@ -47,8 +47,6 @@ GROUPS = (
             "RoutingStrategy",
             "PlacementStrategy",
             "BatchSize",
-            "DataCapture",
-            "CaptureMode",
         ),
     ),
     Group(

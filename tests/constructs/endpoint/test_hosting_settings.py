@@ -1,18 +1,11 @@
-"""Instance pools, reservations and data capture of an endpoint. `tests/properties` has what each one sets."""
+"""Instance pools and reservations of an endpoint. `tests/properties` has what each one sets."""
 
 from typing import Any
 
 import aws_cdk as cdk
 import pytest
-from aws_cdk import aws_s3 as s3
 
-from multi_adapter_inference import (
-    ComputeRequirements,
-    DataCapture,
-    InstancePool,
-    InstanceType,
-    StartupTimeouts,
-)
+from multi_adapter_inference import ComputeRequirements, InstancePool, InstanceType, StartupTimeouts
 from tests.constructs.conftest import MakeEndpoint
 from tests.constructs.resources import Resources
 
@@ -38,15 +31,6 @@ def test_pools_have_a_specification_of_their_own_only_where_copies_take_somethin
     assert ("Specification" in base, "Specifications" in base) == (alike, not alike)
 
 
-def test_prompts_and_answers_are_captured_anywhere_in_the_bucket_unless_told(
-    stack: cdk.Stack, bucket: s3.IBucket, make_endpoint: MakeEndpoint
-) -> None:
-    make_endpoint(data_capture=DataCapture(bucket=bucket, sampling_percent=5))
-    captured = Resources.of(stack).only("AWS::SageMaker::EndpointConfig")["DataCaptureConfig"]
-    assert captured["DestinationS3Uri"] == "s3://models/"
-    assert captured["CaptureOptions"] == [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -66,11 +50,7 @@ def test_what_contradicts_itself_is_an_error(
         make_endpoint(**settings)
 
 
-def test_a_record_refuses_what_cannot_be(bucket: s3.IBucket) -> None:
-    with pytest.raises(ValueError, match=r"^DataCapture: 'prefix' should not start with '/', got"):
-        DataCapture(bucket=bucket, sampling_percent=1, prefix="/captured")
-    with pytest.raises(ValueError, match="'sampling_percent' should be at most 100, got 101"):
-        DataCapture(bucket=bucket, sampling_percent=101)
+def test_a_record_refuses_what_cannot_be() -> None:
     with pytest.raises(
         ValueError, match="'instance_provision' should be between 300 and 3600 seconds, got 240"
     ):
