@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import jsii
-from aws_cdk import Aspects, IStableAnyProducer, RemoveTag, TagManager, TagType
+from aws_cdk import IStableAnyProducer, TagManager, TagType
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
@@ -35,27 +35,13 @@ class ComponentTags:
         found: dict[str, str] = {}
         for manager in self._stack_tags:
             found = {**manager.tag_values(), **found}
-        removed = self.removed
-        kept = {key: value for key, value in found.items() if key not in removed}
-        return {**kept, **self.manager.tag_values()}
-
-    @property
-    def removed(self) -> set[str]:
-        """The keys that `Tags.of(…).remove` took off the fleet. No tag manager lists them."""
-        return {
-            aspect.key for aspects in self._aspects for aspect in aspects.all if isinstance(aspect, RemoveTag)
-        }
+        return {**found, **self.manager.tag_values()}
 
     # Synth asks for the tags several times. What holds them never changes.
     @cached_property
     def _stack_tags(self) -> Sequence[TagManager]:
         """The tags of the fleet's stack, then those of the stack that this one is nested in."""
         return [stack.tags for stack in stacks_of(self._fleet)]
-
-    @cached_property
-    def _aspects(self) -> Sequence[Aspects]:
-        """The aspects of everything that the fleet is in, and its own."""
-        return [Aspects.of(scope) for scope in self._fleet.node.scopes]
 
     def errors(self) -> list[str]:
         """Return what is wrong with the tags, once every aspect has run."""
@@ -86,15 +72,3 @@ class InheritedTags:
     def produce(self) -> dict[str, str] | None:
         """Return the tags."""
         return self._tags.inherited or None
-
-
-@jsii.implements(IStableAnyProducer)
-class RemovedTags:
-    """The property `StackTagsLeftOut`: the keys of the stack's tags that components do not get."""
-
-    def __init__(self, tags: ComponentTags) -> None:
-        self._tags = tags
-
-    def produce(self) -> list[str] | None:
-        """Return the keys."""
-        return sorted(self._tags.removed) or None

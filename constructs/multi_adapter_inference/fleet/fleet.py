@@ -38,7 +38,7 @@ from multi_adapter_inference.components.component_names import (
     claim_manifest,
 )
 from multi_adapter_inference.components.scaling import CopyScaling
-from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags, RemovedTags
+from multi_adapter_inference.fleet.component_tags import ComponentTags, InheritedTags
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet, checked_prefix, stack_arn
 from multi_adapter_inference.fleet.monitoring import (
@@ -283,7 +283,6 @@ class AdapterFleet(IAdapterFleet):
                 **({"Hosting": hosting} if hosting else {}),
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": Lazy.any(InheritedTags(self._tags)),
-                "StackTagsLeftOut": Lazy.any(RemovedTags(self._tags)),
                 **bound.properties,
                 # With the identifier, as two stacks made of the same construct have the same beginning.
                 **({} if kept is None else {"KeptArchives": f"s3://{kept}{uid}/"}),

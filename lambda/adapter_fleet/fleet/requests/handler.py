@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -66,9 +66,7 @@ class RequestHandler:
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
-            target=self._with_stack_tags(
-                target_of(properties), stack, left_out=properties.get("StackTagsLeftOut", ())
-            ),
+            target=self._with_stack_tags(target_of(properties), stack),
             at=self.clock.now(),
             source_digest=_digest(properties),
             previous_digest=None if before is None else _digest(before),
@@ -94,9 +92,7 @@ class RequestHandler:
             except OvertakenError:
                 continue
 
-    def _with_stack_tags(
-        self, target: Target, stack: StackState | None, *, left_out: Collection[str]
-    ) -> Target:
+    def _with_stack_tags(self, target: Target, stack: StackState | None) -> Target:
         """Return a target whose components also get the stack's tags, as native resources do.
 
         CloudFormation does not pass a stack's tags on to a custom resource. If it does not answer, the tags
@@ -108,8 +104,7 @@ class RequestHandler:
         else:
             # Tags of AWS and of the fleet itself cannot be inherited.
             inherited = {key: tag for key, tag in stack.tags.items() if problem_of_tag(key, tag) is None}
-        kept = {key: tag for key, tag in inherited.items() if key not in left_out}
-        return replace(target, tags={**kept, **target.tags})
+        return replace(target, tags={**inherited, **target.tags})
 
     def _check_identity(self, event: Mapping[str, Any]) -> None:
         """Raise FleetError if the event is for another fleet, or would give this fleet another identity.

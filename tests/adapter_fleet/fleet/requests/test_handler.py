@@ -39,9 +39,9 @@ def test_same_request_id_with_another_response_url_is_another_event(deployment: 
 
 def test_components_get_the_stack_s_tags_and_the_fleet_s_tags_win(deployment: Deployment) -> None:
     deployment.rolling_back = False
-    deployment.stack_tags = {"cost-center": "42", "team": "of the stack", "owner": "me"}
+    deployment.stack_tags = {"cost-center": "42", "team": "of the stack"}
     deployment.stack_tags |= dict.fromkeys(["aws:cloudformation:stack-name", "fleet-uid", "Fleet-UID"], "x")
-    deployment.create("a", StackTagsLeftOut=["owner"])
+    deployment.create("a")
     assert deployment.newest().request.target.tags == {"cost-center": "42", "team": "x"}
 
 
