@@ -97,8 +97,6 @@ def _reserved(stack: cdk.Stack) -> None:
         wait=cdk.Duration.seconds(122),
         max_server_errors=23,
         alarms=[cloudwatch.Alarm.from_alarm_name(stack, "Own", "own")],
-        rollback_batch_size=BatchSize.percent(44),
-        timeout=cdk.Duration.seconds(2345),
     )
     archive = f"adapters/sha256-{'1' * 64}.tar.gz"
     endpoint.add_adapter("One", artifact=AdapterArtifact.from_bucket(bucket, archive))

@@ -86,9 +86,6 @@ SETS: dict[str, dict[str, object]] = {
         "DeploymentConfig.RollingUpdatePolicy.MaximumBatchSize.Type": "CAPACITY_PERCENT",
         "DeploymentConfig.RollingUpdatePolicy.MaximumBatchSize.Value": 21,
         "DeploymentConfig.RollingUpdatePolicy.WaitIntervalInSeconds": 122,
-        "DeploymentConfig.RollingUpdatePolicy.MaximumExecutionTimeoutInSeconds": 2345,
-        "DeploymentConfig.RollingUpdatePolicy.RollbackMaximumBatchSize.Type": "CAPACITY_PERCENT",
-        "DeploymentConfig.RollingUpdatePolicy.RollbackMaximumBatchSize.Value": 44,
         "DeploymentConfig.AutoRollbackConfiguration.Alarms.AlarmName": "own",
     },
 }

@@ -348,7 +348,7 @@ class OwnBaseComponent(IBaseComponent):
                 f" 'min' and 'max' are, got {start}"
             )
         if self._rolling_update is not None:
-            self._rolling_update.check_copies(max(1, fewest), most)
+            self._rolling_update.check_copies(max(1, fewest))
 
     def _allow_most(self, copies: int) -> None:
         """Let a schedule have so many copies. Raises ValueError if they do not fit beside the others."""
@@ -374,8 +374,6 @@ class OwnBaseComponent(IBaseComponent):
         wait: Duration,
         max_server_errors: int | None = None,
         alarms: Sequence[cloudwatch.IAlarm] = (),
-        rollback_batch_size: BatchSize | None = None,
-        timeout: Duration | None = None,
     ) -> None:
         """Replace the copies a batch at a time when the base model, its container or its compute changes.
 
@@ -393,10 +391,6 @@ class OwnBaseComponent(IBaseComponent):
             no such alarm.
         alarms:
             Alarms of your own, at most ten with that one. Default: none.
-        rollback_batch_size:
-            How many old copies come back at a time. Default: all.
-        timeout:
-            How long the whole update may take, from 10 minutes to 8 hours. Default: SageMaker's own limit.
 
         Example::
 
@@ -415,16 +409,10 @@ class OwnBaseComponent(IBaseComponent):
                         f" minute, got {wait.to_human_string()}"
                     )
                 alarms = [self._server_errors(max_server_errors), *alarms]
-            update = RollingUpdate(
-                batch_size=batch_size,
-                wait=wait,
-                alarms=alarms,
-                rollback_batch_size=rollback_batch_size,
-                timeout=timeout,
-            )
-            fewest, most = self._copies.scaled or (self._copies.start, self._copies.start)
-            if not holds_token(most):
-                update.check_copies(max(1, fewest), most)
+            update = RollingUpdate(batch_size=batch_size, wait=wait, alarms=alarms)
+            fewest, _ = self._copies.scaled or (self._copies.start, self._copies.start)
+            if not holds_token(fewest):
+                update.check_copies(max(1, fewest))
         self._rolling_update = update
         base = self._base
         base.deployment_config = update._property
