@@ -88,7 +88,7 @@ class MultiAdapterInferenceStack(Stack):
                 self._monitor(environment.monitoring)
 
     def _endpoint(self, environment: Environment) -> MultiAdapterEndpoint:
-        settings, copies = environment.endpoint, environment.copies
+        settings, copies, scaling = environment.endpoint, environment.copies, environment.scaling
         with _table("base_model"):
             base_model = self._base_model(environment.base_model)
         with _table("container"):
@@ -108,6 +108,7 @@ class MultiAdapterInferenceStack(Stack):
             lora=environment.lora,
             instance_type=instance_type,
             instance_count=settings.instance_count,
+            max_instances=None if scaling is None else scaling.max_instances,
             compute=ComputeRequirements(
                 accelerators=copies.accelerators, min_memory=Size.mebibytes(copies.min_memory_mib)
             ),
@@ -130,7 +131,6 @@ class MultiAdapterInferenceStack(Stack):
             max=settings.max_copies,
             target=ScalingTarget.concurrent_requests(settings.target),
             scale_in_cooldown=Duration.minutes(10),
-            max_instances=settings.max_instances,
             functions=self._functions,
         )
         self.endpoint.roll_updates(

@@ -207,6 +207,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         container=LmiContainer(version=LmiVersion.V19),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=64),
         instance_type=InstanceType.of("ml.p3.8xlarge", local_storage=False),
+        max_instances=2,
         compute=ComputeRequirements(accelerators=4, min_memory=cdk.Size.mebibytes(32000)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
         **hosting,
@@ -218,7 +219,7 @@ def synthesize(folder: Path) -> dict[str, Any]:
         alarms=[cloudwatch.Alarm.from_alarm_arn(stack, "Alarm", f"arn:aws:cloudwatch:{_HERE}:alarm:mine")],
     )
     functions = FunctionHosting(**hosting)
-    endpoint.auto_scale_copies(min=0, max=2, max_instances=2, functions=functions)
+    endpoint.auto_scale_copies(min=0, max=2, functions=functions)
     adapter = endpoint.add_adapter(
         "Triage", artifact=AdapterArtifact.from_directory(TICKETS / "adapters" / "triage")
     )

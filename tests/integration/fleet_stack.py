@@ -147,6 +147,7 @@ class FleetStack:
         self.container: IContainer = LmiContainer(version=LmiVersion.V19)
         self.lora = LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
+        self.max_instances: int | None = None
         self.archives = Archives(cloud)
 
     # --- deployments
@@ -307,6 +308,7 @@ class FleetStack:
             container=self.container,
             lora=self.lora,
             instance_type=self.instance_type,
+            max_instances=self.max_instances,
             copy_count=self.copies,
             compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
             component_prefix=self.prefix,

@@ -31,8 +31,11 @@ from tests.integration.fleet_stack import FleetStack
 class ScaledStack(FleetStack):
     """A stack whose endpoint has `auto_scale_copies` with these settings, and rolls copy by copy."""
 
-    def __init__(self, cloud: LocalCloud, folder: Path, **scaling: Any) -> None:
+    def __init__(
+        self, cloud: LocalCloud, folder: Path, *, max_instances: int | None = None, **scaling: Any
+    ) -> None:
         super().__init__(cloud, folder)
+        self.max_instances = max_instances
         self.scaling = scaling
         self._components = client(cloud, "sagemaker")
 

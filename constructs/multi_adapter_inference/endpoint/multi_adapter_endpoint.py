@@ -6,27 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jsii
-from aws_cdk import Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.serving.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
-from multi_adapter_inference.components.scaling import (
-    DEFAULT_TARGET,
-    DEFAULT_WAKE_COOLDOWN,
-    CopyScaling,
-    ScalingTarget,
-)
 from multi_adapter_inference.endpoint.base_component import ImportedBase
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent
-from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
 from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
@@ -69,6 +60,10 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         Further types, in their order: instances are of the first one that has capacity. Default: none.
     instance_count:
         The number of instances. It is an error if the copies do not fit on them. Default: 1.
+    max_instances:
+        The most instances: SageMaker adds and removes them as the copies need it. Give one more than the
+        copies need, so that a change of the base model finds room for its new copies. Default: the number
+        does not change; if the copies scale, as many as the most copies need.
     capacity_reservation_arn:
         The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
     compute:
@@ -138,6 +133,7 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         compute: ComputeRequirements,
         instance_pools: Sequence[InstancePool] = (),
         instance_count: int = 1,
+        max_instances: int | None = None,
         capacity_reservation_arn: str | None = None,
         copy_count: int = 1,
         startup: StartupTimeouts | None = None,
@@ -164,6 +160,7 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 instance_type=instance_type,
                 fallback_instance_types=[pool.instance_type for pool in instance_pools],
                 instance_count=instance_count,
+                max_instances=max_instances,
                 capacity_reservation_arn=capacity_reservation_arn,
                 routing_strategy=routing_strategy,
                 role=role,
@@ -230,42 +227,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
             role,
             artifact_sources,
         )
-
-    def auto_scale_copies(
-        self,
-        *,
-        min: int,
-        max: int,
-        target: ScalingTarget = DEFAULT_TARGET,
-        scale_in_cooldown: Duration | None = None,
-        scale_out_cooldown: Duration | None = None,
-        max_instances: int | None = None,
-        wake_cooldown: Duration = DEFAULT_WAKE_COOLDOWN,
-        wake_for_adapters: bool = True,
-        functions: FunctionHosting = DEFAULT_HOSTING,
-    ) -> CopyScaling:
-        """Let the copies of the base model follow the load, and the instances follow the copies.
-
-        max_instances:
-            The most instances. Give one more than the copies need, so that a change of the base model finds
-            room for its new copies. Default: as many as `max` copies need.
-
-        `BaseComponent.auto_scale_copies` has the other arguments.
-        """
-        with error_context(self):
-            if max_instances is not None:
-                check_whole_number("max_instances", max_instances, at_least=1)
-            self.endpoint._instances.most = max_instances
-            return super().auto_scale_copies(
-                min=min,
-                max=max,
-                target=target,
-                scale_in_cooldown=scale_in_cooldown,
-                scale_out_cooldown=scale_out_cooldown,
-                wake_cooldown=wake_cooldown,
-                wake_for_adapters=wake_for_adapters,
-                functions=functions,
-            )
 
     @property
     def role(self) -> iam.IRole:

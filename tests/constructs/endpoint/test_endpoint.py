@@ -102,6 +102,7 @@ def test_given_subnets_and_security_groups_are_used(stack: cdk.Stack, make_endpo
     ("settings", "message"),
     [
         ({"instance_count": 0}, "'instance_count' should be at least 1, got 0"),
+        ({"max_instances": 0}, "'max_instances' should be at least 1, got 0"),
         ({"copy_count": 0}, "'copy_count' should be at least 1, got 0"),
         ({"component_prefix": "my_team"}, ".* made of 'component_prefix' 'my_team'"),
         (
@@ -109,7 +110,7 @@ def test_given_subnets_and_security_groups_are_used(stack: cdk.Stack, make_endpo
             "'base_model' should be one that SageMaker downloads",
         ),
     ],
-    ids=["instances", "copies", "prefix", "isolation"],
+    ids=["instances", "most instances", "copies", "prefix", "isolation"],
 )
 def test_what_cannot_be_is_an_error_with_the_endpoint(
     make_endpoint: MakeEndpoint, settings: dict[str, Any], message: str
