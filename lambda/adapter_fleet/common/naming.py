@@ -7,6 +7,13 @@ MAX_COMPONENT_NAME_LENGTH = 63
 FLEET_TAG = "fleet-uid"
 """The tag with the uid of the fleet that owns a component."""
 
+ADAPTER_TAG = "fleet-adapter"
+"""The tag with the adapter's name, on every version of it."""
+VERSION_SUFFIX_LENGTH = len("-0123abcd")
+"""How much longer the name of a version's component is."""
+
+ROUTES_PARTITION = "routes"
+"""The partition with the routes of adapters, as passes and people write them."""
 ORDERS_PARTITION = "orders"
 """The partition of a fleet's registry with the orders of people. Operators need to write no other."""
 USAGE_PARTITION = "usage"
@@ -64,6 +71,11 @@ def component_name(prefix: str, adapter: str) -> str:
     name = f"{prefix}-{adapter}"
     check_component_name(name)
     return name
+
+
+def route_key(adapter: str) -> dict[str, str]:
+    """Return the key of the item that callers of an adapter read. A policy may allow it by its `pk`."""
+    return {"pk": f"route#{adapter}", "sk": "route"}
 
 
 def component_log_group(component: str) -> str:

@@ -51,6 +51,7 @@ from pathlib import Path
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.common.near_names import known_or_meant
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
@@ -174,12 +175,14 @@ class Manifest:
         is_known: Callable[[str, str], bool] = nothing_known,
         buckets: Mapping[str, str] | None = None,
         archives: Mapping[str, str] | None = None,
+        releases: bool = False,
     ) -> list[Finding]:
         """Apply the rules that need the fleet and its endpoint. An argument of None skips its rules.
 
         Base models are the same if the last parts of their names are. `is_known` is called with an adapter's
         name and the digest of a version whose evaluation would be refused, and accepts it. `buckets` and
-        `archives` have the bucket of each alias and the URI of each asset.
+        `archives` have the bucket of each alias and the URI of each asset. `releases` is True if each version
+        is a component of its own, whose name is longer.
         """
         found = []
         if self.base_model and base_model and not BaseModelFacts(name=base_model).is_named(self.base_model):
@@ -190,11 +193,12 @@ class Manifest:
                 )
             )
         components: dict[str, ManifestAdapter] = {}
+        tags = {**(fleet_tags or {}), **({ADAPTER_TAG: ""} if releases else {})}
         for adapter in self.adapters:
             found += [
                 violation.finding(adapter)
                 for violation in violations_in_fleet(
-                    adapter, prefix, max_lora_rank, components, fleet_tags or {}
+                    adapter, prefix, max_lora_rank, components, tags, releases=releases
                 )
             ]
         if evaluation is not None:

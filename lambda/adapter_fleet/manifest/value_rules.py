@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.bounded_text import short_repr, without_query
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.naming import FLEET_TAG, check_component_name
+from adapter_fleet.common.naming import FLEET_TAG, VERSION_SUFFIX_LENGTH, check_component_name
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
 from adapter_fleet.documents.schema import Keys, dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
@@ -102,6 +102,8 @@ def violations_in_fleet(
     max_lora_rank: int | None,
     earlier: dict[str, ManifestAdapter],
     fleet_tags: Mapping[str, str],
+    *,
+    releases: bool = False,
 ) -> Iterator[Violation]:
     """Apply the rules that need the fleet; `earlier` are the adapters before this one, by component."""
     if problem := problem_of_tag_count(adapter.tags, fleet_tags):
@@ -111,6 +113,8 @@ def violations_in_fleet(
         yield Violation("lora-rank", ("rank",), message)
     try:
         component = adapter.component_name(prefix)
+        if releases:
+            check_component_name(component + "0" * VERSION_SUFFIX_LENGTH, what="component_name of a version")
     except ValueError as error:
         yield Violation("component-name", (), str(error))
         return

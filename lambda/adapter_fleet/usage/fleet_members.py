@@ -36,12 +36,12 @@ class FleetMembers:
         deleted = active.request.source is Source.DELETION
         desired = DesiredFleet() if deleted else registry.desired(active.number)
         names = {record.component: record.name for record in registry.records().values()}
+        names |= {adapter.component: adapter.name for adapter in desired.adapters}
         target = newest.request.target
-        return cls(
-            target=target,
-            declared={adapter.component: {**target.tags, **adapter.tags} for adapter in desired.adapters},
-            names=names | {adapter.component: adapter.name for adapter in desired.adapters},
-        )
+        # By name, as each version of an adapter may be a component of its own.
+        tags = {adapter.name: {**target.tags, **adapter.tags} for adapter in desired.adapters}
+        declared = {component: tags[name] for component, name in names.items() if name in tags}
+        return cls(target=target, declared=declared, names=names)
 
     def keys(self, tag: str | None) -> dict[str, str]:
         """Return by component what its use is summed by: the value of a tag, or its name for None."""

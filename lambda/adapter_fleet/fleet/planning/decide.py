@@ -9,7 +9,6 @@ from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
 from adapter_fleet.fleet.planning.settle import has_passed, is_proven
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
@@ -17,7 +16,6 @@ STUCK_SECONDS = 1800.0
 """After this long in transition a component counts as failed, though it is still observed. [T] A creation can
 take very long. Saved notebooks have two minutes for a creation and nine for an update."""
 
-_NOT_IN_PLACE = "the container cannot update it in place"
 _LOST_BY_BASE = "its base model lost it"
 _REPLACED = "another answers in its place"
 _NO_COPY = "the base model has no copy; the next one is asked whether it has the adapter"
@@ -203,7 +201,7 @@ def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: 
         return Decision(step=Step.WAIT, why="it is not visible yet")
     if want is None:
         return Decision(step=Step.FORGET)
-    failing = _failing(record, want, context, updating=False)
+    failing = _failing(record, want, context)
     if failing is None:
         return Decision(step=Step.CREATE, artifact=want.artifact)
     return _restore(record, want, failing, context, step=Step.CREATE)
@@ -269,7 +267,7 @@ def _decide_wanted(
             )
         return _delete(record, context, why="it belongs to another endpoint or base")
     if live.status is Status.FAILED:
-        failing = _failing(record, want, context, updating=False)
+        failing = _failing(record, want, context)
         if failing is None:
             return _delete(record, context, why="it failed, and there is another artifact to try")
         return _restore(record, want, failing, context, step=Step.DELETE)
@@ -322,8 +320,6 @@ def _decide_serving_but_failing(
         return _failed(failing, until=failing.retry_at)
     if record.recheck is Recheck.RESEND and failing.cause is Cause.IDENTITY:
         return Decision(step=Step.UPDATE, artifact=want.artifact, why=_REPLACED)
-    if record.recheck is Recheck.SEND and _is_replaced(failing, context):
-        return _delete(record, context, why=_NOT_IN_PLACE)
     return _restore(record, want, failing, context, step=Step.UPDATE)
 
 
@@ -331,29 +327,27 @@ def _decide_serving_another(
     record: AdapterRecord, serving: Artifact, want: DesiredAdapter, failing: Failure, context: PlanContext
 ) -> Decision:
     """Another artifact serves, and the wanted one fails: see to the last good one, if that serves."""
-    delayed, restored = _restores_later(record, context), serving.same_as(record.last_good)
-    if restored:
-        if record.recheck is None and record.unconfirmed is not None:
+    if not serving.same_as(record.last_good):
+        return _restore(record, want, failing, context, step=Step.UPDATE)
+    delayed = _restores_later(record, context)
+    if record.recheck is None:
+        if record.unconfirmed is not None:
             return Decision(step=Step.CONFIRM, artifact=serving, restores=True)
-        if record.recheck is not None and not delayed:
-            return _recheck_last_good(record, serving, context)
-    if _is_replaced(failing, context):
-        return _delete(record, context, why=_NOT_IN_PLACE)
-    if restored and not (record.recheck is None and is_proven(record, want)):
-        if delayed or not context.has_copies:
-            return _failed(failing, until=record.restore_at)
-        return Decision(step=Step.PROBE)
-    return _restore(record, want, failing, context, step=Step.UPDATE)
+        if is_proven(record, want):
+            return _failed(failing, until=failing.retry_at)
+    elif not delayed:
+        return _recheck_last_good(record, serving)
+    if delayed or not context.has_copies:
+        return _failed(failing, until=record.restore_at)
+    return Decision(step=Step.PROBE)
 
 
-def _recheck_last_good(record: AdapterRecord, serving: Artifact, context: PlanContext) -> Decision:
+def _recheck_last_good(record: AdapterRecord, serving: Artifact) -> Decision:
     """The last good artifact serves, and the base model changed."""
     if record.recheck is Recheck.RESEND:
         return Decision(step=Step.UPDATE, artifact=serving, restores=True, why=_REPLACED)
     if record.recheck is not Recheck.SEND:
         return Decision(step=Step.ASK)
-    if _is_restored_by_replacement(record, context):
-        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
     return Decision(step=Step.UPDATE, artifact=serving, restores=True, why=_LOST_BY_BASE)
 
 
@@ -366,8 +360,6 @@ def _restore(
         return _failed(failing, until=failing.retry_at)
     if _restores_later(record, context):
         return _failed(failing, until=record.restore_at)
-    if step is Step.UPDATE and _is_restored_by_replacement(record, context):
-        return Decision(step=Step.DELETE, restores=True, why=_NOT_IN_PLACE)
     return Decision(step=step, artifact=good, restores=True, why=failing.reason)
 
 
@@ -383,20 +375,14 @@ def _failed(failure: Failure, *, until: float | None) -> Decision:
     return Decision(step=Step.FAILED, until=until, why=failure.reason)
 
 
-def _failing(
-    record: AdapterRecord, want: DesiredAdapter, context: PlanContext, *, updating: bool = True
-) -> Failure | None:
-    """Return the failure because of which the wanted artifact is not tried now; None if it may be tried.
-
-    updating:
-        True if the attempt would be an update, False if it would be a creation.
-    """
-    failure = record.failure
+def _failing(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) -> Failure | None:
+    """Return the failure because of which the wanted artifact is not tried now; None if it may be tried."""
+    live, failure = record.live, record.failure
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None
-    if failure.cause is Cause.UPDATE_REFUSED and not updating:
-        return None
-    if failure.cause is Cause.FOREIGN and record.live is None:
+    if failure.cause is Cause.UPDATE_REFUSED and (live is None or live.status is Status.FAILED):
+        return None  # the next attempt is a creation
+    if failure.cause is Cause.FOREIGN and live is None:
         return None  # the foreign component is gone
     if failure.cause is Cause.IDENTITY and _was_replaced(failure.artifact, record):
         return None
@@ -417,12 +403,3 @@ def _is_due_later(failure: Failure, context: PlanContext) -> bool:
 
 def _restores_later(record: AdapterRecord, context: PlanContext) -> bool:
     return record.restore_at is not None and record.restore_at > context.now
-
-
-def _is_replaced(failing: Failure, context: PlanContext) -> bool:
-    """Return True if the component is deleted and re-created because its container refuses updates."""
-    return failing.cause is Cause.UPDATE_REFUSED and context.target.settings.update_mode is UpdateMode.REPLACE
-
-
-def _is_restored_by_replacement(record: AdapterRecord, context: PlanContext) -> bool:
-    return record.not_in_place and context.target.settings.update_mode is UpdateMode.REPLACE

@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from adapter_fleet.fleet.planning.observe import may_be_claimed
+from adapter_fleet.fleet.planning.releases import Versions, versions_of
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 
 
@@ -18,12 +20,48 @@ class DesiredState:
     declared:
         The adapters of the manifest, by component.
     wanted:
-        The same, with the pinned versions in place of the manifest's.
+        The same, with the pinned versions in place of the manifest's; with routes, every version that is
+        wanted, by a component of its own.
+    answering:
+        The adapters that are to answer, by component: one version of each.
+    versions:
+        None if the fleet has no routes.
     """
 
     declared: Mapping[str, DesiredAdapter]
     orders: Collection[Order]
     wanted: Mapping[str, DesiredAdapter]
+    answering: Mapping[str, DesiredAdapter]
+    versions: Versions | None = None
+
+    @classmethod
+    def of(
+        cls,
+        adapters: Iterable[DesiredAdapter],
+        orders: Collection[Order],
+        records: Mapping[str, AdapterRecord],
+        *,
+        routes: Mapping[str, Route],
+        target: Target,
+        now: float,
+    ) -> "DesiredState":
+        """Return what adapters and orders mean."""
+        declared = {adapter.component: adapter for adapter in adapters}
+        wanted = apply_pins(declared.values(), orders, records, routes)
+        if target.settings.releases is None and not routes:
+            return cls(declared=declared, orders=orders, wanted=wanted, answering=wanted)
+        releases, claimed = target.settings.releases, claims_of(orders)
+        versions = versions_of(wanted.values(), routes, records, releases, claimed=claimed, now=now)
+        answering = {component: versions.wanted[component] for component in versions.declared.values()}
+        return cls(
+            declared=declared, orders=orders, wanted=versions.wanted, answering=answering, versions=versions
+        )
+
+    def components_of(self, declared: Iterable[str]) -> frozenset[str]:
+        """Return the components that are to answer for these ones of the manifest."""
+        if self.versions is None:
+            return frozenset(declared)
+        return frozenset(self.versions.declared[self.declared[component].name] for component in declared)
 
     def without(self, orders: Collection[Order]) -> "DesiredState":
         """Return the same without these orders. What is wanted stays."""
@@ -31,9 +69,8 @@ class DesiredState:
 
     def with_pins_of(self, component: str, records: Mapping[str, AdapterRecord]) -> "DesiredState":
         """Return the same with the version of a component that its orders say now."""
-        return replace(
-            self, wanted={**self.wanted, **apply_pins([self.declared[component]], self.orders, records)}
-        )
+        wanted = {**self.wanted, **apply_pins([self.declared[component]], self.orders, records)}
+        return replace(self, wanted=wanted, answering=wanted)
 
     # --- orders
 
@@ -71,9 +108,9 @@ class DesiredState:
         return [
             order
             for order in self.orders
-            if order.component == component
-            and component in self.declared
-            and order.kind is OrderKind.PIN
+            if order.kind is OrderKind.PIN
+            and order.component in self.declared
+            and component in self.components_of([order.component])
             and order.artifact is not None
             and order.artifact.same_as(artifact)
         ]
@@ -91,8 +128,14 @@ class DesiredState:
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or (readable and served_version(record, order.artifact) is None)
+            or (readable and self._served(declared, record, order.artifact) is None)
         )
+
+    def _served(
+        self, declared: DesiredAdapter, record: AdapterRecord | None, artifact: Artifact | None
+    ) -> Artifact | None:
+        routes = {} if self.versions is None else self.versions.routes
+        return served_version(record, routes.get(declared.name), artifact)
 
 
 def find_changed(
@@ -146,7 +189,10 @@ def claims_of(orders: Iterable[Order]) -> dict[str, float]:
 
 
 def apply_pins(
-    desired: Iterable[DesiredAdapter], orders: Collection[Order], records: Mapping[str, AdapterRecord]
+    desired: Iterable[DesiredAdapter],
+    orders: Collection[Order],
+    records: Mapping[str, AdapterRecord],
+    routes: Mapping[str, Route] | None = None,
 ) -> dict[str, DesiredAdapter]:
     """Return the desired adapters by component, with the pinned artifacts in place of the manifest's.
 
@@ -162,13 +208,17 @@ def apply_pins(
     for declared in desired:
         adapter, pin = declared, pins.get(declared.component)
         if pin is not None and adapter.artifact.same_version_as(pin.replaces):
-            served = served_version(records.get(adapter.component), pin.artifact)
+            route = (routes or {}).get(adapter.name)
+            served = served_version(records.get(adapter.component), route, pin.artifact)
             adapter = adapter if served is None else replace(adapter, artifact=served)
         wanted[adapter.component] = adapter
     return wanted
 
 
-def served_version(record: AdapterRecord | None, artifact: Artifact | None) -> Artifact | None:
+def served_version(
+    record: AdapterRecord | None, route: Route | None, artifact: Artifact | None
+) -> Artifact | None:
     """Return the version of an adapter that has served and equals an artifact; None if there is none."""
-    versions = () if record is None else record.versions
+    versions = [] if route is None else [version.artifact for version in route.versions]
+    versions += () if record is None else record.versions
     return next((version for version in versions if version.same_as(artifact)), None)

@@ -11,7 +11,6 @@ from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, next_tag_reading, why_foreign
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
-from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
@@ -361,8 +360,6 @@ def _with_failed_restore(
     """Return the record after a failed restore. The failure of the wanted artifact stays."""
     event = _event(record, context, "failed", after=artifact, cause=f"could not be restored: {reason}")
     record = replace(record, intent=None)
-    if cause is Cause.UPDATE_REFUSED and context.target.settings.update_mode is UpdateMode.REPLACE:
-        return replace(record, not_in_place=True), [event]
     restores = record.restores + 1
     # The artifact has served before, so for a while SageMaker's reason may be about something else.
     if not cause.retried and restores >= MAX_RESTORES:
@@ -456,7 +453,7 @@ def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> Adapt
     if serving.same_as(want.artifact):
         known = want.artifact if serving.digest is None else serving
         serving = replace(known, probe=want.artifact.probe)
-    restored = not (record.restores or record.restore_at or record.not_in_place)
+    restored = not (record.restores or record.restore_at)
     if restored and _is_known_as(record.last_good, serving) and _is_known_as(record.serving, serving):
         return record
     # The same adapter at another address is no other version.
@@ -469,7 +466,6 @@ def _with_last_good(record: AdapterRecord, want: DesiredAdapter | None) -> Adapt
         passed=serving if serving.same_as(record.passed) else record.passed,
         restore_at=None,
         restores=0,
-        not_in_place=False,
     )
 
 

@@ -14,7 +14,7 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import DesiredState, apply_pins, claims_of, find_changed
+from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of, find_changed
 from adapter_fleet.fleet.planning.next_pass import (
     seconds_after_trouble,
     seconds_until_copies,
@@ -24,6 +24,7 @@ from adapter_fleet.fleet.planning.next_pass import (
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit, failure_reason
+from adapter_fleet.fleet.planning.releases import by_adapter
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
@@ -31,6 +32,7 @@ from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
+from adapter_fleet.fleet.reconcile.route_cache import RouteCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
@@ -92,14 +94,24 @@ class Pass:
         self._queue = WorkQueue(executor, workers, self._limits)
         in_use = self._queue.under_way.components
         self._records = RecordCache(session, declared=declared.keys(), in_use=in_use)
+        # Before the orders: a rollback writes both at once.
+        routes = registry.routes()
         orders, unreadable = registry.read_orders()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
-        wanted = apply_pins(declared.values(), orders, self._records)
-        self._desired = DesiredState(declared=declared, orders=orders, wanted=wanted)
+        self._desired = DesiredState.of(
+            desired.adapters,
+            orders,
+            self._records,
+            routes=routes,
+            target=session.target,
+            now=session.clock.now(),
+        )
+        self._records.declare(self._desired.wanted)
+        self._routes = RouteCache(session, routes, self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
-        self._changed = find_changed(declared, generation, registry)
+        self._changed = self._desired.components_of(find_changed(declared, generation, registry))
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
         )
@@ -114,6 +126,8 @@ class Pass:
         self._over_limit = False
         # What is not wanted is deleted now: everything else is done.
         self._deletes = False
+        # The generation is admitted: routes may be written.
+        self._routes_open = False
         # Artifacts that have to be read before they are sent.
         self._unverified: dict[str, Artifact] = {}
         self._orphans_read = False
@@ -184,7 +198,7 @@ class Pass:
         if observed is not None:
             self._base_check.run(observed, self._desired.wanted)
         if self._session.generation.rebased:
-            self._changed = frozenset(self._desired.declared)
+            self._changed = self._desired.components_of(self._desired.declared)
 
     def _finds_copies(self) -> bool:
         """Describe the base again; return False if it has no copy any more."""
@@ -256,6 +270,7 @@ class Pass:
             self._polling.learn(event)
         if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
             decision = replace(decision, step=Step.VERIFY)
+        decision = self._routes.follow(record, decision)
         if decision.step is Step.KEEP and record.drifted is not None:
             # Someone has reverted the change by hand.
             self._records.put(replace(record, drifted=None))
@@ -369,9 +384,9 @@ class Pass:
         if not generation.exempt:
             before = registry.generation(generation.standing)
             hour_ago = components_an_hour_before(generation.request.at, before, registry)
-            reason = refusal(
-                self._records, self._desired.wanted, generation.request.target, hour_ago=hour_ago
-            )
+            versions = self._desired.versions
+            records = self._records if versions is None else by_adapter(self._records)
+            reason = refusal(records, self._desired.declared, generation.request.target, hour_ago=hour_ago)
         if reason is not None:
             self._records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)
@@ -388,9 +403,17 @@ class Pass:
         self._records.flush()  # before any deletion
         decisions = self._queue.decisions
         gone = decisions.keys() - self._desired.wanted.keys()
-        deleted = sum(decisions[component].step.writes for component in gone)
+        deleted = {
+            component: self._records[component] for component in gone if decisions[component].step.writes
+        }
+        if self._desired.versions is not None:
+            deleted = {
+                name: found
+                for name, found in by_adapter(deleted).items()
+                if name not in self._desired.declared
+            }
         # A generation whose changes are saved has passed its guard.
-        self._session.update_generation(changes=len(self._changed) + deleted)
+        self._session.update_generation(changes=len(self._changed) + len(deleted))
         self._count()
         self._session.save_generation()
         # An adapter that failed before, and is wanted again, fails without another attempt.
@@ -433,6 +456,7 @@ class Pass:
 
     def _apply(self) -> None:
         """Take steps until nothing is left to do, or nothing before the next pass."""
+        self._follow_routes()
         while True:
             self._take_steps(writes=True)
             if self._over_limit:
@@ -449,6 +473,15 @@ class Pass:
             elif not (self._session.deleting and self._finds_more_to_delete()):
                 return
 
+    def _follow_routes(self) -> None:
+        """Write the routes, and count the deletions of versions that nobody is sent to any more."""
+        self._routes_open = True
+        self._routes.flush()
+        for record in self._routes.superseded(list(self._records.values())):
+            self._records.put(replace(record, counted=self._session.generation.number))
+            self._advance(record.component)
+        self._records.flush()
+
     def _fails(self) -> bool:
         """Fail the generation, as too many adapters have failed; return False if it has timed out before."""
         if self._timed_out:
@@ -461,6 +494,7 @@ class Pass:
     def _begin_deletions(self) -> None:
         """Delete the components that are not wanted, now that everything else is done."""
         self._deletes = True
+        self._routes.forget_undeclared()
         for component in sorted(self._queue.held):
             record = self._records[component]
             if record.adopted and record.live is not None:
@@ -573,6 +607,8 @@ class Pass:
         for component, result in self._queue.under_way.take_ended(seconds=seconds):
             self._take_in(component, result)
         self._records.flush_if_full()
+        if self._routes_open:
+            self._routes.flush()
         self._save_progress()
 
     def _take_in(self, component: str, result: StepResult) -> None:
@@ -613,7 +649,10 @@ class Pass:
         pins = [] if result.missing is None else self._desired.pins_to(component, artifact)
         if pins:
             self._remove_orders(pins)
-            self._desired = self._desired.with_pins_of(component, self._records)
+            if self._desired.versions is None:
+                self._desired = self._desired.with_pins_of(component, self._records)
+            else:
+                self._session.abandon()  # the next pass has the declared version
             cause = f"the version that it was rolled back to is gone: {result.missing}"
             self._records.note(self._records[component], "unpinned", cause=cause)
 
@@ -747,7 +786,7 @@ class Pass:
         return Progress(
             decisions=self._queue.decisions,
             records=self._records,
-            wanted=self._desired.wanted,
+            wanted=self._desired.answering,
             skipped=self._queue.unreadable,
             deleting=self._session.deleting,
         )
@@ -768,6 +807,7 @@ class Pass:
             or queue.held
             or queue.waiting
             or queue.blocked
+            or (self._routes_open and self._routes.unsent)
             or self._progress.waits_for_components
         )
 
@@ -877,6 +917,8 @@ class Pass:
         session = self._session
         if settled:
             self._confirm_imports()
+            if self._routes_open:
+                self._routes.forget_undeclared()
         self._records.flush()
         self._count()
         session.update_generation(passes=session.generation.passes + 1)
@@ -940,7 +982,7 @@ class Pass:
     def _next_times(self, now: float, trouble: str | None, *, nobody_waits: bool) -> list[float]:
         """Return when something is due after this pass."""
         lasted = now - self._session.generation.request.at
-        times = self._times_of_steps(now, trouble)
+        times = [*self._times_of_steps(now, trouble), *self._routes.next_drained()]
         if trouble is not None or self._queue.blocked or self._queue.waiting:
             times.append(now + seconds_after_trouble(lasted))
         decisions = self._queue.decisions.values()
@@ -951,7 +993,7 @@ class Pass:
         look = self._base_check.next_look
         if look is not None:
             times.append(now + look)
-        elif self._progress.asleep:
+        elif self._progress.asleep or self._routes.waits_for_copy:
             times.append(now + seconds_until_copies(lasted))
         return times
 
@@ -962,7 +1004,13 @@ class Pass:
         writes = queue.writes and not self._waits_for_write
         deletes = queue.held and not self._polling.in_flight
         if trouble is None and (
-            queue.reads or queue.requests or queue.probes or queue.archives or writes or deletes
+            (self._routes_open and self._routes.unsent)
+            or queue.reads
+            or queue.requests
+            or queue.probes
+            or queue.archives
+            or writes
+            or deletes
         ):
             times.append(max(now, self._limits.paused_until))
         return times

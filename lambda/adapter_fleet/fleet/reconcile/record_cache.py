@@ -63,6 +63,10 @@ class RecordCache(Mapping[str, AdapterRecord]):
     def __len__(self) -> int:
         return len(self._records)
 
+    def declare(self, components: Collection[str]) -> None:
+        """Know these components, too, as those of the fleet."""
+        self._declared = {*self._declared, *components}
+
     @property
     def known(self) -> set[str]:
         """The components that are recorded or declared."""

@@ -174,6 +174,7 @@ def findings_of(
         is_known=is_known,
         buckets=target.buckets,
         archives=target.archives,
+        releases=target.settings.releases is not None,
     )
 
 

@@ -29,7 +29,7 @@ class Cause(StrEnum):
     artifact or its probe changes. An adapter that served before is asked again by drift runs and by new
     generations."""
     UPDATE_REFUSED = "update-refused"
-    """The container refuses in-place updates. Retried when the artifact or the update mode changes."""
+    """The container refuses in-place updates. Retried when the artifact or the base changes."""
     FOREIGN = "foreign"
     """The component belongs to someone else. Retried when it is gone, imported, or its tags come late."""
     ACCESS = "access"

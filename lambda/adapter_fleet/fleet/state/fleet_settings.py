@@ -3,14 +3,7 @@
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from adapter_fleet.common.validators import (
-    check_choice,
-    check_flag,
-    check_number,
-    check_share,
-    check_whole_number,
-    share_of,
-)
+from adapter_fleet.common.validators import check_known, check_share, check_whole_number, share_of
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN, LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -58,27 +51,10 @@ class DeletionLimit:
     def __post_init__(self) -> None:
         check_share("share", self.share)
         check_whole_number("above", self.above, at_least=0)
-        check_flag("allow_empty", self.allow_empty)
 
     def allowed(self, present: int) -> int:
         """Return how many of `present` adapters a manifest with adapters may delete."""
         return present if present <= self.above else share_of(present, self.share)
-
-
-class UpdateMode(StrEnum):
-    """What to do if the container refuses to update an adapter in place.
-
-    Example::
-
-        AdapterFleet(
-            stack, "Fleet", endpoint=endpoint, manifest=manifest, update_mode=UpdateMode.REPLACE
-        )
-    """
-
-    IN_PLACE = "in-place"
-    """Report the adapter as failed. Its last version goes on serving."""
-    REPLACE = "replace"
-    """Delete the adapter and create it again. It does not answer meanwhile."""
 
 
 class OnTimeout(StrEnum):
@@ -105,6 +81,20 @@ class DriftAction(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleaseSettings:
+    """Each version of an adapter is a component of its own; a route for each adapter says which one answers.
+
+    keep:
+        How many earlier versions of an adapter stay in service, for a rollback at once.
+    drain_seconds:
+        How long a version stays after its route has ceased to name it. Callers keep a route for a while.
+    """
+
+    keep: int = 1
+    drain_seconds: float = 900.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class FleetSettings:
     """The settings of a fleet.
 
@@ -125,11 +115,12 @@ class FleetSettings:
         None for all.
     evaluation:
         What the recorded evaluation of a new version should reach; None if it needs none.
+    releases:
+        None if an adapter is updated in place.
     """
 
     failures: FailureLimit = field(default_factory=FailureLimit)
     deletions: DeletionLimit = field(default_factory=DeletionLimit)
-    update_mode: UpdateMode = UpdateMode.IN_PLACE
     request_rate: float = 5.0
     timeout_seconds: int = 3000
     on_timeout: OnTimeout = OnTimeout.SUCCEED
@@ -140,6 +131,7 @@ class FleetSettings:
     smoke: SmokeRequest | None = None
     probes_per_drift_run: int | None = DEFAULT_PROBES_PER_DRIFT_RUN
     evaluation: EvaluationBar | None = None
+    releases: ReleaseSettings | None = None
 
     def bar_beside(self, base: str) -> EvaluationBar | None:
         """Return the bar for evaluations beside a base component, which has the base model's name too."""
@@ -147,12 +139,7 @@ class FleetSettings:
         return None if self.evaluation is None else replace(self.evaluation, bases=bases)
 
     def __post_init__(self) -> None:
-        check_choice("update_mode", self.update_mode, UpdateMode)
-        check_choice("on_timeout", self.on_timeout, OnTimeout)
-        check_flag("allow_base_replacement", self.allow_base_replacement)
-        check_number("request_rate", self.request_rate)
-        if self.probes_per_drift_run is not None:
-            check_whole_number("probes_per_drift_run", self.probes_per_drift_run, at_least=0)
+        check_known("request_rate", self.request_rate)
         if self.request_rate <= 0:
             raise ValueError(f"'request_rate' should be above 0, got {self.request_rate}")
         if not 0 < self.timeout_seconds <= LONGEST_TIMEOUT_SECONDS:

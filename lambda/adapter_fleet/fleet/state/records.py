@@ -137,8 +137,6 @@ class AdapterRecord:
         How many writes in a row got no answer and had no visible effect.
     restores:
         How many attempts in a row to restore the last good artifact have failed.
-    not_in_place:
-        True if the container refused to restore the last good artifact by an update.
     unconfirmed:
         The version of the archive that was verified before the last write; None once the archive is
         confirmed to be unchanged after the write. SageMaker takes no version and may load a newer one.
@@ -176,7 +174,6 @@ class AdapterRecord:
     recheck: Recheck | None = None
     lost: int = 0
     restores: int = 0
-    not_in_place: bool = False
     unconfirmed: ArchiveVersion | None = None
     unreadable: str | None = None
 

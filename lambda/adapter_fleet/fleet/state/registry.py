@@ -11,6 +11,8 @@ The attribute of the table's time to live is `expires`.
 | `desired#<id>` | number | the desired state of a generation: compressed JSON in chunks |
 | `deliveries` | delivery | number of the generation that the delivery made |
 | `orders` | component and kind | one order (JSON) |
+| `routes` | adapter | the route of one adapter: `doc` (JSON), and its revision |
+| `route#<adapter>` | `route` | what callers of an adapter read: its component |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
 | `usage` | `counted` | up to when use is counted; `usage_counter.py` writes it |
@@ -36,7 +38,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.common.naming import ORDERS_PARTITION
+from adapter_fleet.common.naming import ORDERS_PARTITION, ROUTES_PARTITION, route_key
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
 from adapter_fleet.fleet.state.configuration import HISTORY_SECONDS
@@ -62,6 +64,7 @@ from adapter_fleet.fleet.state.generations import (
 )
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -81,6 +84,9 @@ _CHUNK_BYTES = 350_000
 
 _MAX_RECORD_BYTES = 400_000
 """Bytes of a record's document, in ASCII. The limits of a manifest keep every record below."""
+
+_MAX_ROUTES = 49
+"""Routes in one transaction: two items each, beside the lease."""
 
 _MAX_CACHED_STATES = 4
 """Desired states in memory. A warm function needs the newest one and the last that converged."""
@@ -424,12 +430,8 @@ class Registry:
 
         The last one is the last that the table received: people's clocks may be wrong.
         """
-        items = {
-            _order_key(order)["sk"]: _order_key(order)
-            | {"at": float(order.at), "doc": _text(unstructured(order))}
-            for order in orders
-        }
-        for batch in in_transactions([put_action(item) for item in items.values()]):
+        puts = {_order_key(order)["sk"]: _put_order(order) for order in orders}
+        for batch in in_transactions([*puts.values()]):
             self._table.transact(batch)
 
     def orders(self) -> list[Order]:
@@ -465,6 +467,37 @@ class Registry:
             left = batch
             while left and (replaced := self._transact(left, lease)):
                 left = [action for index, action in enumerate(left) if index not in replaced]
+
+    # Routes.
+
+    def routes(self) -> dict[str, Route]:
+        """Return the routes by adapter. Raises UnreadableError: nobody knows what a route names then."""
+        routes = {}
+        for item in self._table.query(ROUTES_PARTITION):
+            with _reading(item):
+                route = _structured(item["doc"], Route)
+                routes[item["sk"]] = replace(route, revision=int(item["revision"]))
+        return routes
+
+    def put_routes(self, routes: Sequence[Route], lease: Lease) -> list[Route]:
+        """Write routes; return those that are stored now. The others were changed since they were read."""
+        stored = []
+        for start in range(0, len(routes), _MAX_ROUTES):
+            left = list(routes[start : start + _MAX_ROUTES])
+            while left and (changed := self._transact([*_writes_of_routes(left)], lease)):
+                left = [route for index, route in enumerate(left) if 2 * index not in changed]
+            stored += [replace(route, revision=route.revision + 1) for route in left]
+        return stored
+
+    def forget_routes(self, adapters: Iterable[str], lease: Lease) -> None:
+        """Delete the routes of adapters."""
+        keys = [each for name in adapters for each in (key(ROUTES_PARTITION, name), route_key(name))]
+        for batch in in_transactions([delete_action(each) for each in keys], beside=1):
+            self._transact(batch, lease)
+
+    def roll_back(self, route: Route, orders: Iterable[Order]) -> bool:
+        """Write a route and the orders for it at once; return False if it was changed since it was read."""
+        return not self._table.transact([*_writes_of_routes([route]), *map(_put_order, orders)])
 
     # Readings of archives. They need no lease: every pass reads the same of one version.
 
@@ -645,6 +678,25 @@ def _archive_key(uri: str) -> Item:
 
 def _order_key(order: Order) -> Item:
     return key(ORDERS_PARTITION, f"{order.component}#{order.kind}")
+
+
+def _put_order(order: Order) -> Item:
+    return put_action(_order_key(order) | {"at": float(order.at), "doc": _text(unstructured(order))})
+
+
+def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
+    """Yield the two actions for each route, the first of which fails if another revision is stored."""
+    for route in routes:
+        before = {"before": route.revision} if route.revision else {}
+        yield update_action(
+            key(ROUTES_PARTITION, route.adapter),
+            "SET doc = :doc, revision = :next",
+            condition="revision = :before" if before else "attribute_not_exists(pk)",
+            doc=_text(unstructured(replace(route, revision=0))),
+            next=route.revision + 1,
+            **before,
+        )
+        yield put_action(route_key(route.adapter) | {"component": route.live.component})
 
 
 def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:

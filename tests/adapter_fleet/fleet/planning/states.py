@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Recheck, Write
@@ -83,7 +83,6 @@ records = st.builds(
         ended=st.none() | moments,
     ),
     restores=st.integers(0, 5),
-    not_in_place=st.booleans(),
     intent=st.none() | intents,
     failure=st.none() | failures,
     tags=st.dictionaries(st.just("team"), st.just("x"), max_size=1),
@@ -99,15 +98,15 @@ wants = st.none() | st.builds(
 )
 
 
-def target(mode: UpdateMode = UpdateMode.IN_PLACE) -> Target:
-    return Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings(update_mode=mode))
+def target() -> Target:
+    return Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 
 
 contexts = st.builds(
     PlanContext,
     now=st.just(NOW),
     generation=st.integers(1, 3),
-    target=st.builds(target, st.sampled_from(UpdateMode)),
+    target=st.just(target()),
     has_copies=st.booleans(),
     deletes=st.booleans(),
     foreign=st.dictionaries(st.just(NAME), moments, max_size=1),

@@ -10,7 +10,6 @@ from adapter_fleet.fleet.planning.decide import Step, decide
 from adapter_fleet.fleet.planning.plan import plan
 from adapter_fleet.fleet.planning.settle import settle
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import UpdateMode
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, contexts, records, wants
@@ -36,7 +35,6 @@ def test_every_state_has_a_next_step_that_is_allowed(
         assert not step.writes or step is Step.CLAIM
     if live is not None and want is not None and step is Step.DELETE:
         elsewhere = settled.endpoint == "another" or settled.base == "another"
-        replaces = context.target.settings.update_mode is UpdateMode.REPLACE
-        assert live.status is Status.FAILED or elsewhere or replaces
+        assert live.status is Status.FAILED or elsewhere
     wanted = {} if want is None else {NAME: want}
     assert plan({NAME: record}, wanted, context) == plan({NAME: record}, wanted, context)

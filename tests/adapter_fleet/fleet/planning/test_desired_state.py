@@ -27,9 +27,9 @@ BY_HAND = AdapterRecord(name="a", component=NAME, live=LIVE)
 
 def void_claims(record: AdapterRecord | None, *declared: DesiredAdapter) -> list[Order]:
     by_component = {each.component: each for each in declared}
-    return DesiredState(declared=by_component, orders=[CLAIM], wanted=by_component).void_orders(
-        {} if record is None else {NAME: record}, TARGET
-    )
+    return DesiredState(
+        declared=by_component, orders=[CLAIM], wanted=by_component, answering=by_component
+    ).void_orders({} if record is None else {NAME: record}, TARGET)
 
 
 @pytest.mark.parametrize(

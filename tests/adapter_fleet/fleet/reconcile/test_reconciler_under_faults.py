@@ -31,13 +31,7 @@ from adapter_fleet.common.naming import FLEET_TAG, ORDERS_PARTITION
 from adapter_fleet.fleet.planning.observe import is_own
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import (
-    DeletionLimit,
-    DriftAction,
-    FailureLimit,
-    FleetSettings,
-    UpdateMode,
-)
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
@@ -159,7 +153,6 @@ class Fleet(RuleBasedStateMachine):
             deletions=st.sampled_from([NO_GUARD, GUARD]),
             drift=st.sampled_from([None, *DriftAction]),
             allow_base_replacement=st.booleans(),
-            update_mode=st.sampled_from([UpdateMode.IN_PLACE, UpdateMode.REPLACE]),
         ),
         faults=st.builds(
             Faults,
@@ -357,8 +350,7 @@ class Fleet(RuleBasedStateMachine):
                 and there.status is Status.IN_SERVICE
                 and there.serves is not None
             )
-            mode = settings.update_mode
-            promise(not serves or mode is UpdateMode.REPLACE, f"{name} is wanted, serves and is deleted")
+            promise(not serves, f"{name} is wanted, serves and is deleted")
             return
         self._watch_count(name)
         if there is None:

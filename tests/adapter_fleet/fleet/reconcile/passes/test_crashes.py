@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
@@ -52,19 +52,17 @@ class Ticks:
 class Story:
     """A deployment that adds, changes, tags and removes adapters; one is broken, one fails its request."""
 
-    def __init__(self, mode: UpdateMode) -> None:
+    def __init__(self) -> None:
         self.world = World(
             seconds=1.0,
             settings=FleetSettings(
                 request_rate=50,
                 failures=FailureLimit(share=1.0),
                 deletions=DeletionLimit(share=1.0),
-                update_mode=mode,
             ),
         )
         self.world.apply(*BEFORE)
         faults = self.world.service.faults
-        faults.update_refused = mode is UpdateMode.REPLACE
         faults.broken[artifact("f").uri] = "bad tensors"
         faults.silent.add(artifact("a", 2).uri)
 
@@ -103,9 +101,8 @@ class Story:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", UpdateMode)
-def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode) -> None:
-    story = Story(mode)
+def test_deployment_ends_the_same_whichever_call_a_pass_dies_at() -> None:
+    story = Story()
     operations = story.tell()
     end = story.end()
     assert end["outcome"] is Outcome.CONVERGED
@@ -129,7 +126,7 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at(mode: UpdateMode
     }
     assert set(operations) >= {"create", "update", "delete", "tag", "ask"}
     for number, operation in enumerate(operations):
-        story = Story(mode)
+        story = Story()
         assert story.tell(dies_at=number)[: number + 1] == operations[: number + 1]
         assert story.end() == end, f"it died at call {number}, {operation}"
         # A pass that died after a write got no answer. Only that write may be repeated.

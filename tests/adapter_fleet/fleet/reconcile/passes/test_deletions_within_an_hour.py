@@ -27,18 +27,6 @@ def put(world: World, adapters: Sequence[DesiredAdapter]) -> Outcome:
     return world.newest().outcome
 
 
-@pytest.mark.slow
-def test_many_small_manifests_delete_no_more_than_one_may() -> None:
-    world = fleet_of_a_hundred()
-    left = 100
-    while left > 9:
-        left = int(left * 0.8) + 1
-        put(world, FLEET[:left])
-    assert len(world.serving()) == 81
-    third = world.generation(3)
-    assert "within an hour, " in str(third.reason)
-
-
 def test_manifests_that_are_undone_between_do_not_hide_deletions() -> None:
     world = fleet_of_a_hundred()
     broken = adapter("broken")

@@ -36,20 +36,6 @@ def import_x(world: World) -> None:
     world.deploy(adapter("a"), adapter("x"), digest="two", previous="one")
 
 
-def test_import_that_was_rolled_back_outlives_later_deployments_without_it() -> None:
-    world = fleet(STRICT)
-    import_x(world)
-    world.settle()
-    assert world.deploy(adapter("a"), digest="one", previous="two").undo
-    world.settle()
-    assert world.newest().outcome is Outcome.CONVERGED
-    for version in (2, 3):
-        world.apply(adapter("a", version))
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert world.newest().orphans == 1
-    assert "x" in world.serving()
-
-
 def test_stale_listing_does_not_tag_a_re_created_component() -> None:
     world = fleet()
     world.service.faults.listing_lag = 3.0

@@ -10,16 +10,6 @@ from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 
 
-def test_component_in_another_spelling_is_adopted_after_the_registry_was_lost() -> None:
-    world = World()
-    world.service.make("P-ACME", artifact("acme").uri, tags={FLEET_TAG: UID})
-    for digest in ("one", "two"):
-        world.apply(adapter("acme"), digest=digest)
-    assert (world.newest().in_service, world.newest().orphans) == (1, 0)
-    assert world.writes() == []
-    assert set(world.registry.records()) == {"p-acme"}
-
-
 def test_rollback_to_another_spelling_takes_nothing_down() -> None:
     world = World()
     world.service.make("p-acme", artifact("acme").uri, tags={FLEET_TAG: UID})

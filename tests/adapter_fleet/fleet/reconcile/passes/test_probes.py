@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.orders import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, ServiceError, UnansweredError
@@ -224,10 +224,9 @@ class TestDriftRuns:
         failed = {name for name in NAMES if world.record(name).failure is not None}
         assert failed == (set() if repairs else set(SWAPS))
 
-    @pytest.mark.parametrize("mode", [UpdateMode.IN_PLACE, UpdateMode.REPLACE])
-    def test_swap_is_not_hidden_by_a_container_that_refuses_the_archive(self, mode: UpdateMode) -> None:
+    def test_swap_is_not_hidden_by_a_container_that_refuses_the_archive(self) -> None:
         """Neither is the adapter deleted for it."""
-        world = fleet(adapter("a", probed=True), settings=replace(REPAIRS, update_mode=mode))
+        world = fleet(adapter("a", probed=True), settings=REPAIRS)
         writes = len(world.writes())
         world.service.components["p-a"].serves = BASE
         world.service.faults.update_refused = True

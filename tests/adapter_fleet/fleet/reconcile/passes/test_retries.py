@@ -8,12 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attempts
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import (
-    DeletionLimit,
-    FailureLimit,
-    FleetSettings,
-    UpdateMode,
-)
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
@@ -158,12 +153,12 @@ def test_adapters_that_are_not_wanted_make_room_for_new_ones() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["new", "old"])
 def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
-    settings = FleetSettings(request_rate=10.0, update_mode=UpdateMode.REPLACE)
-    world = World(settings=settings)
+    world = World(settings=FleetSettings(request_rate=10.0, allow_base_replacement=True))
     old = NAMES[:20]
     world.apply(*map(adapter, old))
-    world.service.faults.update_refused = True
-    world.service.faults.limit = LIMIT
+    world.service.add_base("endpoint", "base-2")
+    world.target = replace(world.target, base="base-2")
+    world.service.faults.limit = LIMIT + 1
     changed, new = [adapter(name, 2) for name in old], list(map(adapter, NAMES[20:]))
     world.deploy(*new, *changed) if first == "new" else world.deploy(*changed, *new)
     world.run_for(1800.0)

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.planning.settle import MAX_RESTORES
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, UpdateMode
+from adapter_fleet.fleet.state.failures import Cause
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
-REPLACING = FleetSettings(request_rate=10, update_mode=UpdateMode.REPLACE, failures=FailureLimit(share=1.0))
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
 
 
 def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded() -> None:
@@ -68,71 +70,80 @@ def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str
 
 
 def test_last_good_version_is_given_up_after_repeated_failures() -> None:
-    world = World(settings=REPLACING)
-    world.apply(adapter("a"))
-    world.service.faults.update_refused = True
-    world.service.faults.broken = {artifact("a", version).uri: "bad tensors" for version in (1, 2)}
-    world.writes().clear()
-    world.apply(adapter("a", 2))
-    assert (world.record("a").last_good, world.record("a").restores) == (None, 0)
-    assert 5 <= world.writes().count("CreateInferenceComponent p-a") <= 10
-
-
-def test_replacement_that_fails_its_smoke_request_re_creates_the_last_good_version() -> None:
-    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
+    world, smoke = World(settings=LENIENT), SmokeRequest(body={"inputs": "x"})
     world.apply(adapter("a", smoke=smoke))
-    world.service.faults.update_refused = True
     world.service.faults.silent.add(artifact("a", 2).uri)
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
     world.writes().clear()
     world.apply(adapter("a", 2, smoke=smoke))
-    assert world.serving() == uris("a")
-    assert world.record("a").last_good == artifact("a")
-    operations = [write.removesuffix("InferenceComponent p-a") for write in world.writes()]
-    assert operations == ["Update", "Delete", "Create", "Update", "Delete", "Create"]
+    assert (world.record("a").last_good, world.record("a").restores) == (None, 0)
+    assert world.writes() == ["UpdateInferenceComponent p-a"] * (1 + MAX_RESTORES)
 
 
-def test_re_creation_of_the_last_good_version_backs_off_while_the_deletion_is_refused() -> None:
-    world, smoke = World(settings=REPLACING), SmokeRequest(body={"inputs": "x"})
-    world.apply(adapter("a", smoke=smoke))
+def test_restore_of_a_failed_component_backs_off_while_its_deletion_is_refused() -> None:
+    world = World(settings=LENIENT)
+    world.apply(adapter("a"))
     faults = world.service.faults
-    faults.silent.add(artifact("a", 2).uri)
-    faults.update_refused = True
-
-    def refuse(_operation: str, _when: str) -> None:
-        # The first deletion makes room for the new version.
-        serves = world.service.components["p-a"].serves if "p-a" in world.service.components else None
-        faults.deletion_refused = "it cannot be deleted" if serves == artifact("a", 2).uri else None
-
-    world.service.around = refuse
+    faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.apply(adapter("a", 2))
+    there = world.service.components["p-a"]
+    there.status, there.modified = Status.FAILED, world.service._tick()
+    world.service._note("p-a")
+    faults.deletion_refused = "it cannot be deleted"
     world.service.calls.clear()
-    world.deploy(adapter("a", 2, smoke=smoke))
+    world.deploy(adapter("a", 2), digest="again")
     world.run_for(3600)
-    assert world.serving() == uris("a", version=2)
     assert 4 <= world.service.calls["DeleteInferenceComponent"] <= 10
     assert world.record("a").last_good == artifact("a")
-    world.service.around = lambda _operation, _when: None
     faults.deletion_refused = None
     world.run_for(3600)
     assert world.serving() == uris("a")
 
 
-@pytest.mark.parametrize("fault", [None, "broken", "missing"])
-def test_lost_adapter_is_re_created_if_its_container_takes_no_update(fault: str | None) -> None:
-    """That is the wanted version, or the last good one where the wanted one fails."""
-    world = World(settings=REPLACING)
-    world.apply(adapter("a"))
-    if fault == "broken":
-        world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
-    elif fault == "missing":
-        world.service.faults.missing.add(artifact("a", 2).uri)
-    wanted = adapter("a", 2 if fault else 1)
-    world.apply(wanted, retries=False)
-    world.service.faults.update_refused = True
-    world.service.replace_base("model-2", lost=True)
-    world.deploy(wanted)
-    world.run_for(60)
-    assert world.serving() == uris("a")
-    assert world.newest().failed == (0 if fault is None else 1)
+class TestContainerThatRefusesUpdates:
+    """The last good version goes on serving. Nothing is sent again until the artifact or the base changes."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        world = World(settings=LENIENT)
+        world.apply(adapter("a"))
+        world.service.faults.update_refused = True
+        world.writes().clear()
+        return world
+
+    def test_new_version_is_tried_once(self, world: World) -> None:
+        for digest in ("two", "two again"):
+            world.apply(adapter("a", 2), digest=digest)
+            assert world.failure("a").cause is Cause.UPDATE_REFUSED
+        world.run_for(3600)
+        assert world.serving() == uris("a")
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+
+    def test_next_version_and_another_base_are_tried(self, world: World) -> None:
+        world.apply(adapter("a", 2))
+        world.apply(adapter("a", 3))
+        assert world.writes() == ["UpdateInferenceComponent p-a"] * 2
+        world.service.faults.update_refused = False
+        world.service.replace_base("model-2", lost=False)
+        world.apply(adapter("a", 3), digest="on another base")
+        assert world.serving() == uris("a", version=3)
+
+    def test_adapter_that_its_base_lost_fails_until_the_base_changes(self, world: World) -> None:
+        world.service.replace_base("model-2", lost=True)
+        world.apply(adapter("a"), digest="again")
+        world.run_for(3600)
+        assert world.failure("a").cause is Cause.UPDATE_REFUSED
+        assert world.writes() == ["UpdateInferenceComponent p-a"]
+        world.service.faults.update_refused = False
+        world.service.replace_base("model-3", lost=True)
+        world.apply(adapter("a"), digest="and again")
+        assert world.serving() == uris("a")
+
+    def test_component_that_someone_deleted_is_created_with_the_new_version(self, world: World) -> None:
+        world.apply(adapter("a", 2))
+        world.service.remove("p-a")
+        world.apply(adapter("a", 2), digest="again")
+        assert world.serving() == uris("a", version=2)
 
 
 class TestFailureLimitNearTheTimeout:

@@ -136,17 +136,6 @@ class TestRowOfAnAdapter:
         assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
 
 
-def test_adapters_whose_rows_cannot_be_read_are_present_to_the_guard() -> None:
-    many = [adapter(f"n{number:02}") for number in range(20)]
-    world = World(settings=FleetSettings(request_rate=10))
-    world.apply(*many)
-    for one in many[:10]:
-        world.registry.spoil("records", one.component)
-    world.apply(*many[10:])
-    assert world.newest().outcome is Outcome.REFUSED
-    assert str(world.newest().reason).startswith("10 of 20 adapters would be deleted")
-
-
 class TestDeletionOfTheFleet:
     def test_it_deletes_the_others_and_names_what_is_left_until_somebody_deletes_that(
         self, world: World

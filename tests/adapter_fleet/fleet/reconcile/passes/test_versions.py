@@ -35,11 +35,6 @@ def versions(world: World) -> list[Artifact]:
 
 
 class TestArchiveThatMoved:
-    def test_moved_archive_is_no_other_version_and_its_component_gets_the_declared_address(self) -> None:
-        world = deployed(at(1, BEFORE), at(2, BEFORE), at(2, AFTER))
-        assert versions(world) == [at(2, AFTER).artifact, at(1, BEFORE).artifact]
-        assert world.serving() == {"acme": at(2, AFTER).artifact.uri}
-
     def test_pin_outlasts_the_move_of_the_version_that_it_replaces(self) -> None:
         world = deployed(at(1, BEFORE), at(2, BEFORE))
         world.order(OrderKind.PIN, "acme", artifact=at(1, BEFORE).artifact, replaces=at(2, BEFORE).artifact)

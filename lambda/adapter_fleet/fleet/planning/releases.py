@@ -1,0 +1,202 @@
+"""Releases: each version of an adapter is a component of its own, and a route says which one answers.
+
+What is wanted are the declared versions, and beside them those that a route has named lately.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
+from adapter_fleet.fleet.state.records import AdapterRecord, Write
+from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+
+_IN_PLACE_AGAIN = ReleaseSettings(keep=0)
+"""Callers follow the routes of a fleet that has had releases. Its versions are drained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """The components that a fleet with routes wants; `routes` has first ones of what was updated in place.
+
+    declared:
+        The component of the declared version by adapter.
+    wanted:
+        The adapters by component: the declared versions, and those that stay in force.
+    """
+
+    releases: ReleaseSettings
+    routes: Mapping[str, Route]
+    declared: Mapping[str, str]
+    wanted: Mapping[str, DesiredAdapter]
+
+    def is_declared(self, record: AdapterRecord) -> bool:
+        """Return True if a component has the declared version of its adapter."""
+        return self.declared.get(record.name) == record.component
+
+
+def versions_of(
+    adapters: Collection[DesiredAdapter],
+    routes: Mapping[str, Route],
+    records: Mapping[str, AdapterRecord],
+    releases: ReleaseSettings | None,
+    *,
+    claimed: Collection[str],
+    now: float,
+) -> Versions:
+    """Return the components of declared adapters.
+
+    releases:
+        None if adapters are updated in place again.
+    claimed:
+        The components that someone ordered to take over.
+    """
+    recorded: dict[str, dict[str, AdapterRecord]] = {}
+    for record in filter(lambda record: record.is_own, records.values()):
+        recorded.setdefault(record.name, {})[record.component] = record
+    in_force, known = releases or _IN_PLACE_AGAIN, dict(routes)
+    declared: dict[str, DesiredAdapter] = {}
+    kept: dict[str, DesiredAdapter] = {}
+    for adapter in adapters:
+        own = recorded.get(adapter.name, {})
+        in_place = own.get(adapter.component)
+        proven = _proven_artifact(in_place)
+        if adapter.name not in known and proven is not None:
+            known[adapter.name] = Route.first(adapter.name, adapter.component, proven)
+        route = known.get(adapter.name)
+        routed = [] if route is None else route.in_force(in_force, now)
+        # What is gone is not loaded for a rollback alone.
+        stay = {one.component: one.artifact for one in routed if one is routed[0] or one.component in own}
+        if route is None and in_place is not None and (sent := _sent(in_place)) is not None:
+            stay[adapter.component] = sent  # it answers until a route says who does
+        # Some callers may still be sent to the component that is to be updated in place again.
+        drains = adapter.component in [one.component for one in routed[1:]]
+        version = adapter
+        if (releases is not None or drains) and not (adapter.component in claimed and in_place is None):
+            version = _version(adapter, own.values(), route)
+        version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name})
+        declared[version.component] = version
+        for component, artifact in stay.items():
+            # The smoke request may be that of another manifest.
+            kept[component] = replace(version, component=component, artifact=artifact, smoke=None)
+    return Versions(
+        releases=in_force,
+        routes=known,
+        declared={adapter.name: component for component, adapter in declared.items()},
+        wanted=declared | {name: version for name, version in kept.items() if name not in declared},
+    )
+
+
+def versioned_name(component: str, artifact: Artifact | None) -> str:
+    """Return the name of a version's component: `<prefix>-<adapter>-<8 digits of its digest>`."""
+    digest = None if artifact is None else artifact.digest
+    return f"{component}-{(digest or '')[:8]}"
+
+
+def _version(
+    adapter: DesiredAdapter, recorded: Iterable[AdapterRecord], route: Route | None
+) -> DesiredAdapter:
+    """Return a declared version with its component: one that has it already, or one that is to have it."""
+    made = replace(adapter, component=versioned_name(adapter.component, adapter.artifact))
+    having = {record.component: _sent(record) for record in recorded if _has(record, adapter.artifact)}
+    answers = having.keys() & ({route.live.component} if route is not None else set())
+    for component in (*answers, made.component, *sorted(having)):
+        serving = having.get(component)
+        if serving is not None:
+            # The same content at another address is no other version.
+            artifact = replace(serving, digest=adapter.artifact.digest, probe=adapter.artifact.probe)
+            return replace(adapter, component=component, artifact=artifact)
+    return made
+
+
+def _sent(record: AdapterRecord) -> Artifact | None:
+    """Return what a component serves, or what is being sent to it."""
+    sent = None if record.intent is None else record.intent.artifact
+    return sent or record.serving
+
+
+def _has(record: AdapterRecord, artifact: Artifact) -> bool:
+    """Return True if a component has a version, and stays."""
+    leaves = record.intent is not None and record.intent.write is Write.DELETE
+    there = record.live is not None and record.drifted is None and not leaves
+    return there and artifact.same_version_as(_sent(record))
+
+
+def _proven_artifact(record: AdapterRecord | None) -> Artifact | None:
+    """Return what a component of the fleet serves, if it is in service and proven."""
+    if record is None or record.live is None or record.serving is None:
+        return None
+    own = record.owned == record.live.created and record.live.status is Status.IN_SERVICE
+    return record.serving if own and record.serving.same_as(record.last_good) else None
+
+
+def new_route(
+    versions: Versions, record: AdapterRecord, decision: Decision, *, now: float, has_copies: bool
+) -> Route | None:
+    """Return the route to a declared version that is in service and proven; None if its route stays.
+
+    The first one of an adapter needs no copy of the base model: only a request to it brings one.
+    """
+    live, serving, route = record.live, record.serving, versions.routes.get(record.name)
+    if live is None or serving is None or not versions.is_declared(record):
+        return None
+    if route is None:
+        first = decision.step is Step.KEEP or (
+            decision.step is Step.ASLEEP and live.status is Status.IN_SERVICE
+        )
+        return Route.first(record.name, record.component, serving) if first else None
+    is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
+    if is_there or decision.step is not Step.KEEP or not has_copies:
+        return None
+    return route.to(record.component, serving, now=now, releases=versions.releases)
+
+
+def is_superseded(versions: Versions, record: AdapterRecord) -> bool:
+    """Return True if a component has an earlier version of a declared adapter, which nobody is sent to."""
+    if record.component in versions.wanted or record.name not in versions.declared or not record.is_own:
+        return False
+    routed = _routed(versions.routes.get(record.name))
+    return record.counted is None and (not record.adopted or record.component in routed)
+
+
+def _routed(route: Route | None) -> list[str]:
+    return [] if route is None else [version.component for version in route.versions]
+
+
+def without_failed_version(versions: Versions, record: AdapterRecord, decision: Decision) -> Decision:
+    """Return the decision to delete a declared version that has failed for good, and that has never answered.
+
+    Its record keeps the reason, so that nobody tries it again.
+    """
+    live, failure, route = record.live, record.failure, versions.routes.get(record.name)
+    if (
+        decision.step is not Step.FAILED
+        or failure is None
+        or not failure.final
+        or live is None
+        or live.status.in_transition
+        or record.owned != live.created
+        or not versions.is_declared(record)
+        or record.component in _routed(route)
+    ):
+        return decision
+    return Decision(step=Step.DELETE, why=failure.reason)
+
+
+def by_adapter(records: Mapping[str, AdapterRecord]) -> dict[str, AdapterRecord]:
+    """Return a record of each adapter by the component that a manifest means, as guards count adapters."""
+    ordered = sorted(records.values(), key=lambda record: (record.is_own, record.owned is not None))
+    return {_manifest_component(record): record for record in ordered}
+
+
+def _manifest_component(record: AdapterRecord) -> str:
+    component, artifacts = record.component, [record.serving, *record.versions]
+    artifacts += [tried.artifact for tried in (record.intent, record.failure) if tried is not None]
+    start, adapter = component[:-VERSION_SUFFIX_LENGTH], record.tags.get(ADAPTER_TAG)
+    # A registry that was lost knows no digest of what it finds, but its tags.
+    tagged = adapter is not None and start.endswith(f"-{adapter}")
+    named = any(component == versioned_name(start, artifact) for artifact in artifacts)
+    return start if named or tagged else component

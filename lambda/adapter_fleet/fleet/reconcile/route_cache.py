@@ -1,0 +1,78 @@
+"""The routes of adapters during a pass: read once, and written back as versions come into service."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.releases import Versions, is_superseded, new_route, without_failed_version
+from adapter_fleet.fleet.reconcile.session import Session
+from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.routes import Route
+
+
+class RouteCache:
+    """The route of every adapter, if the fleet has routes.
+
+    `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
+    """
+
+    def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
+        self._session = session
+        self._routes = {} if versions is None else dict(versions.routes)
+        self._versions = None if versions is None else replace(versions, routes=self._routes)
+        self._changed = self._routes.keys() - stored.keys()
+        self.waits_for_copy = False
+
+    def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
+        """Route to a version that has come into service; return the decision, or to delete a failed one."""
+        versions, has_copies = self._versions, self._session.fleet.base_copies > 0
+        if versions is None:
+            return decision
+        route = new_route(versions, record, decision, now=self._session.clock.now(), has_copies=has_copies)
+        if route is not None:
+            self._routes[record.name] = route
+            self._changed.add(record.name)
+        elif decision.step is Step.KEEP and not has_copies and versions.is_declared(record):
+            self.waits_for_copy |= self._routes[record.name].live.component != record.component
+        return without_failed_version(versions, record, decision)
+
+    def superseded(self, records: Iterable[AdapterRecord]) -> list[AdapterRecord]:
+        """Return the earlier versions that nobody is sent to any more."""
+        versions = self._versions
+        return [] if versions is None else [record for record in records if is_superseded(versions, record)]
+
+    @property
+    def unsent(self) -> bool:
+        """True if a route is to be written."""
+        return bool(self._changed)
+
+    def flush(self) -> None:
+        """Write what changed. Where somebody has rolled back meanwhile, the pass ends, and another begins."""
+        if not self._changed:
+            return
+        changed = [self._routes[name] for name in sorted(self._changed)]
+        for route in self._session.registry.put_routes(changed, self._session.lease):
+            self._routes[route.adapter] = route
+            self._changed.remove(route.adapter)
+        if self._changed:
+            self._session.abandon()
+
+    def forget_undeclared(self) -> None:
+        """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
+        declared = {} if self._versions is None else self._versions.declared
+        gone = sorted(self._routes.keys() - declared.keys())
+        self._session.registry.forget_routes(gone, self._session.lease)
+        for name in gone:
+            del self._routes[name]
+            self._changed.discard(name)
+
+    def next_drained(self) -> list[float]:
+        """Return when versions that stay for now are drained."""
+        if self._versions is None:
+            return []
+        return [
+            moment
+            for route in self._routes.values()
+            for component, moment in route.drained_at(self._versions.releases).items()
+            if component in self._versions.wanted
+        ]

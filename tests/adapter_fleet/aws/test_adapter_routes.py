@@ -1,0 +1,126 @@
+"""Routes as callers follow them: the first look-up, the cache, outages and threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes
+from tests.adapter_fleet.fake_service import FakeClock
+
+
+class FakeTable:
+    """DynamoDB with one item: what it answers, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.component: str | None = "p-acme-1"
+        self.asked = 0
+        self.away = False
+        self.around: Callable[[], object] = lambda: None
+
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        assert request["Key"] == {"pk": {"S": "route#acme"}, "sk": {"S": "route"}}
+        self.asked += 1
+        self.around()
+        if self.away:
+            raise EndpointConnectionError(endpoint_url="http://dynamodb")
+        return {} if self.component is None else {"Item": {"component": {"S": self.component}}}
+
+
+@pytest.fixture
+def table() -> FakeTable:
+    return FakeTable()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def routes(table: FakeTable, clock: FakeClock) -> AdapterRoutes:
+    return AdapterRoutes("registry", table, clock=clock.now)  # type: ignore[arg-type]
+
+
+def test_route_is_asked_for_again_after_its_time(
+    routes: AdapterRoutes, table: FakeTable, clock: FakeClock
+) -> None:
+    assert routes.component("acme") == "p-acme-1"
+    table.component = "p-acme-2"
+    clock.time += CACHED_SECONDS - 1
+    assert (routes.component("acme"), table.asked) == ("p-acme-1", 1)
+    clock.time += 1
+    assert (routes.component("acme"), table.asked) == ("p-acme-2", 2)
+
+
+def test_last_answer_counts_while_the_table_is_away(
+    routes: AdapterRoutes, table: FakeTable, clock: FakeClock
+) -> None:
+    routes.component("acme")
+    table.away, table.component = True, "p-acme-2"
+    for _ in range(5):
+        clock.time += CACHED_SECONDS
+        assert [routes.component("acme") for _ in range(3)] == ["p-acme-1"] * 3
+    assert table.asked == 6, "it is asked once each time"
+    table.away = False
+    clock.time += CACHED_SECONDS
+    assert routes.component("acme") == "p-acme-2"
+
+
+def test_first_look_up_without_an_answer_or_a_route_is_an_error(
+    routes: AdapterRoutes, table: FakeTable
+) -> None:
+    table.away = True
+    with pytest.raises(TimeoutError, match="'registry' does not say who answers for adapter 'acme'"):
+        routes.component("acme")
+    table.away, table.component = False, None
+    with pytest.raises(LookupError, match="adapter 'acme' has no route in table 'registry'"):
+        routes.component("acme")
+    table.component = "p-acme-1"
+    assert routes.component("acme") == "p-acme-1"
+
+
+def test_other_threads_go_on_with_what_they_have_while_one_asks(
+    routes: AdapterRoutes, table: FakeTable, clock: FakeClock
+) -> None:
+    routes.component("acme")
+    clock.time += CACHED_SECONDS
+    table.component = "p-acme-2"
+    others: list[str] = []
+
+    def ask_from_another_thread() -> None:
+        thread = threading.Thread(target=lambda: others.append(routes.component("acme")))
+        thread.start()
+        thread.join(5)
+
+    table.around = ask_from_another_thread
+    assert routes.component("acme") == "p-acme-2"
+    assert others == ["p-acme-1"]
+
+
+@pytest.mark.parametrize(
+    ("code", "sent"), [("ValidationError", ["p-acme-1", "p-acme-2"]), ("ModelError", ["p-acme-1"])]
+)
+def test_component_that_is_gone_is_looked_up_once_more(
+    routes: AdapterRoutes, table: FakeTable, code: str, sent: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def send(component: str) -> str:
+        asked.append(component)
+        if component == "p-acme-1":
+            raise ClientError({"Error": {"Code": code, "Message": "not found"}}, "InvokeEndpoint")
+        return component
+
+    routes.component("acme")
+    table.component = "p-acme-2"
+    if len(sent) == 1:
+        with pytest.raises(ClientError):
+            routes.ask("acme", send)
+    else:
+        assert routes.ask("acme", send) == "p-acme-2"
+    assert asked == sent

@@ -1,0 +1,271 @@
+"""Releases: a component for each version of an adapter, and a route to the one that answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.common.naming import ADAPTER_TAG, FLEET_TAG
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    ReleaseSettings,
+)
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
+from tests.adapter_fleet.fleet_world import UID, World
+
+DRAIN = 900.0
+RELEASES = FleetSettings(
+    request_rate=10.0, drift=DriftAction.REPAIR, releases=ReleaseSettings(keep=1, drain_seconds=DRAIN)
+)
+IN_PLACE = replace(RELEASES, releases=None)
+SMOKE = SmokeRequest(body={"inputs": "Hello"})
+
+
+def artifact(name: str, version: int) -> Artifact:
+    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=f"{version}" * 64)
+
+
+def adapter(name: str, version: int = 1, *, smoke: SmokeRequest | None = None) -> DesiredAdapter:
+    return DesiredAdapter(name=name, component=f"p-{name}", artifact=artifact(name, version), smoke=smoke)
+
+
+def component(name: str, version: int) -> str:
+    return f"p-{name}-{str(version) * 8}"
+
+
+def routed(world: World) -> dict[str, str]:
+    return {name: route.live.component for name, route in world.registry.routes().items()}
+
+
+@pytest.fixture
+def world() -> World:
+    return World(settings=RELEASES)
+
+
+def test_version_is_a_component_of_its_own_and_its_predecessor_stays(world: World) -> None:
+    world.apply(adapter("a"), adapter("b"))
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
+    assert world.service.components[component("a", 1)].tags == {FLEET_TAG: UID, ADAPTER_TAG: "a"}
+    writes = len(world.writes())
+    world.apply(adapter("a", 2), adapter("b"))
+    assert world.writes()[writes:] == [f"CreateInferenceComponent {component('a', 2)}"]
+    assert routed(world)["a"] == component("a", 2)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert (world.newest().desired, world.newest().in_service, world.newest().changes) == (2, 2, 1)
+
+
+def test_version_that_nobody_goes_back_to_is_deleted_once_it_is_drained(world: World) -> None:
+    for version in (1, 2, 3):
+        world.deploy(adapter("a", version))
+        world.settle_without_retries()
+        until = world.clock.now() + DRAIN
+    assert set(world.serving()) == {f"a-{str(version) * 8}" for version in (1, 2, 3)}
+    world.run_for(DRAIN - 60)
+    assert component("a", 1) in world.service.components
+    world.settle()
+    assert world.deletions() == [f"DeleteInferenceComponent {component('a', 1)}"]
+    assert until - 10 <= world.clock.now() <= until + 60
+    assert set(world.serving()) == {"a-22222222", "a-33333333"}
+
+
+def test_version_at_another_address_is_the_same_one(world: World) -> None:
+    world.apply(adapter("a"))
+    writes = len(world.writes())
+    moved = replace(artifact("a", 1), uri="s3://other/a.tar.gz")
+    world.apply(replace(adapter("a"), artifact=moved))
+    assert world.writes()[writes:] == []
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_version_that_fails_is_deleted_and_the_route_stays(world: World) -> None:
+    world.with_settings(replace(RELEASES, failures=FailureLimit(share=1.0)))
+    world.apply(adapter("a"), adapter("b"))
+    world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+    world.apply(adapter("a", 2), adapter("b"))
+    assert routed(world)["a"] == component("a", 1)
+    assert component("a", 2) not in world.service.components
+    assert "bad tensors" in (world.newest().reason or "")
+    assert world.newest().failed == 1
+    writes = len(world.writes())
+    world.drift()
+    assert world.writes()[writes:] == []
+
+
+def test_failed_deployment_is_rolled_back_without_a_write_but_to_what_failed(world: World) -> None:
+    first = world.deploy(adapter("a"), adapter("b"))
+    world.settle()
+    world.service.faults.silent.add(artifact("a", 2).uri)
+    digest = first.request.source_digest
+    world.deploy(adapter("a", 2, smoke=SMOKE), adapter("b", 2), digest="second", previous=digest)
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 2)}
+    writes = len(world.writes())
+    world.apply(adapter("a"), adapter("b"), digest=digest, previous="second")
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
+    assert not [write for write in world.writes()[writes:] if write.startswith("Create")]
+
+
+def test_guard_counts_adapters_and_no_versions(world: World) -> None:
+    world.with_settings(replace(RELEASES, deletions=DeletionLimit(share=0.0, above=0)))
+    names = ["a", "b", "c"]
+    world.apply(*map(adapter, names))
+    for version in (2, 3):
+        world.apply(*(adapter(name, version) for name in names))
+        assert world.newest().outcome is Outcome.CONVERGED
+    world.apply(*(adapter(name, 3) for name in names[:2]))
+    assert world.newest().outcome is Outcome.REFUSED
+    assert "1 of 3 adapters" in (world.newest().reason or "")
+    world.with_settings(RELEASES)
+    world.apply(*(adapter(name, 3) for name in names[:2]))
+    assert set(routed(world)) == {"a", "b"}
+    assert not [name for name in world.serving() if name.startswith("c-")]
+
+
+def test_fleet_that_was_updated_in_place_routes_to_what_is_there_and_goes_back(world: World) -> None:
+    world.with_settings(IN_PLACE)
+    world.apply(adapter("a"), adapter("b"))
+    world.with_settings(RELEASES)
+    writes = len(world.writes())
+    world.apply(adapter("a", 2), adapter("b"))
+    assert routed(world) == {"a": component("a", 2), "b": "p-b"}
+    assert sorted(world.writes()[writes:]) == [
+        "AddTags p-a",
+        "AddTags p-b",
+        f"CreateInferenceComponent {component('a', 2)}",
+    ]
+    assert set(world.serving()) == {"a", "b", "a-22222222"}
+    world.with_settings(IN_PLACE)
+    world.apply(adapter("a", 3), adapter("b", 2))
+    assert routed(world) == {"a": "p-a", "b": "p-b"}
+    assert world.serving() == {"a": artifact("a", 3).uri, "b": artifact("b", 2).uri}
+
+
+def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_version(world: World) -> None:
+    world.apply(adapter("a"))
+    world.apply(adapter("a", 2))
+    writes = len(world.writes())
+    route = world.registry.routes()["a"]
+    earlier = route.versions[1]
+    assert roll_back(world, 1, 2)
+    assert not world.registry.roll_back(route, []), "somebody has changed it since"
+    assert routed(world)["a"] == earlier.component
+    for trigger in ("order", "drift"):
+        world.trigger(trigger)
+        assert routed(world)["a"] == earlier.component
+    assert world.writes()[writes:] == []
+    world.apply(adapter("a", 3))
+    assert routed(world)["a"] == component("a", 3)
+
+
+def roll_back(world: World, to: int, declared: int) -> bool:
+    """Do what `adapters rollback` does."""
+    route = world.registry.routes()["a"]
+    back = route.to(component("a", to), artifact("a", to), now=world.clock.now(), releases=ReleaseSettings())
+    pin = Order(
+        kind=OrderKind.PIN,
+        component="p-a",
+        at=world.clock.now(),
+        artifact=artifact("a", to),
+        replaces=artifact("a", declared),
+    )
+    return world.registry.roll_back(back, [pin])
+
+
+def test_first_version_is_routed_at_zero_copies_and_a_successor_once_a_copy_has_answered(
+    world: World,
+) -> None:
+    world.service.copies = 0
+    world.deploy(adapter("a", smoke=SMOKE), adapter("b"))
+    world.settle_without_retries()
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
+    world.deploy(adapter("a", 2, smoke=SMOKE), adapter("b", 2))
+    world.run_for(600)
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
+    world.service.copies = 1
+    world.settle()
+    assert routed(world) == {"a": component("a", 2), "b": component("b", 2)}
+
+
+def test_routes_go_before_the_fleet_does(world: World) -> None:
+    world.apply(adapter("a"), adapter("b"))
+    world.service.on("DeleteInferenceComponent", lambda: _without_routes(world))
+    world.destroy()
+    world.settle()
+    assert world.serving() == {}
+
+
+def _without_routes(world: World) -> None:
+    assert routed(world) == {}
+
+
+def test_component_that_no_route_has_named_is_an_orphan_and_stays(world: World) -> None:
+    world.apply(adapter("a"))
+    world.service.make("p-a-99999999", "s3://bucket/x", tags={FLEET_TAG: UID})
+    world.drift()
+    assert "p-a-99999999" in world.service.components
+    assert world.newest().orphans == 1
+
+
+def test_component_of_someone_else_is_in_the_way_of_no_version_and_may_be_taken_over(world: World) -> None:
+    there = world.service.make("p-a", artifact("a", 1).uri)
+    world.service.make("p-b", artifact("b", 1).uri)
+    world.apply(adapter("a"), adapter("b"))
+    assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
+    world.apply(adapter("b"))
+    world.order(OrderKind.CLAIM, "a", created=there.created)
+    world.apply(adapter("a"), adapter("b"))
+    assert routed(world) == {"a": "p-a", "b": component("b", 1)}
+    assert "p-b" in world.service.components
+
+
+def test_removal_that_is_taken_back_leaves_the_route_and_its_history(world: World) -> None:
+    world.apply(adapter("a"), adapter("b"))
+    world.apply(adapter("a", 2), adapter("b"))
+    before = world.registry.routes()["a"]
+    world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
+    kept = world.newest().request.source_digest
+    world.deploy(adapter("b", 2), digest="removal", previous=kept)
+    world.settle()
+    assert world.newest().outcome is Outcome.FAILED
+    assert world.registry.routes()["a"] == before
+    world.apply(adapter("a", 2), adapter("b"), digest=kept, previous="removal")
+    assert world.registry.routes()["a"] == before
+    assert world.deletions() == [f"DeleteInferenceComponent {component('b', 2)}"]
+
+
+def test_component_of_another_adapter_is_no_first_version(world: World) -> None:
+    world.with_settings(IN_PLACE)
+    world.apply(replace(adapter("a"), component="p-x"))
+    world.with_settings(RELEASES)
+    world.service.faults.silent.add(artifact("b", 1).uri)
+    world.apply(replace(adapter("b", smoke=SMOKE), component="p-x"))
+    assert "b" not in routed(world)
+
+
+def test_version_that_is_gone_is_not_loaded_because_more_are_kept(world: World) -> None:
+    world.with_settings(replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=DRAIN)))
+    for version in (1, 2):
+        world.apply(adapter("a", version))
+    world.with_settings(RELEASES)
+    writes = len(world.writes())
+    world.apply(adapter("a", 2))
+    assert world.writes()[writes:] == []
+
+
+def test_update_in_place_that_is_under_way_ends_before_its_adapter_is_routed(world: World) -> None:
+    world.with_settings(IN_PLACE)
+    world.apply(adapter("a"))
+    world.deploy(adapter("a", 2))
+    world.run_for(1)
+    world.with_settings(RELEASES)
+    world.apply(adapter("a", 2))
+    assert routed(world) == {"a": "p-a"}
+    assert set(world.serving()) == {"a"}

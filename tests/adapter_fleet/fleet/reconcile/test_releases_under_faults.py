@@ -1,0 +1,413 @@
+"""Releases keep their four promises whatever happens, in any order (docs/adr/0032-versions-and-routes.md)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
+
+from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    ReleaseSettings,
+)
+from adapter_fleet.fleet.state.generations import Outcome, Request, Source
+from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
+from tests.adapter_fleet.fake_service import Crash, Faults
+from tests.adapter_fleet.fleet.reconcile.test_reconciler_under_faults import (
+    BrokenPromise,
+    InjectedError,
+    promise,
+)
+from tests.adapter_fleet.fleet_world import UID, Hooked, World
+from tests.adapter_fleet.memory_registry import MemoryRegistry
+
+NIGHTLY = "NIGHTLY" in os.environ
+EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 40
+
+NAMES = ["a", "b", "c"]
+SMOKED = ("b", "c")
+VERSIONS = st.integers(1, 4)
+DRAIN = 120.0
+MANIFESTS = st.dictionaries(st.sampled_from(NAMES), VERSIONS, max_size=len(NAMES))
+RELEASES = st.sampled_from([ReleaseSettings(keep=keep, drain_seconds=DRAIN) for keep in (0, 1, 2)])
+
+
+def artifact(name: str, version: int) -> Artifact:
+    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=f"{version}" * 64)
+
+
+def adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
+    smoke = SmokeRequest(body={"inputs": "Hello"})
+    return tuple(
+        DesiredAdapter(
+            name=name,
+            component=f"p-{name}",
+            artifact=artifact(name, version),
+            smoke=smoke if name in SMOKED else None,
+        )
+        for name, version in sorted(manifest.items())
+    )
+
+
+class FleetOfReleases(RuleBasedStateMachine):
+    """A fleet with releases, its callers, and what people and the service may do to it."""
+
+    @initialize(
+        seconds=st.sampled_from([0.5, 5.0, 40.0]),
+        drift=st.sampled_from([None, *DriftAction]),
+        share=st.sampled_from([0.0, 1.0]),
+        releases=RELEASES,
+        faults=st.builds(
+            Faults,
+            listing_lag=st.sampled_from([0.0, 3.0]),
+            describe_lag=st.sampled_from([0.0, 2.0]),
+        ),
+    )
+    def begin(
+        self,
+        seconds: float,
+        drift: DriftAction | None,
+        share: float,
+        releases: ReleaseSettings,
+        faults: Faults,
+    ) -> None:
+        self.world = World(
+            seconds=seconds,
+            settings=FleetSettings(
+                request_rate=10.0,
+                drift=drift,
+                failures=FailureLimit(share=share),
+                deletions=DeletionLimit(share=1.0, allow_empty=True),
+                releases=releases,
+            ),
+        )
+        self.world.service.faults = faults
+        self.events = 0
+        self.before: dict[str, int] = {}
+        self.wanted: dict[str, int] = {}
+        self.named: dict[str, float] = {}
+        """When a component was last the one that a route names."""
+        self.known: dict[str, Route] = {}
+        self.contested: set[str] = set()
+        self.proven: set[str] = set()
+        self.backups: list[MemoryRegistry] = []
+        self.calls: int | None = None
+        self.act: Callable[[], None] = lambda: None
+        self.world.service.around = self._around
+        self.world.reconciler = replace(
+            self.world.reconciler,
+            registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
+        )
+        self._open({"a": 1, "b": 1})
+
+    # --- what is watched at every call
+
+    def _around(self, operation: str, when: str) -> None:
+        verb, _, name = operation.partition(" ")
+        if (verb, when) == ("DeleteInferenceComponent", "before"):
+            self._watch_deletion(name)
+        if (verb, when) == ("put_routes", "after"):
+            self._watch_routes()
+        if self.calls is not None:
+            self.calls -= 1
+            if self.calls < 0:
+                self.calls = None
+                self.act()
+
+    def _watch_routes(self) -> None:
+        """No route is written to a component that is not in service and proven."""
+        service = self.world.service
+        service._settle()
+        for name, route in self.world.registry.routes().items():
+            before, live = self.known.get(name), route.live
+            if before == route:
+                continue
+            there = service.components.get(live.component)
+            if live.component not in self.contested:
+                promise(
+                    there is not None and there.status is not Status.FAILED, f"{name} is routed to {there}"
+                )
+                assert there is not None
+                first = route.revision == 1 or live.component in self.proven
+                promise(
+                    service.copies > 0 or first, f"{name} is routed to {live}, and nobody can have answered"
+                )
+                silent = name in SMOKED and live.artifact.uri in service.faults.silent
+                promise(not silent or first, f"{name} is routed to {live}, which fails its smoke request")
+                serves = there.serves == live.artifact.uri or service.copies == 0
+                promise(serves and there.tags.get(FLEET_TAG) == UID, f"{name} is routed to {there}")
+            self._note_route(route)
+
+    def _note_route(self, route: Route) -> None:
+        self.proven.add(route.live.component)
+        before = self.known.get(route.adapter)
+        if before is not None:
+            self.named[before.live.component] = self.world.clock.now()
+        self.known[route.adapter] = route
+
+    def _watch_deletion(self, name: str) -> None:
+        """Nobody is sent to a component that goes: no route names it, or has named it lately."""
+        there = self.world.service.components.get(name)
+        if there is None or there.status is not Status.IN_SERVICE or name in self.contested:
+            return
+        releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
+        keep = 0 if releases is None else releases.keep
+        for route in self.world.registry.routes().values():
+            kept = [version.component for version in route.versions[: keep + 1]]
+            promise(name not in kept, f"{name} is deleted, and {route} names it")
+            if name in [version.component for version in route.versions]:
+                waited = now - self.named.get(name, 0.0)
+                promise(waited >= (DRAIN if releases else 0.0) - 1, f"{name} is deleted after {waited} s")
+
+    def _run(self, execution: object, deadline: float) -> None:
+        try:
+            self.world.run_pass(execution, deadline=deadline)  # type: ignore[arg-type]
+        except InjectedError:
+            execution.next_at = self.world.clock.now() + 2.0  # type: ignore[attr-defined]
+        except BrokenPromise as broken:
+            raise AssertionError(*broken.args) from broken
+        finally:
+            self.world.service.around = self._around
+
+    # --- what happens
+
+    def _open(self, manifest: dict[str, int], *, previous: str | None = None) -> None:
+        desired = DesiredFleet(adapters=adapters(manifest))
+        self.events += 1
+        request = Request(
+            delivery=f"event-{self.events}",
+            source=Source.DEPLOYMENT,
+            target=self.world.target,
+            at=self.world.clock.now(),
+            source_digest=desired.digest,
+            previous_digest=previous,
+        )
+        self.world.open(request, desired)
+        self.before, self.wanted = self.wanted, dict(manifest)
+
+    @rule(name=st.sampled_from(NAMES), version=VERSIONS, passes=st.integers(0, 6))
+    def release(self, name: str, version: int, passes: int) -> None:
+        self.deploy({**self.wanted, name: version}, passes)
+
+    @rule(manifest=MANIFESTS, passes=st.integers(0, 6))
+    def deploy(self, manifest: dict[str, int], passes: int) -> None:
+        if self.world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
+            self.cloudformation_rolls_back()
+        self._open(manifest, previous=DesiredFleet(adapters=adapters(self.wanted)).digest)
+        self.run(600.0, passes)
+
+    @rule()
+    def cloudformation_rolls_back(self) -> None:
+        self._open(self.before, previous=DesiredFleet(adapters=adapters(self.wanted)).digest)
+
+    @rule(releases=st.one_of(st.none(), RELEASES))
+    def switch(self, releases: ReleaseSettings | None) -> None:
+        self.world.with_settings(replace(self.world.target.settings, releases=releases))
+        self._open(self.wanted)
+
+    def _roll_back(self, name: str, index: int) -> None:
+        """Do what `adapters rollback` does: back to a version that stays, by its route."""
+        releases, route = self.world.target.settings.releases, self.world.registry.routes().get(name)
+        if (
+            releases is None
+            or route is None
+            or name not in self.wanted
+            or index >= len(route.versions[: releases.keep + 1])
+        ):
+            return
+        to = route.versions[index]
+        order = Order(
+            kind=OrderKind.PIN,
+            component=f"p-{name}",
+            at=self.world.clock.now(),
+            artifact=to.artifact,
+            replaces=artifact(name, self.wanted[name]),
+        )
+        if self.world.registry.roll_back(
+            route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases), [order]
+        ):
+            self._note_route(self.world.registry.routes()[name])
+        self.world.start_machine("order")
+
+    @rule(name=st.sampled_from(NAMES), what=st.sampled_from([1, 2, OrderKind.UNPIN, OrderKind.RETRY]))
+    def order(self, name: str, what: int | OrderKind) -> None:
+        if isinstance(what, OrderKind):
+            self.world.order(what, name)
+        else:
+            self._roll_back(name, what)
+
+    @rule(deadline=st.sampled_from([0.2, 2.0, 600.0]), times=st.integers(1, 6))
+    def run(self, deadline: float, times: int) -> None:
+        for _ in range(times):
+            execution = self.world.next_execution()
+            if execution is None:
+                return
+            self._run(execution, deadline)
+
+    @rule(
+        calls=st.integers(0, 40),
+        what=st.sampled_from(["crash", "error", "roll back", "deploy", "stall"]),
+        name=st.sampled_from(NAMES),
+        manifest=MANIFESTS,
+    )
+    def interfere(self, calls: int, what: str, name: str, manifest: dict[str, int]) -> None:
+        """Let something happen at one of the calls of a pass."""
+
+        def act() -> None:
+            match what:
+                case "crash":
+                    raise Crash
+                case "error":
+                    raise InjectedError
+                case "roll back":
+                    self._roll_back(name, 1)
+                case "deploy":
+                    self._open(manifest)
+                case "stall":
+                    self.world.clock.time += 120.0
+                    self.world.start_machine("order")
+                    self._run(self.world.executions[-1], 600.0)
+
+        self.calls, self.act = calls, act
+        self.run(600.0, 1)
+        self.calls = None
+
+    @rule(seconds=st.sampled_from([1.0, DRAIN / 2, DRAIN + 1, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.time += seconds
+
+    @rule(throttled=st.integers(0, 10), before=st.integers(0, 3), after=st.integers(0, 3))
+    def lose_calls(self, throttled: int, before: int, after: int) -> None:
+        faults = self.world.service.faults
+        faults.throttled, faults.lost_before, faults.lost_after = throttled, before, after
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        version=VERSIONS,
+        how=st.sampled_from(["broken", "silent", "missing", "well"]),
+    )
+    def spoil(self, name: str, version: int, how: str) -> None:
+        faults, uri = self.world.service.faults, artifact(name, version).uri
+        faults.broken.pop(uri, None)
+        faults.silent.discard(uri)
+        faults.missing.discard(uri)
+        if how == "broken":
+            faults.broken[uri] = "bad tensors"
+        elif how != "well":
+            getattr(faults, how).add(uri)
+
+    @rule(copies=st.sampled_from([0, 1, 3]))
+    def scale(self, copies: int) -> None:
+        self.world.service.copies = copies
+        self.world.start_machine("scaling" if copies else "drift")
+
+    @rule(data=st.data())
+    def delete_by_hand(self, data: st.DataObject) -> None:
+        names = sorted(name for name, there in self.world.service.components.items() if there.base)
+        if names:
+            name = data.draw(st.sampled_from(names))
+            self.contested.add(name)
+            self.world.service.remove(name)
+
+    @rule(lost=st.booleans())
+    def lose_the_registry(self, lost: bool) -> None:
+        """Restore a backup of the registry, which may name what has gone since; or lose it."""
+        if lost:
+            self.world.lose_registry()
+            self.backups.clear()
+        elif not self.backups:
+            self.backups.append(self.world.registry.clone())
+            return
+        else:
+            self.world.registry.restore(self.backups.pop())
+        self._after_loss()
+
+    def _after_loss(self) -> None:
+        self.world.end_executions()
+        self.contested |= set(self.world.service.components)
+        self.known = self.world.registry.routes()
+        self._open(self.wanted)
+
+    # --- in the end
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world, faults = self.world, self.world.service.faults
+        faults.throttled = faults.lost_before = faults.lost_after = 0
+        faults.broken.clear()
+        faults.silent.clear()
+        faults.missing.clear()
+        world.service.copies = max(1, world.service.copies)
+        self.calls = None
+        for _ in range(2):
+            self._settle()
+            for name in NAMES:
+                world.order(OrderKind.UNPIN, name)
+            for component in world.registry.records():
+                world.order(OrderKind.RETRY, component.removeprefix("p-"))
+            world.clock.time += 10.0
+            self._open(self.wanted)
+            self._settle()
+        assert world.newest().outcome is Outcome.CONVERGED, world.describe()
+        routes, serving = world.registry.routes(), world.serving()
+        releases = world.target.settings.releases
+        if releases is not None or routes:
+            assert routes.keys() == self.wanted.keys() or releases is None
+        for name, version in self.wanted.items():
+            component = routes[name].live.component if name in routes else f"p-{name}"
+            assert serving[component.removeprefix("p-")] == artifact(name, version).uri, world.describe()
+        # What the registry found with the fleet's tag is reported, and only a person deletes it.
+        own = [record.component for record in world.registry.records().values() if not record.adopted]
+        most = 1 + (0 if releases is None else releases.keep)
+        assert len(own) <= most * len(self.wanted), f"{own} are left: {world.describe()}"
+        items = world.registry.items
+        for name, route in routes.items():
+            assert items[f"route#{name}"]["route"]["component"] == {"S": route.live.component}
+        world.clock.time += 1000
+        writes = len(world.writes())
+        self._open(self.wanted)
+        self._settle()
+        assert world.writes()[writes:] == []
+
+    def _settle(self) -> None:
+        for _ in range(300):
+            execution = self.world.next_execution()
+            if execution is None:
+                return
+            self._run(execution, 600.0)
+        raise AssertionError(f"it does not converge: {self.world.describe()}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_releases_keep_their_promises_whatever_happens() -> None:
+    run_state_machine_as_test(
+        FleetOfReleases,
+        settings=settings(
+            max_examples=EXAMPLES,
+            derandomize=not NIGHTLY,
+            stateful_step_count=30,
+            report_multiple_bugs=False,
+            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
