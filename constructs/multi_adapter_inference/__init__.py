@@ -1,6 +1,6 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
-from adapter_fleet.fleet.state.fleet_settings import OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.scaling_metric import ScalingMetric
@@ -23,6 +23,7 @@ from multi_adapter_inference.fleet.policies import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
+    Releases,
     RequiredEvaluation,
 )
 from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
@@ -76,13 +77,13 @@ __all__ = [
     "MultiAdapterEndpoint",
     "OnTimeout",
     "PlacementStrategy",
+    "Releases",
     "RequiredEvaluation",
     "RoutingStrategy",
     "ScalingMetric",
     "ScalingTarget",
     "SmokeTest",
     "StartupTimeouts",
-    "UpdateMode",
     "UsageMetrics",
     "VllmContainer",
     "VllmVersion",

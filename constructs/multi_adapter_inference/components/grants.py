@@ -12,10 +12,10 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import IConstruct
 
-from adapter_fleet.common.naming import ORDERS_PARTITION
+from adapter_fleet.common.naming import ORDERS_PARTITION, ROUTES_PARTITION, route_key
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.template.object_statements import reads_objects
-from multi_adapter_inference.template.statement import in_partition
+from multi_adapter_inference.template.statement import in_partitions
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 
@@ -52,6 +52,8 @@ class OperatedFleet:
         The bucket and the key of a manifest in S3.
     archives:
         The places in buckets that hold adapters, as far as they are known.
+    has_routes:
+        True if a rollback writes the route of an adapter.
     """
 
     fleet: IConstruct
@@ -60,6 +62,7 @@ class OperatedFleet:
     components: str
     manifest: tuple[s3.IBucket, str] | None
     archives: Sequence[ArtifactSource]
+    has_routes: bool
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` see the fleet's state: `status`, `history` and `plan`."""
@@ -80,14 +83,13 @@ class OperatedFleet:
         granted = self.grant_read(grantee)
         # `import` asks whose a component is.
         granted = granted.combine(_grant(grantee, ["cloudformation:DescribeStackResources"], "*"))
+        # The fleet's functions write the state of adapters and generations.
+        actions, partitions = ["dynamodb:DeleteItem", "dynamodb:PutItem"], [ORDERS_PARTITION]
+        if self.has_routes:
+            actions.append("dynamodb:UpdateItem")
+            partitions += [ROUTES_PARTITION, route_key("*")["pk"]]
         granted = granted.combine(
-            _grant(
-                grantee,
-                ["dynamodb:DeleteItem", "dynamodb:PutItem"],
-                self.registry.table_arn,
-                # Only orders: the fleet's functions write the state of adapters and generations.
-                conditions=in_partition(ORDERS_PARTITION),
-            )
+            _grant(grantee, actions, self.registry.table_arn, conditions=in_partitions(*partitions))
         )
         granted = granted.combine(_grant(grantee, ["states:StartExecution"], state_machine.state_machine_arn))
         if self.registry.encryption_key is not None:
@@ -108,6 +110,15 @@ class OperatedFleet:
             right = _grant(grantee, each.actions, *each.resources, conditions=each.conditions)
             granted = granted.combine(right)
         return granted
+
+
+def grant_routes(grantee: iam.IGrantable, registry: dynamodb.ITable, adapters: Sequence[str]) -> iam.Grant:
+    """Let `grantee` read the routes of adapters, "*" for all."""
+    partitions = [route_key(adapter)["pk"] for adapter in adapters]
+    granted = _grant(grantee, ["dynamodb:GetItem"], registry.table_arn, conditions=in_partitions(*partitions))
+    if registry.encryption_key is not None:
+        granted = granted.combine(registry.encryption_key.grant_decrypt(grantee))
+    return granted
 
 
 def _grant(

@@ -27,7 +27,7 @@ from constructs import Construct, IConstruct, IValidation
 from adapter_fleet.common.naming import check_fleet_uid
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.common.validators import TOKEN, holds_token
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, UpdateMode
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
@@ -52,6 +52,7 @@ from multi_adapter_inference.fleet.policies import (
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
+    Releases,
     RequiredEvaluation,
 )
 from multi_adapter_inference.fleet.s3_statements import (
@@ -97,13 +98,13 @@ class FleetOptions(TypedDict, total=False):
 
     failure_policy: FailurePolicy | None
     deletion_guard: DeletionGuard | None
-    update_mode: UpdateMode
     request_rate: float
     timeout: Duration
     on_timeout: OnTimeout
     smoke_test: SmokeTest | None
     drift_check: DriftCheck | None
     evaluation: RequiredEvaluation | None
+    releases: Releases | None
     allow_base_replacement: bool
     component_prefix: str | None
     registry_removal_policy: RemovalPolicy
@@ -128,8 +129,6 @@ class AdapterFleet(IAdapterFleet):
     deletion_guard:
         How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a
         manifest without adapters is refused.
-    update_mode:
-        What to do if the container refuses to update an adapter in place. Default: report it as failed.
     request_rate:
         The most writes a second to SageMaker. A throttle lowers it for a while. Default: 5.
     timeout:
@@ -144,6 +143,9 @@ class AdapterFleet(IAdapterFleet):
         Default: never.
     evaluation:
         What the evaluation of a new version should reach before the fleet takes it. Default: none is needed.
+    releases:
+        Makes each version a component of its own, and callers look up which one answers. Default: an adapter
+        is updated in place, under one name.
     allow_base_replacement:
         Whether the fleet may move to another endpoint or base model, where every adapter is created again.
         Default: False.
@@ -188,13 +190,13 @@ class AdapterFleet(IAdapterFleet):
         manifest: AdapterManifest,
         failure_policy: FailurePolicy | None = None,
         deletion_guard: DeletionGuard | None = None,
-        update_mode: UpdateMode = FleetSettings.update_mode,
         request_rate: float = FleetSettings.request_rate,
         timeout: Duration = _DEFAULT_TIMEOUT,
         on_timeout: OnTimeout = FleetSettings.on_timeout,
         smoke_test: SmokeTest | None = None,
         drift_check: DriftCheck | None = None,
         evaluation: RequiredEvaluation | None = None,
+        releases: Releases | None = None,
         allow_base_replacement: bool = False,
         component_prefix: str | None = None,
         registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
@@ -208,7 +210,6 @@ class AdapterFleet(IAdapterFleet):
             settings = FleetSettings(
                 failures=(failure_policy or FailurePolicy())._limit,
                 deletions=(deletion_guard or DeletionGuard())._limit,
-                update_mode=update_mode,
                 request_rate=request_rate,
                 timeout_seconds=timeout_seconds,
                 on_timeout=on_timeout,
@@ -221,6 +222,7 @@ class AdapterFleet(IAdapterFleet):
                 base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
                 smoke=None if smoke_test is None else smoke_test.request(),
                 evaluation=None if evaluation is None else evaluation._bar,
+                releases=None if releases is None else releases._settings,
             )
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
@@ -228,9 +230,10 @@ class AdapterFleet(IAdapterFleet):
             self.component_prefix = checked_prefix(endpoint, component_prefix)
             named = settings.base_model is not None
             bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
-            bound = manifest._bind(self, endpoint, self.component_prefix, bar)
+            bound = manifest._bind(self, endpoint, self.component_prefix, bar, releases is not None)
         self.endpoint = endpoint
-        if endpoint.container is not None:
+        self.has_routes = releases is not None
+        if endpoint.container is not None and releases is None:
             endpoint.container.warn_of_updates_in_place(endpoint)
         self._tags = ComponentTags(self, bound.adapter_tags)
         self.component_names = bound.component_names
@@ -309,6 +312,7 @@ class AdapterFleet(IAdapterFleet):
         stack_name: str | None = None,
         manifest_bucket: s3.IBucket | None = None,
         manifest_key: str | None = None,
+        has_routes: bool = False,
     ) -> IAdapterFleet:
         """Return a fleet of this account and region that another app made.
 
@@ -324,6 +328,8 @@ class AdapterFleet(IAdapterFleet):
             The fleet's stack, so that the `adapters` command may find the fleet by it. Default: none.
         manifest_bucket, manifest_key:
             The manifest in S3, so that the `adapters` command may apply one. Default: none.
+        has_routes:
+            Whether the fleet has `releases`. Default: False.
         """
         imported = _ImportedFleet(scope, id)
         with error_context(imported):
@@ -337,6 +343,7 @@ class AdapterFleet(IAdapterFleet):
             imported.manifest_location = manifest_bucket, manifest_key
         imported.fleet_uid = fleet_uid
         imported.endpoint = endpoint
+        imported.has_routes = has_routes
         imported.registry = registry
         imported.state_machine = state_machine
         imported.stack_arns = [] if stack_name is None else [stack_arn(imported, stack_name)]

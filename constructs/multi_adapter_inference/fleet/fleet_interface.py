@@ -14,17 +14,23 @@ from constructs import Construct, IConstruct
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import (
+    ADAPTER_TAG,
     FLEET_TAG,
     check_component_name,
     check_component_prefix,
     component_name,
 )
 from adapter_fleet.common.near_names import near_names
-from adapter_fleet.common.validators import TOKEN, check_names
+from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
-from multi_adapter_inference.components.grants import INVOKE_ACTIONS, OperatedFleet, grant_invoke
+from multi_adapter_inference.components.grants import (
+    INVOKE_ACTIONS,
+    OperatedFleet,
+    grant_invoke,
+    grant_routes,
+)
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.fleet.fleet_metrics import FleetMetrics
 from multi_adapter_inference.template.arns import component_arn, component_arn_spellings
@@ -67,21 +73,29 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     component_names: Mapping[str, str] | None = None
     """The names of components by adapter; None if synth does not know the manifest."""
 
+    has_routes: bool = False
+    """True if each version of an adapter is a component of its own: callers look up which one answers."""
+
     stack_arns: Sequence[str] = ()
     """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
 
     def component_name(self, adapter: str) -> str:
         """Return the name of an adapter's component, which callers put into their requests.
 
-        Raises ValueError for an adapter that is not in the manifest, if synth knows the manifest. Otherwise
-        the name is `<prefix>-<adapter>`. That is wrong for an adapter to which a manifest in S3, or the
-        manifest of another app, gives a `component`: that `component` is the name.
+        Raises ValueError for an adapter that is not in the manifest, if synth knows the manifest, and for a
+        fleet with `releases`, whose versions are components of their own. Otherwise the name is
+        `<prefix>-<adapter>`. That is wrong for an adapter to which a manifest in S3, or the manifest of
+        another app, gives a `component`: that `component` is the name.
         """
+        self._check_adapter(adapter)
         with error_context(self):
             names = self.component_names
+            if self.has_routes:
+                raise ValueError(
+                    "'component_name' should be looked up at run time, as AdapterRoutes does, because the"
+                    f" fleet's 'releases' give each version a component of its own, got {adapter!r}"
+                )
             if names is not None:
-                if adapter not in names:
-                    raise _unknown("adapter", adapter, names)
                 return names[adapter]
             if TOKEN in self.component_prefix or TOKEN in adapter:
                 return f"{self.component_prefix}-{adapter}"
@@ -114,8 +128,9 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     ) -> iam.Grant:
         """Let `grantee` send requests to every adapter of the fleet, or to the named ones.
 
-        Without names, the policy goes by the fleet's tag, so it also covers adapters of later manifests. This
-        does not isolate tenants: the container lets a request to one adapter name another in its body.
+        Without names, the policy goes by the fleet's tag, so it also covers adapters of later manifests. That
+        of a fleet with `releases` goes by tags in any case, and allows reading the routes. This does not
+        isolate tenants: the container lets a request to one adapter name another in its body.
 
         adapters:
             Names of adapters; see `component_name` for those of a manifest that synth does not know. Default:
@@ -126,20 +141,17 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             True allows requests to the adapters' `openai_base_url`, too. Default: False.
         """
         if adapters is None and components is None:
-            endpoint = grant_invoke(grantee, self.endpoint.endpoint_arn, bearer_token=bearer_token)
-            return endpoint.combine(
-                iam.Grant.add_to_principal(
-                    grantee=grantee,
-                    actions=list(INVOKE_ACTIONS),
-                    resource_arns=[component_arn(self, "*")],
-                    conditions={"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}},
-                )
-            )
+            return self._grant_by_tags(grantee, None, bearer_token=bearer_token)
         with error_context(self):
             for setting, named in {"adapters": adapters, "components": components}.items():
-                if named is not None:
-                    check_names(setting, named)
-        names = [self.component_name(adapter) for adapter in adapters or ()]
+                if named is not None and not named:
+                    raise ValueError(f"'{setting}' should have at least one name or be left out, got none")
+        if self.has_routes and components is None:
+            names = list(adapters or ())
+            for adapter in names:
+                self._check_adapter(adapter)
+        else:
+            names = [self.component_name(adapter) for adapter in adapters or ()]
         for component in components or ():
             self._check_component("components", component)
             names.append(component)
@@ -149,8 +161,33 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
                 f" a role's policies hold no more, got {len(names)}: leave them out for the whole fleet,"
                 f" whose components have the tag {FLEET_TAG!r}, or grant by a tag of your own"
             )
+        if self.has_routes and components is None:
+            return self._grant_by_tags(grantee, names, bearer_token=bearer_token)
         arns = dict.fromkeys(arn for name in names for arn in component_arn_spellings(self, name))
         return grant_invoke(grantee, self.endpoint.endpoint_arn, *arns, bearer_token=bearer_token)
+
+    def _grant_by_tags(
+        self, grantee: iam.IGrantable, adapters: Sequence[str] | None, *, bearer_token: bool
+    ) -> iam.Grant:
+        tags: dict[str, object] = {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}
+        if adapters is not None:
+            tags[f"aws:ResourceTag/{ADAPTER_TAG}"] = list(adapters)
+        granted = grant_invoke(grantee, self.endpoint.endpoint_arn, bearer_token=bearer_token).combine(
+            iam.Grant.add_to_principal(
+                grantee=grantee,
+                actions=list(INVOKE_ACTIONS),
+                resource_arns=[component_arn(self, "*")],
+                conditions={"StringEquals": tags},
+            )
+        )
+        if not self.has_routes or self.registry is None:
+            return granted
+        return granted.combine(grant_routes(grantee, self.registry, ["*"] if adapters is None else adapters))
+
+    def _check_adapter(self, adapter: str) -> None:
+        with error_context(self):
+            if self.component_names is not None and adapter not in self.component_names:
+                raise _unknown("adapter", adapter, self.component_names)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` see the fleet's state: `adapters status`, `history` and `plan`.
@@ -196,6 +233,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             components=component_arn(self, "*"),
             manifest=self.manifest_location,
             archives=self.endpoint.artifact_sources or (),
+            has_routes=self.has_routes,
         )
 
 

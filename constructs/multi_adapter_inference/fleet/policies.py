@@ -10,9 +10,14 @@ from aws_cdk import Duration
 from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    ReleaseSettings,
+)
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.durations import check_minutes
+from multi_adapter_inference.arguments.durations import check_minutes, whole_seconds
 
 
 @checked
@@ -48,6 +53,43 @@ class FailurePolicy:
     def strict() -> FailurePolicy:
         """Allow no adapter to fail."""
         return FailurePolicy.at_most(0)
+
+
+_LEAST_DRAIN_SECONDS = 80
+"""The callers' interval of 15 s, 5 s, and a minute, the longest that a container has [V InvokeEndpoint]."""
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class Releases:
+    """Makes each version of an adapter a component of its own, and its name a route to one of them.
+
+    Callers look the route up, as `AdapterRoutes` does. A new version gets no request before it is in service
+    and has passed its smoke request; the one before goes on meanwhile. Going back is one item written.
+
+    keep:
+        How many earlier versions of each adapter stay in service, for a rollback at once.
+    drain:
+        How long a version stays after its route has ceased to name it, at least 80 seconds: callers keep a
+        route for 15 seconds, and a request may take a minute. It is also for how long callers can do without
+        the registry.
+
+    Example::
+
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest, releases=Releases(keep=2))
+    """
+
+    keep: int = ReleaseSettings.keep
+    drain: Duration = field(default_factory=lambda: Duration.seconds(ReleaseSettings.drain_seconds))
+
+    def __post_init__(self) -> None:
+        check_whole_number("keep", self.keep, at_least=0)
+        if (seconds := whole_seconds("drain", self.drain)) < _LEAST_DRAIN_SECONDS:
+            raise ValueError(f"'drain' should be at least {_LEAST_DRAIN_SECONDS} seconds, got {seconds}")
+
+    @property
+    def _settings(self) -> ReleaseSettings:
+        return ReleaseSettings(keep=self.keep, drain_seconds=whole_seconds("drain", self.drain))
 
 
 @checked

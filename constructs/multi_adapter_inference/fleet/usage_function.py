@@ -16,7 +16,7 @@ from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.functions.functions import Functions
 from multi_adapter_inference.template.metrics import METRICS_NAMESPACE
 from multi_adapter_inference.template.stack_location import stack_of
-from multi_adapter_inference.template.statement import allow, in_partition
+from multi_adapter_inference.template.statement import allow, in_partitions
 
 _SECONDS = 15 * 60
 # The requests of a thousand adapters in each minute of some hours.
@@ -65,7 +65,7 @@ def count_usage(
             allow(
                 ["dynamodb:UpdateItem"],
                 control.registry.table_arn,
-                conditions=in_partition(USAGE_PARTITION),
+                conditions=in_partitions(USAGE_PARTITION),
             ),
             allow(["cloudwatch:GetMetricData"], "*"),
             allow(["logs:FilterLogEvents"], logs_arn),

@@ -114,12 +114,15 @@ class AdapterManifest(ABC):
         endpoint: IBaseComponent,
         prefix: str,
         evaluation: EvaluationBar | None,
+        releases: bool,
         /,
     ) -> BoundManifest:
         """Check the manifest and stage it. Raises ValueError with every error in it.
 
         evaluation:
             What the evaluation of each version should reach, as far as synth knows the manifest.
+        releases:
+            True if each version is a component of its own.
         """
 
 
@@ -136,6 +139,7 @@ class _DocumentManifest(AdapterManifest):
         endpoint: IBaseComponent,
         prefix: str,
         evaluation: EvaluationBar | None,
+        releases: bool,
         /,
     ) -> BoundManifest:
         try:
@@ -158,6 +162,7 @@ class _DocumentManifest(AdapterManifest):
                 evaluation=evaluation,
                 buckets=bucket_names,
                 archives={},
+                releases=releases,
             ),
             *_misplaced(manifest, endpoint, bucket_names),
             *(finding for finding in checked.findings if finding.severity is Severity.ERROR),
@@ -264,6 +269,7 @@ class _StoredManifest(AdapterManifest):
         endpoint: IBaseComponent,
         _prefix: str,
         _evaluation: EvaluationBar | None,
+        _releases: bool,
         /,
     ) -> BoundManifest:
         if endpoint.artifact_sources is not None and not endpoint.artifact_sources:

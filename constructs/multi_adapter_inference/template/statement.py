@@ -23,10 +23,14 @@ def allow(actions: Sequence[str], *resources: str, conditions: Mapping[str, Any]
     return Statement(actions=actions, resources=resources, conditions=conditions)
 
 
-def in_partition(name: str) -> dict[str, Any]:
-    """Return the conditions under which an action on a table is allowed on items of one partition only."""
+def in_partitions(*names: str) -> dict[str, Any]:
+    """Return the conditions under which an action on a table is allowed on items of these partitions only.
+
+    `*` in a name stands for any text.
+    """
+    operator = "StringLike" if any("*" in name for name in names) else "StringEquals"
     return {
-        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [name]},
+        f"ForAllValues:{operator}": {"dynamodb:LeadingKeys": list(names)},
         "Null": {"dynamodb:LeadingKeys": "false"},
     }
 

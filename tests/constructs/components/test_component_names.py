@@ -30,15 +30,6 @@ def first(stack: cdk.Stack, endpoint: Construct) -> Construct:
     return made
 
 
-def test_two_names_that_differ_in_case_only_are_an_error_that_names_both(
-    stack: cdk.Stack, endpoint: Construct, first: Construct
-) -> None:
-    second = Construct(stack, "Second")
-    with pytest.raises(ValueError, match="got 'acme-ECTSUM' for 'Stack/First' and 'Stack/Second'"):
-        claim_checked(second, ["acme-ECTSUM"], endpoint=endpoint)
-    claim_checked(second, ["other-ectsum"], endpoint=endpoint)
-
-
 @pytest.mark.parametrize("where", ["a stack", "a nested stack"])
 def test_two_stacks_of_one_endpoint_may_not_have_the_same_name(
     app: cdk.App, stack: cdk.Stack, endpoint: Construct, first: Construct, where: str

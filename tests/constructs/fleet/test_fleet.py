@@ -2,6 +2,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import aws_cdk as cdk
@@ -29,8 +30,8 @@ from multi_adapter_inference import (
     LoraAdapter,
     LoraServing,
     OnTimeout,
+    Releases,
     SmokeTest,
-    UpdateMode,
 )
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
 from multi_adapter_inference.fleet.s3_statements import reads_artifacts
@@ -66,7 +67,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> AdapterFleet:
         fleet_uid="c8abcdef-1234",
         failure_policy=FailurePolicy.at_most(3),
         deletion_guard=DeletionGuard.share(0.5, above=2, allow_empty=True),
-        update_mode=UpdateMode.REPLACE,
         request_rate=2,
         timeout=cdk.Duration.minutes(55),
         on_timeout=OnTimeout.FAIL,
@@ -77,7 +77,6 @@ def tuned(tmp_path_factory: pytest.TempPathFactory) -> AdapterFleet:
     )
     cdk.Tags.of(stack).add("place", cdk.Aws.REGION)
     cdk.Tags.of(fleet).add("tier", "gold")
-    fleet.grant_invoke(caller_in(stack, "Everything"))
     fleet.grant_invoke(caller_in(stack, "Some"), adapters=["Ectsum"])
     fleet.adapter("triage").grant_invoke(caller_in(stack, "Member"))
     return fleet
@@ -197,7 +196,6 @@ def test_every_setting_reaches_the_functions(tuned_properties: Mapping[str, Any]
     assert converter.structure(json.loads(tuned_properties["Settings"]), FleetSettings) == FleetSettings(
         failures=FailureLimit(count=3),
         deletions=DeletionLimit(share=0.5, above=2, allow_empty=True),
-        update_mode=UpdateMode.REPLACE,
         request_rate=2,
         timeout_seconds=3300,
         on_timeout=OnTimeout.FAIL,
@@ -259,7 +257,7 @@ def test_tags_of_the_stack_and_of_the_fleet_reach_its_components(
 
 def test_the_fleet_is_there_after_all_it_needs_and_gone_before(tuned_resources: Resources) -> None:
     fleet = tuned_resources.id_of("Custom::AdapterFleet")
-    callers = {name for name in tuned_resources if name.startswith(("Everything", "Some", "Member"))}
+    callers = {name for name in tuned_resources if name.startswith(("Some", "Member"))}
     rest = tuned_resources.keys() - depends_on(tuned_resources, fleet) - callers - {fleet}
     assert {tuned_resources[name]["Type"] for name in rest} == {"AWS::Events::Rule"}
     assert fleet in tuned_resources[tuned_resources.id_of("AWS::Events::Rule")]["DependsOn"]
@@ -279,10 +277,14 @@ def test_other_policies_than_the_tuned_ones_are_limits_too() -> None:
         ({"timeout": cdk.Duration.minutes(56)}, "'timeout' should be .* at most 55 minutes, .* got 56 min"),
         ({"timeout": cdk.Duration.minutes(0)}, "'timeout' should be above 0 .* got 0 minutes"),
         ({"request_rate": 0}, "'request_rate' should be above 0, got 0"),
+        (
+            {"request_rate": cdk.Token.as_number({"Ref": "Number"})},
+            "'request_rate' should be known at synth, got a token",
+        ),
         ({"component_prefix": "bad_prefix!"}, "'component_prefix' should be letters, .* got 'bad_prefix!'"),
         ({"fleet_uid": "a/b"}, "'fleet_uid' should be at most 128 letters, "),
     ],
-    ids=["long", "none", "rate", "prefix", "identifier"],
+    ids=["long", "none", "rate", "token", "prefix", "identifier"],
 )
 def test_a_setting_that_cannot_be_is_an_error_with_the_fleet(
     make: MakeFleet, settings: dict[str, Any], message: str
@@ -364,7 +366,7 @@ def test_archives_anywhere_are_read_with_the_keys_of_the_buckets_that_are_known(
         else AdapterManifest.from_adapters([FleetAdapter(name="a", artifact=archive)])
     )
     endpoint = imported_endpoint(stack)
-    found = reads_artifacts(stack, manifest._bind(stack, endpoint, "acme", None), endpoint)
+    found = reads_artifacts(stack, manifest._bind(stack, endpoint, "acme", None, False), endpoint)
     (decrypts,) = [each for each in found if "kms:Decrypt" in each.actions]
     assert list(decrypts.resources) == [key.key_arn]
 
@@ -430,18 +432,6 @@ def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(
         check_same_environment(here, there("111111111111", "eu-west-1"))
     # A region that is not known may be this one.
     check_same_environment(here, imported_endpoint(cdk.Stack(app, "Anywhere")))
-
-
-def test_a_caller_of_the_fleet_is_told_by_its_tag(tuned: AdapterFleet, tuned_resources: Resources) -> None:
-    of_endpoint, of_components = tuned_resources.statements("Everything")
-    assert of_endpoint["Resource"] == cdk.Stack.of(tuned).resolve(tuned.endpoint.endpoint_arn)
-    assert of_components["Resource"]["Fn::Join"][1][-1] == ":inference-component/*"
-    (condition,) = of_components["Condition"].values()
-    assert list(condition) == ["aws:ResourceTag/fleet-uid"]
-    assert of_components["Action"] == [
-        "sagemaker:InvokeEndpoint",
-        "sagemaker:InvokeEndpointWithResponseStream",
-    ]
 
 
 def test_a_caller_of_some_adapters_is_told_their_names_in_every_case(tuned_resources: Resources) -> None:
@@ -571,14 +561,76 @@ def test_who_reads_or_manages_reads_archives_of_the_endpoint_and_no_others(
     assert sorted(set(found)) == sorted(archives if who == "Reader" else [*archives, *manifest])
 
 
-def test_who_manages_writes_orders_and_nothing_else_of_the_registry(stored_resources: Resources) -> None:
-    (writes,) = [
-        statement
-        for statement in stored_resources.statements("OwnManager")
-        if "dynamodb:PutItem" in statement["Action"]
-    ]
-    assert writes["Action"] == ["dynamodb:DeleteItem", "dynamodb:PutItem"]
-    assert writes["Condition"]["ForAllValues:StringEquals"] == {"dynamodb:LeadingKeys": ["orders"]}
+class TestReleases:
+    """A fleet whose versions are components of their own."""
+
+    @pytest.fixture
+    def fleet(self, stack: cdk.Stack, bucket: s3.IBucket, tmp_path: Path) -> AdapterFleet:
+        path = write_manifest_into(tmp_path, {"name": "acme"}, {"name": "globex"})
+        return endpoint_of(
+            stack, "Llm", bucket, artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")]
+        ).add_fleet(
+            "Tenants",
+            manifest=AdapterManifest.from_file(path),
+            releases=Releases(keep=2, drain=cdk.Duration.minutes(2)),
+        )
+
+    def test_caller_of_one_adapter_gets_its_versions_by_tag_and_its_route(
+        self, stack: cdk.Stack, fleet: AdapterFleet
+    ) -> None:
+        fleet.grant_invoke(caller_in(stack, "One"), adapters=["acme"])
+        fleet.grant_invoke(caller_in(stack, "Every"))
+        resources = Resources.of(stack)
+        for who, tagged, routes in (("One", ["acme"], "route#acme"), ("Every", None, "route#*")):
+            invokes, reads = resources.statements(who)[1:]
+            assert invokes["Condition"]["StringEquals"].get("aws:ResourceTag/fleet-adapter") == tagged
+            assert "aws:ResourceTag/fleet-uid" in invokes["Condition"]["StringEquals"]
+            assert reads["Action"] == "dynamodb:GetItem"
+            assert routes in str(reads["Condition"])
+
+    def test_manager_writes_routes_too(self, stack: cdk.Stack, fleet: AdapterFleet) -> None:
+        fleet.grant_manage(caller_in(stack, "Manager"))
+        (writes,) = [
+            statement
+            for statement in Resources.of(stack).statements("Manager")
+            if "dynamodb:PutItem" in statement["Action"]
+        ]
+        keys = {"dynamodb:LeadingKeys": ["orders", "routes", "route#*"]}
+        assert writes["Condition"]["ForAllValues:StringLike"] == keys
+
+    def test_settings_reach_the_functions(self, stack: cdk.Stack, fleet: AdapterFleet) -> None:
+        settings = json.loads(Resources.of(stack).only("Custom::AdapterFleet")["Settings"])
+        assert settings["releases"] == {"keep": 2, "drain_seconds": 120}
+
+    def test_component_is_looked_up_at_run_time(self, fleet: AdapterFleet) -> None:
+        with pytest.raises(ValueError, match=r"'component_name' should be looked up .* got 'acme'"):
+            fleet.component_name("acme")
+        with pytest.raises(ValueError, match="'adapter' should be in the fleet's manifest"):
+            fleet.grant_invoke(iam.AccountRootPrincipal(), adapters=["acne"])
+
+    def test_names_leave_room_for_the_version(
+        self, stack: cdk.Stack, bucket: s3.IBucket, tmp_path: Path
+    ) -> None:
+        path = write_manifest_into(tmp_path, {"name": "a" * 50})
+        options: dict[str, Any] = {"manifest": AdapterManifest.from_file(path), "component_prefix": "tenants"}
+        sources = [ArtifactSource(bucket=bucket, prefix="adapters/")]
+        endpoint = endpoint_of(stack, "Llm", bucket, artifact_sources=sources)
+        with pytest.raises(ValueError, match="'component_name of a version' should have at most 63"):
+            endpoint.add_fleet("Tenants", releases=Releases(), **options)
+        assert endpoint.add_fleet("InPlace", **options)
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            ({"keep": -1}, "'keep' should be at least 0, got -1"),
+            ({"drain": cdk.Duration.seconds(79)}, "'drain' should be at least 80 seconds, got 79"),
+        ],
+    )
+    def test_what_leaves_callers_without_an_answer_is_an_error(
+        self, given: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ValueError, match=message):
+            Releases(**given)
 
 
 class TestImportedFleet:

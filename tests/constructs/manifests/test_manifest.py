@@ -53,7 +53,7 @@ def bind(stack: cdk.Stack, endpoint: IBaseComponent) -> Bind:
     """Return a function that checks and stages a manifest, as a fleet on an endpoint does."""
 
     def bind_to(manifest: AdapterManifest, to: IBaseComponent = endpoint) -> BoundManifest:
-        return manifest._bind(stack, to, "acme", None)
+        return manifest._bind(stack, to, "acme", None, False)
 
     return bind_to
 
