@@ -80,7 +80,7 @@ def describe(
         if not seen.adapters:
             raise lookup.unknown(name or "")
         desired = desired_by(fleet.registry, seen.active).adapters
-        declared = next((adapter for adapter in desired if adapter.component == own), None)
+        declared = next((one for one in desired if one.component == own or one.name == name), None)
         document = _document(fleet, seen.active.request.target, seen.adapters[0], declared)
         base = read_base(fleet, seen.active)
         outage = base.outage
@@ -141,7 +141,8 @@ def _document(
     account = fleet.account
     wanted = None if declared is None else declared.artifact
     tags = {} if declared is None else state.tags
-    events = AdapterHistory.read(fleet.registry, state.component, _EVENTS).with_reasons
+    components = AdapterLookup(fleet, newest_generation(fleet)).components_of_versions(state.name)
+    events = AdapterHistory.read(fleet.registry, components, _EVENTS).with_reasons
     history = [event_document(event, why) for event, why in events]
     return {
         "name": state.name,

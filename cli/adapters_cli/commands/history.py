@@ -57,7 +57,8 @@ def history(
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
     lookup = AdapterLookup(fleet, newest_generation(fleet))
     component = lookup.component(name)
-    events = AdapterHistory.read(fleet.registry, component, limit).with_reasons
+    components = lookup.components_of_versions(name)
+    events = AdapterHistory.read(fleet.registry, components, limit).with_reasons
     present = read_adapter_state(fleet, component)
     if not events and present is None:
         raise CommandError(f"nothing is known of an adapter '{name}'{did_you_mean(name, lookup.known)}")

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_argument import complete_adapter
@@ -50,6 +53,9 @@ def rollback(
 ) -> None:
     """Serve the last good version of an adapter until the manifest names another version.
 
+    In a fleet with releases, callers go back within 15 seconds to a version that is kept in service. An older
+    one is loaded again first.
+
     --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
     versions; the first characters of a digest are enough.
     """
@@ -69,8 +75,11 @@ def rollback(
         raise CommandError(
             f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
+    route = _route(fleet, want)
     record = fleet.registry.record(want.component)
     versions = record.versions if record is not None else ()
+    if route is not None:
+        versions = tuple(version.artifact for version in route.versions)
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):
         raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")
@@ -81,20 +90,67 @@ def rollback(
         artifact=artifact,
         replaces=want.artifact,
     )
+    at_once = route is not None and _send_back(fleet, route, artifact, order)
     fleet.order([order])
-    _print(fleet, want, artifact, undo=False, as_json=as_json)
+    _print(fleet, want, artifact, undo=False, at_once=at_once, as_json=as_json)
 
 
-def _print(fleet: Fleet, adapter: DesiredAdapter, artifact: Artifact, *, undo: bool, as_json: bool) -> None:
+def _route(fleet: Fleet, want: DesiredAdapter) -> Route | None:
+    """Return the route of an adapter, None for one that has always been updated in place."""
+    return fleet.registry.routes().get(want.name)
+
+
+def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> bool:
+    """Route callers back to a version that stays in service; return False if it is to be loaded again."""
+    generation = in_force(fleet.registry, newest_generation(fleet))
+    releases, now = generation.request.target.settings.releases, fleet.account.now()
+    if releases is None:
+        return False
+    for version in route.versions[: releases.keep + 1]:
+        if version.artifact.same_version_as(artifact) and _is_proven(fleet, version):
+            back = route.to(version.component, version.artifact, now=now, releases=releases)
+            if fleet.registry.roll_back(back, [order]):
+                return True
+            raise CommandError(f"the route of adapter '{route.adapter}' was changed meanwhile; try again")
+    return False
+
+
+def _is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
+    """Return True if a version that stays is as it was when it answered, as far as anybody knows."""
+    record = fleet.registry.record(version.component)
+    live = fleet.account.service.describe(version.component)
+    return (
+        record is not None
+        and live is not None
+        and live.status is Status.IN_SERVICE
+        and (live.created, live.artifact_uri) == (record.owned, version.artifact.uri)
+        and record.is_vouched
+        and (record.failure, record.recheck, record.drifted) == (None, None, None)
+        and version.artifact.same_as(record.last_good)
+    )
+
+
+def _print(
+    fleet: Fleet,
+    adapter: DesiredAdapter,
+    artifact: Artifact,
+    *,
+    undo: bool,
+    at_once: bool = False,
+    as_json: bool,
+) -> None:
     document = {
         "fleet": fleet.record.name,
         "name": adapter.name,
         "component": adapter.component,
         "undo": undo,
+        "at_once": at_once,
         "to": version_document(artifact),
     }
     as_declared = ", as the manifest says" if undo else ""
     text = f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}"
+    if at_once:
+        text = f"{adapter.name} is back at {artifact.version}; callers follow within {CACHED_SECONDS:g} s"
     print_result(document, text, as_json=as_json)
 
 
@@ -102,9 +158,9 @@ def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
     """Return the adapter as the manifest in force declares it."""
     newest = newest_generation(fleet)
     check_takes_orders(newest)
-    [component] = AdapterLookup(fleet, newest).find([name])
+    [(component, adapter_name)] = AdapterLookup(fleet, newest).find([name]).items()
     for adapter in desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters:
-        if adapter.component == component:
+        if adapter.component == component or adapter.name == adapter_name:
             return adapter
     raise CommandError(f"adapter '{name}' is being deleted")
 

@@ -1,5 +1,6 @@
 """The history of one adapter: its events and their reasons, from the registry."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -24,14 +25,16 @@ class AdapterHistory:
     """
 
     registry: Registry
-    component: str
+    components: Sequence[str]
     events: list[Event]
     limit: int
 
     @classmethod
-    def read(cls, registry: Registry, component: str, limit: int) -> "AdapterHistory":
-        """Read the newest events of a component."""
-        return cls(registry, component, registry.history(component, limit + 1), limit)
+    def read(cls, registry: Registry, components: Sequence[str], limit: int) -> "AdapterHistory":
+        """Read the newest events of an adapter's components, one for each version or one for all."""
+        found = [event for each in components for event in registry.history(each, limit + 1)]
+        newest = sorted(found, key=lambda event: event.at, reverse=True)[: limit + 1]
+        return cls(registry, components, newest, limit)
 
     @cached_property
     def with_reasons(self) -> list[tuple[Event, str | None]]:
@@ -58,7 +61,7 @@ class AdapterHistory:
 
     def _want(self, number: int) -> DesiredAdapter | None:
         for adapter in self.registry.desired(number).adapters:
-            if adapter.component == self.component:
+            if adapter.component in self.components or adapter.name == self.events[0].name:
                 return adapter
         return None
 
@@ -115,8 +118,6 @@ class AdapterHistory:
             return None
         if earlier.what == "retried":
             return "tried again by 'adapters apply --retry'"
-        if earlier.generation == event.generation and earlier.what == "deleted":
-            return "replaced, as it cannot be updated in place"
         return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None
 
     def _is_pinned(self, event: Event) -> bool:

@@ -8,6 +8,7 @@ from adapter_fleet.common.near_names import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError
 
 BASE = "base"
@@ -16,6 +17,8 @@ BASE = "base"
 
 class AdapterLookup:
     """Finds components of a fleet by an adapter's name or by a component's own name.
+
+    In a fleet with releases, `acme` is the version that answers, and `acme@3f9a` the one with that digest.
 
     Most components are named `<prefix>-<adapter>`, so that one record answers. For other names the desired
     state is read, and all records only for names that it does not have.
@@ -47,6 +50,11 @@ class AdapterLookup:
         """The names of all adapters, and of their components."""
         return {*self._names.values(), *self._names}
 
+    @property
+    def has_routes(self) -> bool:
+        """True if a route says which version of an adapter answers."""
+        return self._newest.request.target.settings.releases is not None
+
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
         component = self._find(name)
@@ -56,11 +64,27 @@ class AdapterLookup:
                 raise self.unknown(name)
         return component
 
+    def components_of_versions(self, name: str) -> list[str]:
+        """Return the components of an adapter's versions, also of an adapter that is gone."""
+        found = [self.component(name)]
+        if self.has_routes:
+            route = self._fleet.registry.routes().get(name)
+            found += [] if route is None else [version.component for version in route.versions]
+            found += [component for component, adapter in self._names.items() if adapter == name]
+        return [*dict.fromkeys(found)]
+
     def component(self, name: str) -> str:
         """Return the component of a name, also of an adapter that is gone."""
         return self._find(name) or self._default_component(name)
 
     def _find(self, name: str) -> str | None:
+        adapter, _, version = name.partition("@")
+        route = self._fleet.registry.routes().get(adapter) if self.has_routes else None
+        if route is not None:
+            named = [
+                one.component for one in route.versions if not version or is_named(one.artifact, version)
+            ]
+            return next(iter(named), None)
         component = self._default_component(name)
         record = self._fleet.registry.record(component)
         # While the manifest moves an adapter to another component, the old one is counted for deletion.

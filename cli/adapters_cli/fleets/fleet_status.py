@@ -9,14 +9,16 @@ from functools import partial
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
-from adapter_fleet.fleet.planning.desired_state import apply_pins, claims_of
+from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
+from adapter_fleet.fleet.planning.releases import is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
 from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.base_state import BaseState
@@ -182,21 +184,27 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         return None
     active = in_force(registry, newest)
     desired, totals = desired_by(registry, active), None
+    routes = registry.routes()
     orders, unreadable_orders = registry.read_orders()
-    if only is None:
+    if only is None or routes:
         records = registry.records()
     else:
         found = read_each(only, registry.record)
         records = {component: record for component, record in found.items() if record is not None}
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
+    states = _states(records, desired, orders, routes, fleet, active, now)
+    if only is not None:
+        # Of a version that answers, the declared one may be another.
+        named = {records[component].name for component in only if routes and component in records}
+        states = tuple(state for state in states if state.component in only or state.name in named)
         totals = _totals(registry, fleet, active)
     return FleetStatus(
         fleet=fleet,
         newest=newest,
         active=active,
         rejected=_rejected(newest, registry),
-        adapters=_states(records, desired, orders, fleet, active, now),
+        adapters=states,
         totals=totals,
         owned={name: record.owned for name, record in records.items() if record.owned is not None},
         orders=tuple(orders),
@@ -297,6 +305,7 @@ def _states(
     records: Mapping[str, AdapterRecord],
     desired: DesiredFleet,
     orders: list[Order],
+    routes: Mapping[str, Route],
     fleet: FleetRecord,
     generation: Generation,
     now: float,
@@ -311,7 +320,15 @@ def _states(
         claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,
     )
-    wants = apply_pins(desired.adapters, orders, records)
+    state_wanted = DesiredState.of(
+        desired.adapters, orders, records, routes=routes, target=generation.request.target, now=now
+    )
+    wants, versions = state_wanted.wanted, state_wanted.versions
+    if versions is not None:
+        # The next pass counts them.
+        superseded = [record for record in records.values() if is_superseded(versions, record)]
+        counted = {record.component: replace(record, counted=generation.number) for record in superseded}
+        records = {**records, **counted}
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # The deletions that its guard will count if it passes.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
@@ -320,7 +337,11 @@ def _states(
             **records,
             **count_deletions(records, wants, target, generation=number, spares_adopted=spares),
         }
-    declared = {adapter.component: adapter for adapter in desired.adapters}
+    declared = {
+        component: adapter
+        for adapter in desired.adapters
+        for component in state_wanted.components_of([adapter.component])
+    }
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     found = []
     for component in records.keys() | wants.keys():
@@ -328,16 +349,23 @@ def _states(
         record, _, decision = next_step(component, records.get(component), want, context)
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
+        if want is not None and component not in declared and decision.step is Step.KEEP:
+            continue  # an earlier version, to which a rollback goes back
+        route = routes.get(record.name)
         state = _state(record, want, decision, waits=component in retried)
         state = replace(
             state,
             artifact=record.serving,
-            earlier=_earlier(record, declared.get(component)),
+            earlier=_earlier(record, route, declared.get(component)),
             proof=_proof(record, want),
             tags=record.tags if want is None else {**generation.request.target.tags, **want.tags},
         )
-        if want is not None and want != declared[component]:
-            state = _as_pinned(state, declared[component])
+        said = declared.get(component)
+        if want is not None and said is not None and not want.artifact.same_version_as(said.artifact):
+            state = _as_pinned(state, said)
+        if said is not None and route is not None and route.live.component != component:
+            note = f"{route.live.artifact.version} answers meanwhile"
+            state = replace(state, reason=f"{note}; {state.reason}" if state.reason else note)
         found.append(state)
     return _in_order(found)
 
@@ -414,9 +442,12 @@ def _proof(record: AdapterRecord, want: DesiredAdapter | None) -> Proof | None:
     return Proof.NOT_DISTINGUISHED if check.like_base else Proof.WEAKER
 
 
-def _earlier(record: AdapterRecord, declared: DesiredAdapter | None) -> tuple[Artifact, ...]:
+def _earlier(
+    record: AdapterRecord, route: Route | None, declared: DesiredAdapter | None
+) -> tuple[Artifact, ...]:
     present = None if declared is None else declared.artifact
-    return tuple(version for version in record.versions if not version.same_version_as(present))
+    versions = record.versions if route is None else [version.artifact for version in route.versions]
+    return tuple(version for version in versions if not version.same_version_as(present))
 
 
 _STEP_WORDS = {

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import apply_pins, claims_of
+from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
@@ -23,6 +23,7 @@ from adapter_fleet.fleet.planning.observe import (
     with_tags,
 )
 from adapter_fleet.fleet.planning.plan import plan
+from adapter_fleet.fleet.planning.releases import by_adapter, is_superseded
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Target
@@ -134,7 +135,15 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     orders = registry.orders()
     stored = registry.records()
-    wanted = apply_pins(desired.adapters, orders, stored)
+    state = DesiredState.of(
+        desired.adapters,
+        orders,
+        stored,
+        routes=registry.routes(),
+        target=target,
+        now=fleet.account.now(),
+    )
+    wanted, versions = state.wanted, state.versions
     listing = with_known_spellings(components.listed(), stored, stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
@@ -160,6 +169,8 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         record, _ = settle(record or new_record(component, want), want, context)
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
             continue
+        if versions is not None and component in stored and is_superseded(versions, stored[component]):
+            continue  # the fleet deletes it in its time, whatever the manifest says
         failure = seen[component].failure if component in seen else None
         change = _change(record, want, decision, failure)
         artifact = decision.artifact or (want.artifact if want is not None else None)
@@ -181,7 +192,9 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
         changes=changes,
-        refused=refusal(records, wanted, target, hour_ago=hour_ago),
+        refused=refusal(
+            records if versions is None else by_adapter(records), state.declared, target, hour_ago=hour_ago
+        ),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
 

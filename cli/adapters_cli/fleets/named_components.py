@@ -102,7 +102,12 @@ def _serving(account: Account, found: NamedComponents) -> Mapping[str, str]:
     if found.fleet is not None:
         registry = found.fleet.registry
         desired = desired_by(registry, in_force(registry, newest_generation(found.fleet))).adapters
-        adapters = {each.component: each.name for each in desired if each.component in serving}
+        routes = registry.routes()
+        answering = {
+            routes[each.name].live.component if each.name in routes else each.component: each.name
+            for each in desired
+        }
+        adapters = {component: name for component, name in answering.items() if component in serving}
     else:
         described = live.described(serving)
         bases = {name: one.base for name, one in described.items() if one is not None and one.base}

@@ -29,8 +29,12 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     """
     newest = newest_generation(fleet)
     check_takes_orders(newest)
-    named = AdapterLookup(fleet, newest).find(names) if names else {}
+    lookup = AdapterLookup(fleet, newest)
+    named = lookup.find(names) if names else {}
     seen = read_status(fleet, named or None)
+    if lookup.has_routes:
+        # The version that failed is another one than the one that answers.
+        named = {one.component: one.name for one in seen.adapters if one.name in named.values()}
     components = _failed_or_pending(fleet, seen, named) if names else _failed(seen)
     now = fleet.account.now()
     if components:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_record import Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.artifacts.evaluation_store import store_evaluation
 from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
 from adapters_cli.evaluation.result_file import to_json
 from adapters_cli.evaluation.stored_evaluation import to_stored
 from adapters_cli.output.errors import CommandError
-from tests.cli.evaluation_results import DATASET, SECRET, result_of
+from tests.cli.evaluation_results import result_of
 from tests.fakes.s3 import FakeS3
 
 IDENTITY = "a" * 64
@@ -34,15 +33,6 @@ def gate(s3: FakeS3, folder: Path, *results: EvaluationResult) -> EvaluationGate
     for file, result in zip(files, results, strict=True):
         file.write_text(to_json(result))
     return EvaluationGate.of(files, s3)  # type: ignore[arg-type]
-
-
-def test_result_is_stored_without_texts_and_becomes_the_record(s3: FakeS3, tmp_path: Path) -> None:
-    result = replace(result_of([0.5, 0.25]), base_model="llama")
-    record = gate(s3, tmp_path, result).admit(IDENTITY, ARCHIVE)
-    assert (record.identity, record.dataset, record.base) == (IDENTITY, DATASET, "llama")
-    assert record.figures == {"rougeL": Figure(base=0.2, adapter=0.375)}
-    (body,) = s3.bodies("my-adapters").values()
-    assert SECRET.encode() not in body
 
 
 def test_result_is_found_by_the_identity_of_the_version(s3: FakeS3, tmp_path: Path) -> None:

@@ -217,17 +217,6 @@ def test_component_of_someone_else_that_the_fleet_wants_already_is_shown_and_doe
     assert ("new", "keep") in [(change["name"], change["action"]) for change in changes]
 
 
-def test_artifact_that_has_failed_and_was_taken_back_would_fail_again(
-    run: Run, world: World, manifest: Write
-) -> None:
-    world.with_settings(FleetSettings())
-    world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
-    world.put_manifest(adapter("acme", 2), adapter("beta"), adapter("zeta"))
-    world.settle()
-    result = run("plan", manifest(acme=2, beta=1, zeta=1))
-    assert (result.exit_code, rows(result)[0][1]) == (1, "failed")
-
-
 def test_artifact_that_failed_for_a_cause_that_passes_is_tried_again(
     run: Run, world: World, manifest: Write
 ) -> None:

@@ -74,16 +74,6 @@ def test_version_that_missed_its_bar_fails_and_the_others_are_published(world: W
     assert list(evaluations(world)) == ["acme"]
 
 
-def test_entry_stays_at_the_last_good_version(world: World) -> None:
-    file = result_file(world, "acme")
-    publish(world, file)
-    before = world.manifest.read_text()
-    world.add("acme", rank=16)
-    result = publish(world, file)
-    assert (result.exit_code, "should have a result of this version" in result.stderr) == (1, True)
-    assert world.manifest.read_text() == before
-
-
 def test_version_that_others_named_meanwhile_is_not_replaced_without_a_comparison(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,9 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, ReleaseSettings
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import Run, Write
+from tests.cli.fleet_account import FakeAccount, Run, Write
 
 
 def refusal(run: Run, *arguments: str) -> str:
@@ -127,3 +131,71 @@ def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, comma
     assert result.exit_code == 1
     assert "nothing is done before another deployment or manifest" in result.stderr
     assert world.registry.orders() == []
+
+
+class TestRollbackOfReleases:
+    """Each version is a component of its own: a rollback writes the route, and loads nothing."""
+
+    @pytest.fixture(autouse=True)
+    def released(self, world: World) -> None:
+        world.with_settings(replace(world.settings, releases=ReleaseSettings(keep=1)))
+        for version in (1, 2, 3):
+            world.deploy(released("acme", version))
+            world.settle_without_retries()
+
+    def test_callers_go_back_at_once(self, run: Run, world: World) -> None:
+        writes = len(world.writes())
+        document = json.loads(run("rollback", "acme", "--json").stdout)
+        assert (document["at_once"], document["to"]["digest"]) == (True, f"sha256:{'2' * 64}")
+        assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
+        world.settle()
+        assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
+        fields = run("status").stdout.splitlines()
+        assert len(fields) == 1
+        assert fields[0].split("\t")[5] == "rolled back from 333333333333"
+
+    def test_version_that_is_gone_is_loaded_again(self, run: Run, world: World) -> None:
+        world.settle()
+        assert "p-acme-11111111" not in world.service.components
+        document = json.loads(run("rollback", "acme", "--to", "1111", "--json").stdout)
+        assert document["at_once"] is False
+        world.settle()
+        assert world.registry.routes()["acme"].live.component == "p-acme-11111111"
+        history = run("history", "acme").stdout
+        assert [line.split("\t")[1] for line in history.splitlines()].count("created") == 4
+
+    def test_callers_are_not_sent_to_a_version_that_is_not_what_it_was(self, run: Run, world: World) -> None:
+        world.service.edit("p-acme-22222222", "s3://bucket/by-hand")
+        assert json.loads(run("rollback", "acme", "--json").stdout)["at_once"] is False
+        assert world.registry.routes()["acme"].live.component == "p-acme-33333333"
+
+    def test_version_that_fails_is_shown_and_tried_again_beside_the_one_that_answers(
+        self, run: Run, world: World
+    ) -> None:
+        world.with_settings(replace(world.target.settings, failures=FailureLimit(share=1.0)))
+        world.service.faults.broken[artifact("acme", 4).uri] = "bad tensors"
+        world.apply(released("acme", 4))
+        (row,) = json.loads(run("status", "acme", "--json").stdout)["adapters"]
+        assert (row["component"], row["state"]) == ("p-acme-44444444", "failed")
+        assert row["reason"] == "333333333333 answers meanwhile; bad tensors"
+        world.service.faults.broken.clear()
+        assert run("apply", "--retry", "acme").exit_code == 0
+        world.settle()
+        assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
+
+    def test_version_is_named_behind_the_adapter(self, world: World, account: FakeAccount) -> None:
+        account.stack = "Tenants"
+        fleet = find_fleet(account)
+        lookup = AdapterLookup(fleet, newest_generation(fleet))
+        assert lookup.find(["acme", "acme@2222"]) == {
+            "p-acme-33333333": "acme",
+            "p-acme-22222222": "acme@2222",
+        }
+        with pytest.raises(CommandError, match="no adapter 'acme@9999'"):
+            lookup.find(["acme@9999"])
+
+
+def released(name: str, version: int) -> DesiredAdapter:
+    """Return a version whose digest is known, as every one in a manifest is."""
+    made = adapter(name, version)
+    return replace(made, artifact=replace(made.artifact, digest=f"{version}" * 64))
