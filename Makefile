@@ -109,12 +109,12 @@ test-newest: setup $(NEWEST)/.installed  ## every argument and every property ag
 	NEWEST=1 python -m pytest tests/properties
 
 nightly: setup $(NEWEST)/.installed $(VENV)/.evaluation  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
-	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
+	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py tests/adapter_fleet/fleet/reconcile/test_releases_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site
-	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_many_scaled_adapters.py
+	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
 	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py tests/integration/test_cdk_gc.py tests/integration/test_two_base_models.py
 

@@ -3,7 +3,7 @@
 Each page goes on in the folder, the shell and the embedded cloud of the page before. `make test-docs` runs
 them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `onboard-without-deploying.md`,
 `import-what-is-there.md`, `publish-from-training.md`, `evaluate-in-ci.md`, `scale.md`, `watch.md`,
-`roll-back.md` and `move-between-endpoints.md`.
+`roll-back.md`, `release.md` and `move-between-endpoints.md`.
 """
 
 from __future__ import annotations

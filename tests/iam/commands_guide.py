@@ -67,12 +67,12 @@ _ARNS = {
     "topic": f"arn:aws:sns:{_HERE}:TOPIC",
 }
 """The resources of a policy, by type."""
-_ORDERS_ONLY = {
-    "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["orders"]},
+_ORDERS_AND_ROUTES = {
+    "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["orders", "routes", "route#*"]},
     "Null": {"dynamodb:LeadingKeys": "false"},
 }
 
-_ORDER_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:PutItem")
+_ORDER_ACTIONS = ("dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 
 
 def calls_of(command: str) -> set[Piece]:
@@ -127,7 +127,7 @@ def policy(of: Iterable[str]) -> str:
             "Effect": "Allow",
             "Action": sorted(actions),
             "Resource": _ARNS[type_],
-            **({"Condition": _ORDERS_ONLY} if orders else {}),
+            **({"Condition": _ORDERS_AND_ROUTES} if orders else {}),
         }
         for (type_, orders), actions in sorted(types.items())
     ]

@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -86,8 +86,8 @@ class Fleet:
     moved_to:
         The id of a construct to put it into; its resources keep the logical ids that they had without.
     users:
-        Grants (`grant_read`, `grant_manage`) by the ids of users who get nothing else. Their names are
-        outputs, `<Id>User`.
+        Grants by the ids of users who get nothing else: a method of the fleet, or what is called with the
+        fleet and the user. The users' names are outputs, `<Id>User`.
     """
 
     adapters: Mapping[str, str] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Fleet:
     stored: tuple[str, str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     moved_to: str | None = None
-    users: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str | Callable[[AdapterFleet, iam.User], object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,7 +359,7 @@ class FleetStack:
             cdk.CfnOutput(stack, f"{id}{name}", value=value)
         for user_id, grant in fleet.users.items():
             user = iam.User(stack, user_id)
-            getattr(made, grant)(user)
+            (getattr(AdapterFleet, grant) if isinstance(grant, str) else grant)(made, user)
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
         return made
 

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import pytest
 from botocore.exceptions import ClientError
 from typer.testing import Result
 
+from adapter_fleet.aws.adapter_routes import AdapterRoutes
 from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import Releases
 from tests.iam.recording import Recording
 from tests.integration.by_hand import (
     adapters,
@@ -34,6 +36,14 @@ pytestmark = pytest.mark.integration
 
 OPERATORS = {"Reader": "grant_read", "Manager": "grant_manage"}
 USERS = {**OPERATORS, "Invoker": "grant_invoke"}
+RELEASED = Fleet(
+    adapters={"acme": "triage", "globex": "summary"},
+    settings={"releases": Releases()},
+    users={
+        "Releaser": "grant_manage",
+        "OfAcme": lambda fleet, user: fleet.grant_invoke(user, adapters=["acme"]),
+    },
+)
 FIRST = {"acme": "triage", "globex": "summary"}
 SECOND = {"acme": "shout", "globex": "summary"}
 
@@ -46,6 +56,7 @@ class Person:
     stack: str
     key: str
     secret: str
+    fleet: str = "Tenants"
 
     def run(self, *arguments: str | Path) -> Result:
         """Run the command with this one's keys."""
@@ -54,7 +65,8 @@ class Person:
             "AWS_SECRET_ACCESS_KEY": self.secret,
             "ADAPTERS_STACK": self.stack,
         }
-        return adapters(self.cloud, *arguments, **environment)
+        fleet = [] if arguments[0] in ("list", "preflight") else ["--fleet", self.fleet]
+        return adapters(self.cloud, *arguments, *fleet, **environment)
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -116,13 +128,22 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     guarded.admin.scale_waits(0.1)
     at_once = {f"component_{change}_seconds": 0 for change in ("create", "update", "delete")}
     with changed_settings(guarded, **at_once):
-        fleets = {"Tenants": Fleet(stored=(bucket, key), users=USERS)}
+        fleets = {"Tenants": Fleet(stored=(bucket, key), users=USERS), "Released": RELEASED}
         made = stack.create(fleets)
         assert made.status == "CREATE_COMPLETE", made.reason
         iam = client(guarded, "iam")
-        keys = {who: iam.create_access_key(UserName=made.outputs[f"{who}User"])["AccessKey"] for who in USERS}
+        everyone = [*USERS, *RELEASED.users]
+        keys = {
+            who: iam.create_access_key(UserName=made.outputs[f"{who}User"])["AccessKey"] for who in everyone
+        }
         people = {
-            who: Person(guarded, stack.name, key["AccessKeyId"], key["SecretAccessKey"])
+            who: Person(
+                guarded,
+                stack.name,
+                key["AccessKeyId"],
+                key["SecretAccessKey"],
+                fleet="Released" if who in RELEASED.users else "Tenants",
+            )
             for who, key in keys.items()
         }
         yield Deployed(stack, fleets, made.outputs, people)
@@ -178,6 +199,32 @@ def test_who_may_invoke_the_fleet_asks_its_adapters_and_gets_streams(deployed: D
         runtime.invoke_endpoint(
             **{**request, "InferenceComponentName": deployed.outputs["BaseComponentName"]}
         )
+
+
+def test_who_may_invoke_one_adapter_follows_its_route_and_asks_no_other(deployed: Deployed) -> None:
+    caller, table = deployed.people["OfAcme"], deployed.outputs["ReleasedTable"]
+    routes = AdapterRoutes(table, caller.client("dynamodb"))
+    runtime = caller.client("sagemaker-runtime")
+    request = {
+        "EndpointName": deployed.outputs["EndpointName"],
+        "ContentType": "application/json",
+        "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 4}}),
+    }
+    assert runtime.invoke_endpoint(InferenceComponentName=routes.component("acme"), **request)["Body"].read()
+    with pytest.raises(TimeoutError, match="AccessDenied"):
+        routes.component("globex")
+    others = AdapterRoutes(table, client(deployed.stack.cloud, "dynamodb")).component("globex")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        runtime.invoke_endpoint(InferenceComponentName=others, **request)
+
+
+def test_who_manages_a_fleet_with_releases_sends_callers_back(deployed: Deployed) -> None:
+    newer = replace(RELEASED, adapters={**RELEASED.adapters, "acme": "shout"})
+    updated = deployed.stack.update({**deployed.fleets, "Released": newer})
+    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    back = deployed.people["Releaser"].run("rollback", "acme", "--json")
+    assert back.exit_code == 0, back.output
+    assert json.loads(back.stdout)["at_once"]
 
 
 def test_who_may_read_can_neither_order_nor_apply(deployed: Deployed, reader: Person, tmp_path: Path) -> None:

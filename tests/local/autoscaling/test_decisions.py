@@ -94,10 +94,6 @@ def test_rate_begins_at_its_start() -> None:
     assert due("rate(1 day)", start=NOON + 60) == "01 12:01:00"
 
 
-def test_cron_is_due_at_its_next_moment() -> None:
-    assert due("cron(15 18 ? * MON-FRI *)") == "01 18:15:00"
-
-
 @pytest.mark.parametrize("expression", ["rate(1)", "rate(0 days)", "cron(1 2 3)", "at(tomorrow)"])
 def test_other_text_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="Invalid schedule expression"):
