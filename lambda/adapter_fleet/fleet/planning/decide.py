@@ -376,7 +376,7 @@ def _failed(failure: Failure, *, until: float | None) -> Decision:
 
 
 def _failing(record: AdapterRecord, want: DesiredAdapter, context: PlanContext) -> Failure | None:
-    """Return the failure because of which the wanted artifact is not tried now; None if it may be tried."""
+    """Return the failure that keeps the fleet from trying the wanted artifact now; None if it may try."""
     live, failure = record.live, record.failure
     if failure is None or not failure.artifact.same_as(want.artifact):
         return None

@@ -14,7 +14,8 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import Event, Intent, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.fleet.state.routes import Route, RoutedVersion
+from adapter_fleet.manifest.desired import Artifact, Probe
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
@@ -299,3 +300,15 @@ class TestTwoAtOnce:
         ]
         for index, generation in enumerate(made):
             assert registry.desired(generation.number) == wanting(f"a{index}")
+
+
+def test_largest_routes_are_written_unless_somebody_has_changed_them(
+    registry: Registry, lease: Lease
+) -> None:
+    artifact = Artifact(uri="s3://b/" + "k" * 1000, probe=Probe(prompt="漢" * 2000, answer="漢" * 200))
+    versions = tuple(RoutedVersion(component=f"p-{number}", artifact=artifact) for number in range(6))
+    stored = registry.put_routes([Route(adapter=f"a{n}", versions=versions) for n in range(60)], lease)
+    assert registry.routes() == {route.adapter: route for route in stored}
+    assert registry.roll_back(stored[0], [])
+    written = registry.put_routes(stored, lease)
+    assert [route.adapter for route in written] == [route.adapter for route in stored[1:]]

@@ -196,14 +196,11 @@ def test_first_version_is_routed_at_zero_copies_and_a_successor_once_a_copy_has_
 
 def test_routes_go_before_the_fleet_does(world: World) -> None:
     world.apply(adapter("a"), adapter("b"))
-    world.service.on("DeleteInferenceComponent", lambda: _without_routes(world))
+    seen: list[dict[str, str]] = []
+    world.service.on("DeleteInferenceComponent", lambda: seen.append(routed(world)))
     world.destroy()
     world.settle()
-    assert world.serving() == {}
-
-
-def _without_routes(world: World) -> None:
-    assert routed(world) == {}
+    assert (world.serving(), seen) == ({}, [{}, {}])
 
 
 def test_component_that_no_route_has_named_is_an_orphan_and_stays(world: World) -> None:
