@@ -85,8 +85,8 @@ class Log(FleetTelemetry):
         self.failed_passes.append(in_a_row)
 
 
-def artifact(name: str, version: int = 1) -> Artifact:
-    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=None)
+def artifact(name: str, version: int = 1, *, digest: str | None = None) -> Artifact:
+    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=digest)
 
 
 def uris(*names: str, version: int = 1) -> dict[str, str]:

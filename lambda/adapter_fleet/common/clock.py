@@ -11,5 +11,5 @@ class Clock:
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
-        time.sleep(seconds)
+        """Wait; not at all for a negative time."""
+        time.sleep(max(0.0, seconds))

@@ -272,7 +272,7 @@ class BaseCheck:
             if request and clock.now() - began > _SAMPLE_SECONDS:
                 break
             # The adapters of a sample share the rate.
-            clock.sleep(max(0.0, began + request * _SAMPLE_ADAPTERS / READ_RATE - clock.now()))
+            clock.sleep(began + request * _SAMPLE_ADAPTERS / READ_RATE - clock.now())
             try:
                 answers.add(self._answer(want, probe))
             except Exception as error:  # An error with one adapter is no sign of new copies.

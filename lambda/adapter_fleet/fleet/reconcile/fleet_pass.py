@@ -662,7 +662,7 @@ class Pass:
         limiter = limits.reads if step.reads or step.asks or step.reads_archive else limits.writes
         match result.error:
             case None:
-                limiter.succeeded()
+                limiter.succeeded(sent=not (step.writes and result.idle))
                 self._unread_since.pop(component, None)
             case ThrottledError():
                 limits.back_off(result.error, limiter)

@@ -196,7 +196,7 @@ class Observation:
         """
         session, reads, unanswered = self._session, self._limits.reads, 0
         while True:
-            session.clock.sleep(reads.delay(session.clock.now()))
+            session.clock.sleep(reads.next_at - session.clock.now())
             session.renew()
             session.beat()
             reads.begin(session.clock.now())

@@ -29,9 +29,10 @@ class RateLimiter:
         self._halved_at = float("-inf")
         self._throttles = 0
 
-    def delay(self, now: float) -> float:
-        """Return the seconds until the next call may begin."""
-        return max(0.0, self._next - now)
+    @property
+    def next_at(self) -> float:
+        """When the next call may begin."""
+        return self._next
 
     def begin(self, now: float) -> None:
         """Note that a call begins."""
@@ -40,8 +41,14 @@ class RateLimiter:
         # a second's worth of calls, and a longer burst would be throttled.
         self._next = max(self._next, now - max(_CATCH_UP_SECONDS, 1 / self.rate)) + 1 / self.rate
 
-    def succeeded(self) -> None:
-        """Raise the rate by a fiftieth of the ceiling after a call that was not throttled."""
+    def succeeded(self, *, sent: bool = True) -> None:
+        """Raise the rate by a fiftieth of the ceiling after a call that was not throttled.
+
+        One that was not sent leaves its turn to the next.
+        """
+        if not sent:
+            self._next -= 1 / self.rate
+            return
         self._throttles = 0
         self.rate = min(self.ceiling, self.rate + self.ceiling * _RECOVERY_SHARE)
 
@@ -81,13 +88,10 @@ class CallLimits:
             self.throttles += 1
         limiter.throttled(self._clock.now())
 
-    def next_read(self, now: float) -> float:
-        """Return when the next read may begin."""
-        return now + self.reads.delay(now)
-
-    def next_write(self, now: float) -> float:
-        """Return when the next write may begin."""
-        return max(now + self.writes.delay(now), self.paused_until)
+    @property
+    def next_write_at(self) -> float:
+        """When the next write may begin."""
+        return max(self.writes.next_at, self.paused_until)
 
     def pause_after_lost_answer(self) -> None:
         """Pause writes after a call without an answer."""

@@ -153,13 +153,13 @@ class WorkQueue:
         found = []
         asked = self.requests or self.probes
         if self.reads:
-            found.append(QueuedStep(self.reads, limits.next_read(now), limits.reads))
+            found.append(QueuedStep(self.reads, limits.reads.next_at, limits.reads))
         elif asks and asked and self._may_ask(asked):
-            found.append(QueuedStep(asked, limits.next_read(now), limits.reads))
+            found.append(QueuedStep(asked, limits.reads.next_at, limits.reads))
         if writes and self._may_look_at_archive:
             found.append(QueuedStep(self.archives, now, None))
         if writes and self.writes and not waits:
-            found.append(QueuedStep(self.writes, limits.next_write(now), limits.writes))
+            found.append(QueuedStep(self.writes, limits.next_write_at, limits.writes))
         return found
 
     def _may_ask(self, queue: deque[str]) -> bool:

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import pytest
+
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits, RateLimiter
 from adapter_fleet.fleet.state.configuration import MIN_RATE
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
@@ -16,7 +18,7 @@ def begun(limiter: RateLimiter, seconds: float, *, step: float = 0.01) -> int:
     """Begin a call whenever one may begin; return how many began."""
     count, now = 0, 0.0
     while now < seconds:
-        if limiter.delay(now) <= 0:
+        if limiter.next_at <= now:
             limiter.begin(now)
             count += 1
         now += step
@@ -27,11 +29,20 @@ def test_calls_begin_at_the_rate() -> None:
     assert 99 <= begun(limiter(), 10.0) <= 101
 
 
+def test_call_that_was_not_sent_leaves_its_turn_to_the_next() -> None:
+    calls = limiter()
+    calls.begin(0.0)
+    first = calls.next_at
+    calls.begin(first)
+    calls.succeeded(sent=False)
+    assert calls.next_at == pytest.approx(first)
+
+
 def test_limiter_catches_up_on_half_a_second_of_a_pause() -> None:
     calls = limiter()
     calls.begin(0.0)
     count = 0
-    while calls.delay(100.0) <= 0:
+    while calls.next_at <= 100.0:
         calls.begin(100.0)
         count += 1
     assert 5 <= count <= 6

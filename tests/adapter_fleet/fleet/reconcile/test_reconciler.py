@@ -53,6 +53,15 @@ def test_adapter_is_polled_when_it_should_be_in_service() -> None:
     assert ended - started <= 42.0
 
 
+def test_archives_that_are_read_first_take_no_turns_from_the_writes() -> None:
+    world = World(settings=LENIENT, seconds=0.0)
+    world.service.read_seconds = 0.0
+    began = world.clock.now()
+    world.apply(*(replace(adapter(name), artifact=artifact(name, digest="d" * 64)) for name in MANY))
+    assert world.serving() == uris(*MANY)
+    assert world.clock.now() - began <= len(MANY) / LENIENT.request_rate + 2.0
+
+
 def test_broken_adapter_fails_alone_and_is_not_retried_until_it_changes_or_a_person_orders_it() -> None:
     world = World()
     world.service.faults.broken[artifact("a000").uri] = "rank 64 is above the maximum"
