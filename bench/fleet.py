@@ -8,8 +8,7 @@ response that it gets.
 Then the same fleet where one write may be in flight at a time, and the deployment's timeout passes; and the
 reconciler by itself with ten times as many (`bench/reconciler.py`).
 
-`python -m bench.fleet memory` and `python -m bench.fleet embedded` measure fleets of 3,000 and 10,000 where
-SageMaker allows few reads (`bench/fleet_scale.py`).
+`bench/fleet_scale.py` has a fleet of 3,000 in memory, where SageMaker allows few reads.
 """
 
 import json
@@ -109,7 +108,6 @@ def app(
     *,
     broken: bool = False,
     timeout: cdk.Duration = TIMEOUT,
-    rate: float = RATE,
 ) -> Synthesized:
     """Synthesize the endpoint, the fleet, and perhaps something that fails once the fleet is there."""
 
@@ -129,7 +127,7 @@ def app(
                     for name, version in versions.items()
                 ]
             ),
-            request_rate=rate,
+            request_rate=RATE,
             deletion_guard=DeletionGuard.off(),
             timeout=timeout,
         )
@@ -145,14 +143,10 @@ def app(
 class Bench:
     """One account with the endpoint in it."""
 
-    def __init__(self, cloud: LocalCloud, *, rate: float = RATE) -> None:
-        self.cloud, self._rate = cloud, rate
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.cloud = cloud
         self.account = Account(cloud)
         self.account.deploy(app(self.account, None))
-
-    def deploy(self, versions: Versions | None) -> float:
-        """Deploy the fleet, or delete it; return the seconds."""
-        return self.account.deploy(app(self.account, versions, rate=self._rate))
 
     def measure(self, change: str, writes: int, versions: Versions) -> Measured:
         """Deploy, and measure."""
@@ -320,9 +314,5 @@ def _writes(calls: Mapping[str, int]) -> list[int]:
 if __name__ == "__main__":
     if sys.argv[1:] == ["one-at-a-time"]:
         print(json.dumps(asdict(measure_one_at_a_time())))
-    elif sys.argv[1:]:
-        from bench import fleet_scale  # it imports this module
-
-        sys.exit(fleet_scale.main(sys.argv[1:]))
     else:
         sys.exit(main())
