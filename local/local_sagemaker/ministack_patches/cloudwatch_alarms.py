@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 # [V user guide] While an alarm stays in ALARM, its Auto Scaling actions are repeated once a minute.
 _REPEAT_SECONDS = 60.0
 # How many periods an alarm catches up on, at most.
-_MOST_PERIODS = 10
+_MOST_PERIODS = 100
 _SEARCH = re.compile(r"\bSEARCH\s*\(", re.IGNORECASE)
 
 _SCALING_POLICY = "arn:aws:autoscaling:"

@@ -57,10 +57,8 @@ def period(alarm: Mapping[str, Any]) -> float:
 
 def evaluated(alarm: Mapping[str, Any], values: Sequence[float | None]) -> Evaluation | None:
     """The state that the values of its periods give an alarm, the newest last; None if it stays as it is."""
-    threshold, comparison = float(alarm.get("Threshold") or 0), alarm.get("ComparisonOperator", "")
-    breaches = _COMPARISONS.get(comparison)
-    if breaches is None:
-        return None
+    threshold, comparison = float(alarm.get("Threshold") or 0), alarm["ComparisonOperator"]
+    breaches = _COMPARISONS[comparison]
     needed = int(alarm.get("DatapointsToAlarm") or len(values))
     treatment = alarm.get("TreatMissingData") or "missing"
     present = [value for value in values if value is not None]

@@ -17,7 +17,6 @@ from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Sp
 
 Value = float | str | Series | list[Series]
 
-_MOST_SERIES = 500
 _SEARCH = re.compile(r'\s*\{([^}]*)\}((?:\s*\w+\s*=\s*"[^"]*")*)\s*')
 _TERM = re.compile(r'(\w+)\s*=\s*"([^"]*)"')
 
@@ -135,8 +134,7 @@ class Expressions:
                 series = read(self._metrics, [metric], span, statistic, label)
                 if series.values:
                     found.append(series)
-        # [V user guide] A search has up to 500 series; [I] which ones, no source says.
-        return sorted(found, key=lambda one: one.label)[:_MOST_SERIES]
+        return sorted(found, key=lambda one: one.label)
 
     def _filled(self, series: Series, filling: Value) -> Series:
         if filling != "REPEAT" and not isinstance(filling, float):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
+from local_sagemaker.monitoring.alarm_state import Windows, evaluated, period
 from local_sagemaker.monitoring.metric_points import Points, rounded
 
 
@@ -120,17 +120,6 @@ def test_missing_values_count_as_the_alarm_says(
     assert state(values, TreatMissingData="notBreaching") == not_breaching
     assert state(values, TreatMissingData="breaching") == breaching
     assert state(values, TreatMissingData="ignore") == ignore
-
-
-def test_reason_tells_the_values_and_the_latest_one_is_the_alarms_value() -> None:
-    found = evaluated({"Threshold": 5, "ComparisonOperator": "GreaterThanThreshold"}, [6.0, 8.5])
-    assert isinstance(found, Evaluation)
-    assert found.value == 8.5
-    assert "2 out of the last 2 datapoints [6, 8.5] was GreaterThanThreshold (5)" in found.reason
-
-
-def test_anomaly_detection_leaves_the_state() -> None:
-    assert state([9], ComparisonOperator="LessThanLowerThreshold") is None
 
 
 def test_periods_are_those_that_are_over() -> None:

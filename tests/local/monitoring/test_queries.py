@@ -74,12 +74,6 @@ def test_word_in_a_search_is_no_reference(metrics: FakeMetrics) -> None:
     assert series.values == {0: 1, 60: 2}
 
 
-def test_periods_last_the_scaled_time(metrics: FakeMetrics) -> None:
-    queries = [stat("Errors", "m", Component="a"), stat("Errors", "other", Component="b")]
-    found = answers(metrics, queries, 0, 120, scale=2)
-    assert [one.values for series in found.values() for one in series] == [{0: 3}, {}]
-
-
 def test_values_need_not_come_in_the_order_of_time(metrics: FakeMetrics) -> None:
     published = [{"Timestamp": moment, "Value": 3.0, "Count": 1.0} for moment in (7_200, 0)]
     series = read(metrics, [Metric("n", "m", {}, published)], Span(7_200, 7_260, 60), "Sum", "")
@@ -188,16 +182,6 @@ def test_what_is_no_expression_is_refused(evaluate: Evaluate, text: str) -> None
 def test_period_of_a_search_is_a_number(evaluate: Evaluate) -> None:
     with pytest.raises(ValueError, match="the period of a search should be a number, got 'm1'"):
         evaluate("SEARCH('{N}', 'Sum', m1)")
-
-
-def test_search_has_500_series_at_most() -> None:
-    metrics = FakeMetrics()
-    for number in range(501):
-        metrics.put("Calls", {0: 1}, InferenceComponentName=f"c{number}")
-    expressions = Expressions(metrics, Span(0, 60, 60), {})
-    found = expressions.value("SEARCH('{n,InferenceComponentName}', 'Sum', 60)")
-    assert isinstance(found, list)
-    assert len(found) == 500
 
 
 @pytest.mark.parametrize(
