@@ -35,19 +35,6 @@ def test_scaled_time_has_points_of_less_than_a_second() -> None:
     assert [count for _, _, count in told(made)] == [2, 1]
 
 
-def test_point_is_what_ministack_makes() -> None:
-    made = points((10.5, 3.0))
-    made.append({"Timestamp": 11.0, "Value": 4, "Unit": "Count", "Dimensions": {}})
-    assert made[-1] == {
-        "Timestamp": 11.0,
-        "Value": 4.0,
-        "Unit": "Count",
-        "Dimensions": {"name": "value"},
-        "Count": 1.0,
-    }
-    assert (next(iter(made))["Value"], [point["Value"] for point in reversed(made)]) == (3.0, [4.0, 3.0])
-
-
 def test_latency_is_off_by_one_percent_at_most() -> None:
     for value in (1.0, 37.0, 12_345.6, 9e6):
         assert rounded(value) == pytest.approx(value, rel=0.01)

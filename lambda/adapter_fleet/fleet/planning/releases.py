@@ -73,7 +73,7 @@ def versions_of(
         if route is None and in_place is not None and (sent := _sent(in_place)) is not None:
             stay[adapter.component] = sent  # it answers until a route says who does
         # Some callers may still be sent to the component that is to be updated in place again.
-        drains = adapter.component in [one.component for one in routed[1:]]
+        drains = in_place is not None and adapter.component in [one.component for one in routed[1:]]
         version = adapter
         if (releases is not None or drains) and not (adapter.component in claimed and in_place is None):
             version = _version(adapter, own.values(), route)

@@ -148,6 +148,14 @@ def test_fleet_that_was_updated_in_place_routes_to_what_is_there_and_goes_back(w
     assert world.serving() == {"a": artifact("a", 3).uri, "b": artifact("b", 2).uri}
 
 
+def test_component_that_was_drained_and_deleted_is_created_again_when_releases_end(world: World) -> None:
+    short = replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=60.0))
+    for settings, version in ((IN_PLACE, 1), (short, 2), (IN_PLACE, 2)):
+        world.with_settings(settings)
+        world.apply(adapter("a", version))
+    assert world.serving() == {"a": artifact("a", 2).uri}
+
+
 def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_version(world: World) -> None:
     world.apply(adapter("a"))
     world.apply(adapter("a", 2))
