@@ -5,7 +5,7 @@ import sys
 
 from bench.harness import BENCH
 
-NOT_A_BENCH = {"__init__", "__main__", "cloud", "harness", "reconciler"}
+NOT_A_BENCH = {"__init__", "__main__", "cloud", "harness", "prefix_caching", "reconciler"}
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSetting
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import WRITE_OPERATIONS
 from bench.harness import Claim, publish
+from tests.adapter_fleet.fake_service import Faults
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 RATE, DELAY_SECONDS = 10.0, 5.0  # writes a second, and of each write
@@ -48,7 +49,6 @@ class Row:
             "change": self.change,
             "s": f"{self.seconds:.1f}",
             "bound": f"{self.bound:.1f}",
-            "ratio": f"{self.seconds / self.bound:.2f}",
             "writes": f"{self.writes:,}",
             "pages listed": f"{self.listings:,}",
             "pages of two listings": f"{self.needed:,}",
@@ -68,16 +68,14 @@ class Fleet:
         settings = FleetSettings(request_rate=RATE, deletions=DeletionLimit(share=1.0), releases=releases)
         self._world, self._read_rate = World(settings=settings, seconds=DELAY_SECONDS), read_rate
         self._world.service.read_seconds = 0.0  # archives are read beside the writes
-        faults = self._world.service.faults
-        faults.read_rate, faults.read_seconds = read_rate, READ_SECONDS
+        self._world.service.faults = Faults(read_rate=read_rate, read_seconds=READ_SECONDS)
 
     def deploy(self, change: str, adapters: int, versions: Sequence[int] = (), *, needed: int) -> Row:
         """Deploy so many adapters; the first ones have these versions, and the others the first."""
         wanted = []
         for number in range(adapters):
             version = versions[number] if number < len(versions) else 1
-            name = f"t{number:05}"
-            sent = artifact(name, version, digest=f"{version}" * 64)
+            sent = artifact(name := f"t{number:05}", version, digest=f"{version}" * 64)
             wanted.append(replace(adapter(name), artifact=sent))
         return self._measure(change, lambda: self._world.deploy(*wanted), needed=needed)
 
