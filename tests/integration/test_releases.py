@@ -125,6 +125,8 @@ def test_callers_that_follow_routes_miss_no_answer_while_versions_change(
         for number, manifest in enumerate(labels(CHANGES)):
             for name, label in manifest.items():
                 callers.may[name] |= {label} - {BROKEN}
+            if number % 3 == 0:
+                stack.cloud.admin.fail_calls("CreateInferenceComponent", code="ThrottlingException", times=2)
             changed = stack.update({"Tenants": Fleet(adapters=manifest, settings=RELEASES)})
             assert changed.status == "UPDATE_COMPLETE", changed.reason
             new = [name for name in NAMES if BROKEN not in (manifest[name], wanted[name])]
@@ -135,6 +137,8 @@ def test_callers_that_follow_routes_miss_no_answer_while_versions_change(
                 assert json.loads(back.stdout)["at_once"], back.stdout
                 rolled_back += 1
             wanted = manifest
+            if NIGHTLY:
+                until(lambda: callers.answered.total() > 400 * number, "many have answered", seconds=300)  # noqa: B023
         seen = callers.answered.copy()
         until(
             lambda: all(callers.answered[name] > seen[name] + 3 for name in NAMES), "all answer", seconds=300

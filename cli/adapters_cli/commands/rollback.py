@@ -116,7 +116,10 @@ def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> 
 
 
 def _is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
-    """Return True if a version that stays is as it was when it answered, as far as anybody knows."""
+    """Return True if a version that stays is as it was when it answered, as far as anybody knows.
+
+    Its last-modified time may have moved by itself since a pass looked; the description says what it serves.
+    """
     record = fleet.registry.record(version.component)
     live = fleet.account.service.describe(version.component)
     return (
@@ -124,7 +127,7 @@ def _is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
         and live is not None
         and live.status is Status.IN_SERVICE
         and (live.created, live.artifact_uri) == (record.owned, version.artifact.uri)
-        and record.is_vouched
+        and version.artifact.same_as(record.serving)
         and (record.failure, record.recheck, record.drifted) == (None, None, None)
         and version.artifact.same_as(record.last_good)
     )
