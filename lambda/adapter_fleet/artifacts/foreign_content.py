@@ -7,7 +7,6 @@ import re
 from collections.abc import Collection
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
-from adapter_fleet.documents.document import UTF_16
 
 START_BYTES = 9
 """Bytes of a file that `foreign_weights` needs."""
@@ -55,7 +54,7 @@ _ARCHIVES = (
 )
 _CONFIGS = (
     *_PAGES,
-    UTF_16,
+    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16, as PowerShell's > writes", "save it as UTF-8"),
     (
         re.escape(UTF8_MARK),
         "a text with a byte order mark, which the engine does not read",

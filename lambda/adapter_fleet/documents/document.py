@@ -19,8 +19,6 @@ MAX_ITEMS = 10_000
 MAX_KEYS = 1_000
 """Keys of one mapping."""
 
-UTF_16 = (rb"\xff\xfe|\xfe\xff", "a text in UTF-16, as PowerShell's > writes", "save it as UTF-8")
-"""How such a text begins, what it is, and what to do about it."""
 TOO_DEEP = f"it should be nested at most {MAX_DEPTH} levels deep"
 
 

@@ -10,7 +10,6 @@ from itertools import count, islice
 
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
-    UTF_16,
     Document,
     DocumentError,
     DocumentLimitError,
@@ -45,9 +44,6 @@ def read(data: bytes, *, called_json: bool = False) -> Document:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        form, what, remedy = UTF_16
-        if re.match(form, data):
-            raise DocumentError(1, f"it should be UTF-8, got {what}: {remedy}") from None
         line = data.count(b"\n", 0, error.start) + 1
         raise DocumentError(line, f"it should be UTF-8, got the byte 0x{data[error.start]:02x}") from None
     no_json = None

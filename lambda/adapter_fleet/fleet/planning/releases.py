@@ -63,7 +63,7 @@ def versions_of(
     for adapter in adapters:
         own = recorded.get(adapter.name, {})
         in_place = own.get(adapter.component)
-        proven = _proven_artifact(in_place)
+        proven = proven_artifact(in_place)
         if adapter.name not in known and proven is not None:
             known[adapter.name] = Route.first(adapter.name, adapter.component, proven)
         route = known.get(adapter.name)
@@ -125,7 +125,7 @@ def _has(record: AdapterRecord, artifact: Artifact) -> bool:
     return there and artifact.same_version_as(_sent(record))
 
 
-def _proven_artifact(record: AdapterRecord | None) -> Artifact | None:
+def proven_artifact(record: AdapterRecord | None) -> Artifact | None:
     """Return what a component of the fleet serves, if it is in service and proven."""
     if record is None or record.live is None or record.serving is None:
         return None

@@ -24,7 +24,7 @@ from adapter_fleet.fleet.planning.next_pass import (
 from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit, failure_reason
-from adapter_fleet.fleet.planning.releases import by_adapter
+from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
@@ -475,6 +475,10 @@ class Pass:
 
     def _follow_routes(self) -> None:
         """Write the routes, and count the deletions of versions that nobody is sent to any more."""
+        if any(proven_artifact(self._records[component]) is None for component in self._routes.assumed):
+            self._records.flush()
+            self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
+            return
         self._routes_open = True
         self._routes.flush()
         for record in self._routes.superseded(list(self._records.values())):

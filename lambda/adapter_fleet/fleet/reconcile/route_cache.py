@@ -13,6 +13,7 @@ from adapter_fleet.fleet.state.routes import Route
 class RouteCache:
     """The route of every adapter, if the fleet has routes.
 
+    `assumed` has the components without a route that answer as far as the registry knows.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
     """
 
@@ -21,6 +22,7 @@ class RouteCache:
         self._routes = {} if versions is None else dict(versions.routes)
         self._versions = None if versions is None else replace(versions, routes=self._routes)
         self._changed = self._routes.keys() - stored.keys()
+        self.assumed = [self._routes[name].live.component for name in self._changed]
         self.waits_for_copy = False
 
     def follow(self, record: AdapterRecord, decision: Decision) -> Decision:

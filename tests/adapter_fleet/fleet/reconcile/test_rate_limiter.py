@@ -32,8 +32,7 @@ def test_calls_begin_at_the_rate() -> None:
 def test_call_that_was_not_sent_leaves_its_turn_to_the_next() -> None:
     calls = limiter()
     calls.begin(0.0)
-    first = calls.next_at
-    calls.begin(first)
+    calls.begin(first := calls.next_at)
     calls.succeeded(sent=False)
     assert calls.next_at == pytest.approx(first)
 

@@ -148,6 +148,15 @@ def test_fleet_that_was_updated_in_place_routes_to_what_is_there_and_goes_back(w
     assert world.serving() == {"a": artifact("a", 3).uri, "b": artifact("b", 2).uri}
 
 
+def test_nobody_is_routed_to_a_component_that_has_gone_unnoticed(world: World) -> None:
+    world.with_settings(IN_PLACE)
+    world.apply(adapter("a"))
+    world.service.remove("p-a")
+    world.with_settings(RELEASES)
+    world.apply(adapter("a"))
+    assert routed(world) == {"a": component("a", 1)}
+
+
 def test_component_that_was_drained_and_deleted_is_created_again_when_releases_end(world: World) -> None:
     short = replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=60.0))
     for settings, version in ((IN_PLACE, 1), (short, 2), (IN_PLACE, 2)):
