@@ -29,10 +29,15 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class _Known:
-    """What is known of one adapter. `asked` is when the table was last asked."""
+    """What is known of one adapter.
+
+    `asked` is when the table was last asked, and `looks` how often. `failure` is what came of the last look.
+    """
 
     component: str | None = None
     asked: float = 0.0
+    looks: int = 0
+    failure: BotoCoreError | ClientError | None = None
     asking: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -76,8 +81,8 @@ class AdapterRoutes:
     def component(self, adapter: str) -> str:
         """Return the component that answers for an adapter.
 
-        Raises LookupError for an adapter without a route, and TimeoutError if the table does not answer and
-        nothing is known of the adapter.
+        Raises LookupError for an adapter without a route. If nothing is known of the adapter, raises
+        TimeoutError for a table that does not answer, and botocore's ClientError for one that refuses.
         """
         known = self._known.setdefault(adapter, _Known())
         age = self._clock() - known.asked
@@ -112,21 +117,28 @@ class AdapterRoutes:
 
     def _renew(self, adapter: str, known: _Known, *, waits: bool) -> None:
         """Ask the table, or let another thread that asks already do so."""
+        looks = known.looks
         if not known.asking.acquire(blocking=waits):
             return
         try:
-            before = known.component
-            if before is not None and 0 <= self._clock() - known.asked < CACHED_SECONDS:
-                return  # the other thread has asked
-            known.asked = self._clock()
-            key = {name: {"S": value} for name, value in route_key(adapter).items()}
+            if known.looks == looks:  # else another thread has asked meanwhile
+                self._look(adapter, known)
+                known.looks += 1
+        finally:
+            known.asking.release()
+        if known.component is None and isinstance(known.failure, ClientError):
+            raise known.failure
+        if known.component is None and known.failure is not None:
+            raise TimeoutError(
+                f"table '{self._table}' does not say who answers for adapter '{adapter}': {known.failure}"
+            ) from known.failure
+
+    def _look(self, adapter: str, known: _Known) -> None:
+        known.asked, known.failure = self._clock(), None
+        key = {name: {"S": value} for name, value in route_key(adapter).items()}
+        try:
             found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
             # A route that is gone is that of an adapter that is gone.
             known.component = found["Item"]["component"]["S"] if "Item" in found else None
         except (BotoCoreError, ClientError) as error:
-            if before is None:
-                raise TimeoutError(
-                    f"table '{self._table}' does not say who answers for adapter '{adapter}': {error}"
-                ) from error
-        finally:
-            known.asking.release()
+            known.failure = error

@@ -4,33 +4,14 @@ JSON is read by Python's own parser. It is far faster than YAML's, which is not 
 """
 
 import json
-import re
-from collections import deque
-from itertools import count, islice
 
 from adapter_fleet.documents.document import (
     MAX_DOCUMENT_BYTES,
     Document,
     DocumentError,
-    DocumentLimitError,
 )
 from adapter_fleet.documents.json_reader import JSON_SPACE, JsonReader
-from adapter_fleet.documents.yaml_reader import LINE_BREAK, NOT_SUBSTITUTED, YamlReader
-
-_NEAR_LINES = 3
-"""YAML's parsers report a line that has no ':' at one of the next."""
-_UNQUOTED = r"^[^\"'#]*?"
-_STRAYS = tuple(
-    (re.compile(form), problem)
-    for form, problem in (
-        (r"^(<{7}|={7}|>{7})(?= |$)", "'{}' is a conflict of git: resolve it"),
-        (rf"{_UNQUOTED}(\{{[{{%])", "'{}' is a template: render it first"),
-        (rf"{_UNQUOTED}(\$\{{)", NOT_SUBSTITUTED),
-        (r"^[\s-]*(\xa0)|[:-]\xa0", "a no-break space (U+00A0) stands where a space should"),
-        (r"(?:^|[:,\[{-])\s*([“”„\u2018\u2019])", "typographic quotes ({}) stand where ' or \" should"),
-    )
-)
-"""What editors, git and tools for templates leave in a text that is none of YAML's."""
+from adapter_fleet.documents.yaml_reader import YamlReader
 
 
 def read(data: bytes, *, called_json: bool = False) -> Document:
@@ -55,21 +36,4 @@ def read(data: bytes, *, called_json: bool = False) -> Document:
     try:
         return YamlReader(text).read()  # YAML has mappings in braces as well
     except DocumentError as error:
-        stray = None if isinstance(error, DocumentLimitError) else _stray_near(text, error.line)
-        raise stray or (called_json and no_json) or error from None
-
-
-def stray_text(line: str) -> str | None:
-    """Return what stands in a line or a value that is not meant for a document; None if nothing does."""
-    found = ((form.search(line), problem) for form, problem in _STRAYS)
-    return next((problem.replace("{}", match[1] or "") for match, problem in found if match), None)
-
-
-def _stray_near(text: str, line: int) -> DocumentError | None:
-    starts = deque([0], maxlen=_NEAR_LINES)
-    starts.extend(found.end() for found in islice(LINE_BREAK.finditer(text), line - 1))
-    for number, start in zip(count(line, -1), reversed(starts), strict=False):
-        row = LINE_BREAK.split(text[start : start + 1000], 1)[0]
-        if (number == line or ": " not in row) and (problem := stray_text(row)) is not None:
-            return DocumentError(number, problem)
-    return None
+        raise (called_json and no_json) or error from None

@@ -81,7 +81,7 @@ class YamlReader(LimitedReader):
             mark = error.problem_mark or error.context_mark
             message = self._message(" ".join(filter(None, (error.context, error.problem))), mark)
             # The end of a document counts as a line of its own.
-            breaks = sum(1 for _ in LINE_BREAK.finditer(self._text))
+            breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
             last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)
             raise DocumentError(
                 min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message:.300}"
@@ -223,9 +223,8 @@ class YamlReader(LimitedReader):
             _dict_of(into.place)[into.key] = Place(into.key_line, place.inner)
 
 
-NOT_SUBSTITUTED = "nothing is substituted: write the value, or artifact: {bucket: ALIAS, key: …} for a bucket"
 _LINE_BREAKS = "\r\n\x85\u2028\u2029"
-LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
+_LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
 
 # `!` means the same as no tag. The long tags are what `!!map`, `!!seq` and `!!str` stand for.
 _MAPPING_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:map"})
@@ -235,9 +234,7 @@ _TEXT_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:str
 
 def _check_tag(event: Any, tags: frozenset[str | None]) -> None:
     if event.tag not in tags:
-        raise DocumentError(
-            _line(event), f"YAML tags are not taken, got {short_repr(event.tag)}; {NOT_SUBSTITUTED}"
-        )
+        raise DocumentError(_line(event), f"YAML tags are not taken, got {short_repr(event.tag)}")
 
 
 def _line(event: Any) -> int:

@@ -18,7 +18,6 @@ from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.s3_uri import SCHEME, uri_of_address
 from adapter_fleet.documents.document import MAX_ITEMS, Document
-from adapter_fleet.documents.reader import stray_text
 from adapter_fleet.documents.schema import (
     Keys,
     Problem,
@@ -178,9 +177,6 @@ class ManifestParser:
         self._faulty.update(keys[:length] for length in range(1, len(keys) + 1))
 
     def _report(self, rule: str, keys: Keys, message: str) -> None:
-        texts = [text for text in (*keys[-1:], self._document.at(keys)) if isinstance(text, str)]
-        if stray := next(filter(None, map(stray_text, texts)), None):
-            message += f"; {stray}"
         match keys:
             case ("adapters", int(index), *inner) if index < len(self._names):
                 message = adapter_message(self._names[index], tuple(inner), message)
@@ -306,8 +302,6 @@ def _how_to_list(value: Any) -> str:
     if not isinstance(value, dict) or not value:
         return ""
     first = next(iter(value))
-    if stray := stray_text(first):
-        return f"; {stray}"
     if first.startswith("-"):
         return "; a space is missing behind the '-'"
     return f"; write '- name: {dotted((value.get('name', first),))}'"

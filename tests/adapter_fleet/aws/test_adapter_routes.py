@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes
 from tests.adapter_fleet.fake_service import FakeClock
 
+AWAY = EndpointConnectionError(endpoint_url="http://dynamodb")
+
 
 class FakeTable:
     """DynamoDB with one item: what it answers, and how often it was asked."""
@@ -19,15 +21,15 @@ class FakeTable:
     def __init__(self) -> None:
         self.component: str | None = "p-acme-1"
         self.asked = 0
-        self.away = False
+        self.failure: Exception | None = None
         self.around: Callable[[], object] = lambda: None
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         assert request["Key"] == {"pk": {"S": "route#acme"}, "sk": {"S": "route"}}
         self.asked += 1
         self.around()
-        if self.away:
-            raise EndpointConnectionError(endpoint_url="http://dynamodb")
+        if self.failure is not None:
+            raise self.failure
         return {} if self.component is None else {"Item": {"component": {"S": self.component}}}
 
 
@@ -61,12 +63,12 @@ def test_last_answer_counts_while_the_table_is_away(
     routes: AdapterRoutes, table: FakeTable, clock: FakeClock
 ) -> None:
     routes.component("acme")
-    table.away, table.component = True, "p-acme-2"
+    table.failure, table.component = AWAY, "p-acme-2"
     for _ in range(5):
         clock.time += CACHED_SECONDS
         assert [routes.component("acme") for _ in range(3)] == ["p-acme-1"] * 3
     assert table.asked == 6, "it is asked once each time"
-    table.away = False
+    table.failure = None
     clock.time += CACHED_SECONDS
     assert routes.component("acme") == "p-acme-2"
 
@@ -74,10 +76,30 @@ def test_last_answer_counts_while_the_table_is_away(
 def test_first_look_up_without_an_answer_or_a_route_is_an_error(
     routes: AdapterRoutes, table: FakeTable
 ) -> None:
-    table.away = True
-    with pytest.raises(TimeoutError, match="'registry' does not say who answers for adapter 'acme'"):
+    table.failure = ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetItem")
+    with pytest.raises(ClientError, match="AccessDenied"):
         routes.component("acme")
-    table.away, table.component = False, None
+    table.failure, table.asked, told = AWAY, 0, []
+
+    def ask() -> None:
+        with pytest.raises(TimeoutError, match="'registry' does not say who answers for adapter 'acme'"):
+            routes.component("acme")
+        told.append(1)
+
+    others = [threading.Thread(target=ask) for _ in range(3)]
+
+    def let_the_others_ask() -> None:
+        for one in others:
+            one.start()
+            one.join(0.05)
+
+    table.around = let_the_others_ask
+    ask()
+    table.around = lambda: None
+    for one in others:
+        one.join(5)
+    assert (table.asked, len(told)) == (1, 4), "who waits shares the answer, and its three seconds"
+    table.failure, table.component = None, None
     with pytest.raises(LookupError, match="adapter 'acme' has no route in table 'registry'"):
         routes.component("acme")
     table.component = "p-acme-1"

@@ -13,11 +13,14 @@ class RoutedVersion:
 
     until:
         When the route ceased to name it; None while it does.
+    drain_seconds:
+        The longest drain that the fleet declared while the route named it, and when it ceased to.
     """
 
     component: str
     artifact: Artifact
     until: float | None = None
+    drain_seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class Route:
     revision:
         How often the stored route was written; 0 for one that is not stored yet.
     drain_seconds:
-        What the fleet declared when the route was written: releases may be switched off since.
+        What the fleet declared when the route was written.
     """
 
     adapter: str
@@ -49,7 +52,8 @@ class Route:
 
     def to(self, component: str, artifact: Artifact, *, now: float, releases: ReleaseSettings) -> "Route":
         """Return the route to another component, or to the same one with another artifact."""
-        before = (replace(self.live, until=now), *self.versions[1:])
+        longest = max(self.drain_seconds, releases.drain_seconds)
+        before = (replace(self.live, until=now, drain_seconds=longest), *self.versions[1:])
         others = tuple(version for version in before if version.component != component)
         live = RoutedVersion(component=component, artifact=artifact)
         routed = replace(self, versions=(live, *others), drain_seconds=releases.drain_seconds)
@@ -65,7 +69,7 @@ class Route:
     def drained_at(self, releases: ReleaseSettings) -> dict[str, float]:
         """Return when the versions to which no rollback goes back are drained, by component."""
         return {
-            version.component: version.until + max(releases.drain_seconds, self.drain_seconds)
+            version.component: version.until + max(releases.drain_seconds, version.drain_seconds)
             for version in self.versions[releases.keep + 1 :]
             if version.until is not None
         }
