@@ -1,7 +1,7 @@
 """The status of a fleet: the state of each adapter, from the registry alone."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
@@ -193,10 +193,11 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         records = {component: record for component, record in found.items() if record is not None}
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
-    states = _states(records, desired, orders, routes, fleet, active, now)
+    live = {route.live.component for route in routes.values()}
+    states = _states(records, desired, orders, routes, fleet, active, now, kept=set(only or ()) - live)
     if only is not None:
         # Of a version that answers, the declared one may be another.
-        named = {records[component].name for component in only if routes and component in records}
+        named = {records[component].name for component in live.intersection(only) if component in records}
         states = tuple(state for state in states if state.component in only or state.name in named)
         totals = _totals(registry, fleet, active)
     return FleetStatus(
@@ -309,8 +310,10 @@ def _states(
     fleet: FleetRecord,
     generation: Generation,
     now: float,
+    *,
+    kept: Set[str],
 ) -> tuple[AdapterState, ...]:
-    """Return the state of every adapter that is wanted or still exists."""
+    """Return the state of every adapter that is wanted or still exists, and of these kept versions."""
     context = PlanContext(
         now=now,
         generation=generation.number,
@@ -349,7 +352,7 @@ def _states(
         record, _, decision = next_step(component, records.get(component), want, context)
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
-        if want is not None and component not in declared and decision.step is Step.KEEP:
+        if want is not None and component not in {*declared, *kept} and decision.step is Step.KEEP:
             continue  # an earlier version, to which a rollback goes back
         route = routes.get(record.name)
         state = _state(record, want, decision, waits=component in retried)

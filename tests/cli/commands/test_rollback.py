@@ -196,6 +196,11 @@ class TestRollbackOfReleases:
         with pytest.raises(CommandError, match="no adapter 'acme@9999'"):
             lookup.find(["acme@9999"])
 
+    @pytest.mark.parametrize("version", ["1111", "2222", "3333"])
+    def test_version_that_is_named_is_the_one_that_is_shown(self, run: Run, version: str) -> None:
+        (row,) = json.loads(run("status", f"acme@{version}", "--json").stdout)["adapters"]
+        assert (row["component"], row["state"]) == (f"p-acme-{version[0] * 8}", "in service")
+
 
 def released(name: str, version: int) -> DesiredAdapter:
     """Return a version whose digest is known, as every one in a manifest is."""
