@@ -15,7 +15,7 @@ from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import read_adapter_state
-from adapters_cli.fleets.versions import figures_text, print_earlier_versions
+from adapters_cli.fleets.versions import figures_text, is_named, print_earlier_versions
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -57,8 +57,10 @@ def history(
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
     lookup = AdapterLookup(fleet, newest_generation(fleet))
     component = lookup.component(name)
-    components = lookup.components_of_versions(name)
+    components = lookup.components_of_versions(name.partition("@")[0])
     events = AdapterHistory.read(fleet.registry, components, limit).with_reasons
+    if version := name.partition("@")[2]:
+        events = [(event, why) for event, why in events if _is_of(event, version)]
     present = read_adapter_state(fleet, component)
     if not events and present is None:
         raise CommandError(f"nothing is known of an adapter '{name}'{did_you_mean(name, lookup.known)}")
@@ -85,6 +87,13 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
         print_note(f"adapter '{name}' has no events so far")
     elif not as_json and present is not None:
         print_earlier_versions(present)
+
+
+def _is_of(event: Event, version: str) -> bool:
+    """Return True if an event is one of a version, or of its component."""
+    artifacts = filter(None, (event.before_artifact, event.after_artifact))
+    ends = event.component.rpartition("-")[2].startswith(version[:8])
+    return ends or any(is_named(each, version) for each in artifacts)
 
 
 def _why(event: Event, why: str | None) -> str:

@@ -66,7 +66,7 @@ class AdapterLookup:
 
     def components_of_versions(self, name: str) -> list[str]:
         """Return the components of an adapter's versions, also of an adapter that is gone."""
-        found = [self.component(name)]
+        found = [self.component(name), self._default_component(name)]
         if self.has_routes:
             route = self._fleet.registry.routes().get(name)
             found += [] if route is None else [version.component for version in route.versions]

@@ -152,6 +152,7 @@ class TestRollbackOfReleases:
         assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
         world.settle()
         assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
+        assert "222222222222 answers in the place of 333333333333" in run("history", "acme").stdout
         fields = run("status").stdout.splitlines()
         assert len(fields) == 1
         assert fields[0].split("\t")[5] == "rolled back from 333333333333"
@@ -180,6 +181,8 @@ class TestRollbackOfReleases:
         (row,) = json.loads(run("status", "acme", "--json").stdout)["adapters"]
         assert (row["component"], row["state"]) == ("p-acme-44444444", "failed")
         assert row["reason"] == "333333333333 answers meanwhile; bad tensors"
+        events = json.loads(run("history", "acme@4444", "--json").stdout)["events"]
+        assert {event["what"] for event in events} == {"failed", "deleted"}
         world.service.faults.broken.clear()
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()

@@ -159,6 +159,7 @@ class Pass:
                 if not self._reports:
                     self._prune()
                     self._apply()
+                    self._note_routes()
                     self._prune()
                 if self._progress.lacks_capacity and not self._finds_copies():
                     self._advance_all()  # those asked meanwhile wait for the next copy
@@ -484,7 +485,13 @@ class Pass:
         for record in self._routes.superseded(list(self._records.values())):
             self._records.put(replace(record, counted=self._session.generation.number))
             self._advance(record.component)
+        self._note_routes()
         self._records.flush()
+
+    def _note_routes(self) -> None:
+        for record, told in list(self._routes.news(self._records)):
+            self._records.put(record)
+            self._records.note(record, "routed", cause=told)
 
     def _fails(self) -> bool:
         """Fail the generation, as too many adapters have failed; return False if it has timed out before."""

@@ -1,6 +1,6 @@
 """The routes of adapters during a pass: read once, and written back as versions come into service."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
@@ -58,6 +58,16 @@ class RouteCache:
             self._changed.remove(route.adapter)
         if self._changed:
             self._session.abandon()
+
+    def news(self, records: Mapping[str, AdapterRecord]) -> Iterator[tuple[AdapterRecord, str]]:
+        """Yield records that do not know yet that a pass or a person has routed to them, and what to tell."""
+        for route in self._routes.values():
+            record, before = records.get(route.live.component), route.versions[1:2]
+            if record is None or not before or route.adapter in self._changed:
+                continue
+            if record.routed_at != before[0].until:
+                told = f"{route.live.artifact.version} answers in the place of {before[0].artifact.version}"
+                yield replace(record, routed_at=before[0].until), told
 
     def forget_undeclared(self) -> None:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go."""

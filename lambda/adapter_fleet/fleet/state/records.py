@@ -129,6 +129,8 @@ class AdapterRecord:
         The generation that last changed the adapter.
     changed_at:
         When `serving` last changed.
+    routed_at:
+        When a route began to name the component, as the history has it.
     drifted:
         A description of a change made by hand, until it is repaired.
     recheck:
@@ -170,6 +172,7 @@ class AdapterRecord:
     counted: int | None = None
     generation: int = 0
     changed_at: float | None = None
+    routed_at: float | None = None
     drifted: str | None = None
     recheck: Recheck | None = None
     lost: int = 0
@@ -204,7 +207,7 @@ class Event:
     """One entry of an adapter's history.
 
     what:
-        created, updated, deleted, restored, failed, adopted, drifted, retried or unpinned.
+        created, updated, deleted, restored, failed, adopted, drifted, retried, unpinned or routed.
     before, after:
         The versions (`Artifact.version`) before and after the event.
     before_artifact, after_artifact:

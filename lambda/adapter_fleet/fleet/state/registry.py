@@ -26,6 +26,7 @@ nothing, however late its request arrives.
 import gzip
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -413,7 +414,7 @@ class Registry:
             doc = _text(unstructured(event))
             mark = hashlib.sha256(doc.encode()).hexdigest()[:8]
             sk = f"{event.at:018.6f}#{index:05}#{mark}"
-            items[event.component, sk] = key(f"history#{event.component}", sk) | {
+            items[event.component, sk] = key(f"history#{_history_of(event)}", sk) | {
                 "doc": doc,
                 "expires": int(event.at) + HISTORY_SECONDS,
             }
@@ -591,6 +592,12 @@ def _record_of(item: Item) -> AdapterRecord:
             return record
     except UnreadableError as error:
         return AdapterRecord(name=component, component=component, unreadable=str(error))
+
+
+def _history_of(event: Event) -> str:
+    """Return the component whose history has an event: all versions of an adapter share one."""
+    shared = re.sub("-[0-9a-f]{8}$", "", event.component)
+    return shared if shared.endswith(f"-{event.name}") else event.component
 
 
 def _event_of(component: str, item: Item) -> Event:
