@@ -97,8 +97,6 @@ class Expressions:
                 return [one for element in elements for one in _listed(self._of(element))]
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _ARITHMETIC:
                 return _combined(_ARITHMETIC[type(sign)], self._of(left), self._of(right))
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return _combined(operator.sub, 0.0, self._of(operand))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return self._call(name.upper(), arguments)
         raise ValueError(f"not supported in an expression: {ast.unparse(node)!r}")

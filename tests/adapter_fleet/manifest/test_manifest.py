@@ -186,7 +186,6 @@ adapters:
             ),
             ("- {name: acme, artifact: ./x}", "put 'adapters:' above the list"),
             ("adapters: {acme: {artifact: ./x}}", "write '- name: acme'"),
-            ("adapters: {name: acme, artifact: ./x}", "write '- name: acme'"),
             ("adapters: {-name: acme, artifact: ./x}", "a space is missing behind the '-'"),
             ("adapters: [acme: ./x]", "write '- name: acme', and 'artifact: …' below it"),
             ("adapters: [{name: a, artifact: ./x, digest: ~}]", "give a value, or leave the key out"),
