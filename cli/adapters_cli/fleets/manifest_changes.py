@@ -134,12 +134,12 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     """
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     orders = registry.orders()
-    stored = registry.records()
+    stored, routes = registry.records(), registry.routes()
     state = DesiredState.of(
         desired.adapters,
         orders,
         stored,
-        routes=registry.routes(),
+        routes=routes,
         target=target,
         now=fleet.account.now(),
     )
@@ -173,6 +173,9 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
             continue  # the fleet deletes it in its time, whatever the manifest says
         failure = seen[component].failure if component in seen else None
         change = _change(record, want, decision, failure)
+        if change.action is Action.CREATE and change.name in routes:
+            live = routes[change.name].live.artifact
+            change = replace(change, before=live.version, before_artifact=live)
         artifact = decision.artifact or (want.artifact if want is not None else None)
         if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
             sent[component] = artifact

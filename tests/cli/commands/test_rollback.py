@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -187,6 +188,12 @@ class TestRollbackOfReleases:
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
         assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
+
+    def test_plan_says_which_version_a_release_follows(self, run: Run, tmp_path: Path) -> None:
+        entry = {"name": "acme", "artifact": artifact("acme", 4).uri, "digest": f"sha256:{'4' * 64}"}
+        (tmp_path / "next.json").write_text(json.dumps({"adapters": [entry]}))
+        row = run("plan", tmp_path / "next.json").stdout.split("\t")
+        assert row[:4] == ["acme", "create", "333333333333", "444444444444"]
 
     def test_version_is_named_behind_the_adapter(self, world: World, account: FakeAccount) -> None:
         account.stack = "Tenants"

@@ -80,12 +80,6 @@ def test_values_need_not_come_in_the_order_of_time(metrics: FakeMetrics) -> None
     assert series.values == {7_200: 3}
 
 
-def test_circle_is_refused(metrics: FakeMetrics) -> None:
-    queries = [{"Id": "a", "Expression": "b"}, {"Id": "b", "Expression": "a"}]
-    with pytest.raises(ValueError, match="circle"):
-        answers(metrics, queries, 0, 120)
-
-
 def test_second_query_of_metrics_insights_is_refused(metrics: FakeMetrics) -> None:
     queries = [
         {"Id": name, "Expression": f'SELECT SUM({name}) FROM SCHEMA("n", Component)'}  # noqa: S608 - no SQL
