@@ -29,10 +29,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class _Known:
-    """What is known of one adapter.
-
-    `asked` is when the table was last asked, and `looks` how often. `failure` is what came of the last look.
-    """
+    """What is known of one adapter; `asked` and `looks` are when and how often the table was asked."""
 
     component: str | None = None
     asked: float = 0.0

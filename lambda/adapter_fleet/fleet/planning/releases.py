@@ -26,12 +26,15 @@ class Versions:
         The component of the declared version by adapter.
     wanted:
         The adapters by component: the declared versions, and those that stay in force.
+    named:
+        The components that routes in force name, also those that are gone or not adopted again yet.
     """
 
     releases: ReleaseSettings
     routes: Mapping[str, Route]
     declared: Mapping[str, str]
     wanted: Mapping[str, DesiredAdapter]
+    named: Collection[str] = ()
 
     def is_declared(self, record: AdapterRecord) -> bool:
         """Return True if a component has the declared version of its adapter."""
@@ -59,6 +62,7 @@ def versions_of(
         recorded.setdefault(record.name, {})[record.component] = record
     in_force, known = releases or _IN_PLACE_AGAIN, dict(routes)
     declared: dict[str, DesiredAdapter] = {}
+    named: set[str] = set()
     kept: dict[str, DesiredAdapter] = {}
     for adapter in adapters:
         own = recorded.get(adapter.name, {})
@@ -68,6 +72,7 @@ def versions_of(
             known[adapter.name] = Route.first(adapter.name, adapter.component, proven)
         route = known.get(adapter.name)
         routed = [] if route is None else route.in_force(in_force, now)
+        named.update(one.component for one in routed)
         # What is gone is not loaded for a rollback alone.
         stay = {one.component: one.artifact for one in routed if one is routed[0] or one.component in own}
         if route is None and in_place is not None and (sent := _sent(in_place)) is not None:
@@ -86,6 +91,7 @@ def versions_of(
         releases=in_force,
         routes=known,
         declared={adapter.name: component for component, adapter in declared.items()},
+        named=named,
         wanted=declared | {name: version for name, version in kept.items() if name not in declared},
     )
 
@@ -156,7 +162,8 @@ def new_route(
 
 def is_superseded(versions: Versions, record: AdapterRecord) -> bool:
     """Return True if a component has an earlier version of a declared adapter, which nobody is sent to."""
-    if record.component in versions.wanted or record.name not in versions.declared or not record.is_own:
+    stays = record.component in versions.wanted or record.component in versions.named
+    if stays or record.name not in versions.declared or not record.is_own:
         return False
     routed = _routed(versions.routes.get(record.name))
     return record.counted is None and (not record.adopted or record.component in routed)

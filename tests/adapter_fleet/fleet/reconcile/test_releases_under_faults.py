@@ -225,14 +225,13 @@ class FleetOfReleases(RuleBasedStateMachine):
     def _roll_back(self, name: str, index: int) -> None:
         """Do what `adapters rollback` does: back to a version that stays, by its route."""
         releases, route = self.world.target.settings.releases, self.world.registry.routes().get(name)
-        if (
-            releases is None
-            or route is None
-            or name not in self.wanted
-            or index >= len(route.versions[: releases.keep + 1])
-        ):
+        if releases is None or route is None or name not in self.wanted:
             return
-        to = route.versions[index]
+        there = self.world.service.components
+        kept = [version for version in route.versions[: releases.keep + 1] if version.component in there]
+        if index >= len(kept):
+            return
+        to = kept[index]
         order = Order(
             kind=OrderKind.PIN,
             component=f"p-{name}",
