@@ -1,5 +1,6 @@
 """`adapters history`: show the events of one adapter, or the generations of a fleet."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -25,6 +26,9 @@ _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
 _GENERATION_HEADINGS = ("GENERATION", "WHEN", "SOURCE", "OUTCOME", "CHANGES", "REASON")
 _GENERATION_SPARE = ("CHANGES", "SOURCE")
+
+_MOST = 10_000
+"""How many events of an adapter are looked through for those of one version."""
 
 EXAMPLES = """
 # What happened to one adapter.
@@ -58,9 +62,9 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
     lookup = AdapterLookup(fleet, newest_generation(fleet))
     component = lookup.component(name)
     components = lookup.components_of_versions(name.partition("@")[0])
-    events = AdapterHistory.read(fleet.registry, components, limit).with_reasons
-    if version := name.partition("@")[2]:
-        events = [(event, why) for event, why in events if _is_of(event, version)]
+    version = name.partition("@")[2]
+    events = AdapterHistory.read(fleet.registry, components, _MOST if version else limit).with_reasons
+    events = [(event, why) for event, why in events if not version or _is_of(event, version)][:limit]
     present = read_adapter_state(fleet, component)
     if not events and present is None:
         raise CommandError(f"nothing is known of an adapter '{name}'{did_you_mean(name, lookup.known)}")
@@ -92,8 +96,9 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
 def _is_of(event: Event, version: str) -> bool:
     """Return True if an event is one of a version, or of its component."""
     artifacts = filter(None, (event.before_artifact, event.after_artifact))
-    ends = event.component.rpartition("-")[2].startswith(version[:8])
-    return ends or any(is_named(each, version) for each in artifacts)
+    digest = version.removeprefix("sha256:").removeprefix("sha256-")[:8]
+    has_it = re.search(f"-{re.escape(digest)}[0-9a-f]{{{8 - len(digest)}}}$", event.component)
+    return has_it is not None or any(is_named(each, version) for each in artifacts)
 
 
 def _why(event: Event, why: str | None) -> str:

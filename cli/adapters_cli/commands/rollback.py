@@ -129,6 +129,7 @@ def _is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
         and (live.created, live.artifact_uri) == (record.owned, version.artifact.uri)
         and version.artifact.same_as(record.serving)
         and (record.failure, record.recheck, record.drifted) == (None, None, None)
+        and (record.intent, record.counted) == (None, None)
         and version.artifact.same_as(record.last_good)
     )
 

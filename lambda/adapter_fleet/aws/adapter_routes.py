@@ -6,7 +6,8 @@ docs/how-to/release.md has the rule for callers in other languages.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from botocore.config import Config
@@ -29,13 +30,11 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class _Known:
-    """What is known of one adapter; `asked` and `looks` are when and how often the table was asked."""
+    """What is known of one adapter, since when, and the look at the table that is under way."""
 
     component: str | None = None
     asked: float = 0.0
-    looks: int = 0
-    failure: BotoCoreError | ClientError | None = None
-    asking: threading.Lock = field(default_factory=threading.Lock)
+    look: "Future[str | None] | None" = None
 
 
 class AdapterRoutes:
@@ -74,6 +73,7 @@ class AdapterRoutes:
             client = boto3.client("dynamodb", config=_BRIEFLY)
         self._table, self._client, self._clock = table, client, clock
         self._known: dict[str, _Known] = {}
+        self._lock = threading.Lock()
 
     def component(self, adapter: str) -> str:
         """Return the component that answers for an adapter.
@@ -82,16 +82,17 @@ class AdapterRoutes:
         TimeoutError for a table that does not answer, and botocore's ClientError for one that refuses.
         """
         known = self._known.setdefault(adapter, _Known())
-        age = self._clock() - known.asked
-        if known.component is None or not 0 <= age < CACHED_SECONDS:
+        component, age = known.component, self._clock() - known.asked
+        if component is None or not 0 <= age < CACHED_SECONDS:
             # A thread waits for another one that asks, unless what it has is fresh enough for one more time.
-            self._renew(adapter, known, waits=known.component is None or not 0 <= age < 2 * CACHED_SECONDS)
-        if known.component is None:
+            waits = component is None or not 0 <= age < 2 * CACHED_SECONDS
+            component = self._renewed(adapter, known, waits=waits)
+        if component is None:
             raise LookupError(
                 f"adapter '{adapter}' has no route in table '{self._table}': the fleet's manifest does not"
                 " have it, or its first version is not in service yet"
             )
-        return known.component
+        return component
 
     def ask(self, adapter: str, send: Callable[[str], Answer]) -> Answer:
         """Call `send` with the component that answers, and once more if another one answers by now.
@@ -106,36 +107,44 @@ class AdapterRoutes:
                 raise
             known = self._known[adapter]
             if known.component == component:
-                known.asked = 0.0
-                self._renew(adapter, known, waits=True)
+                self._renewed(adapter, known, waits=True)
             if (now := self.component(adapter)) == component:
                 raise
             return send(now)
 
-    def _renew(self, adapter: str, known: _Known, *, waits: bool) -> None:
-        """Ask the table, or let another thread that asks already do so."""
-        looks = known.looks
-        if not known.asking.acquire(blocking=waits):
-            return
+    def _renewed(self, adapter: str, known: _Known, *, waits: bool) -> str | None:
+        """Ask the table, or take what another thread gets that asks already; return the component."""
+        with self._lock:
+            look, asks = known.look, known.look is None
+            if look is None:
+                look = known.look = Future()
+        if asks:
+            self._look(adapter, known, look)
+        elif not waits:
+            return known.component
         try:
-            if known.looks == looks:  # else another thread has asked meanwhile
-                self._look(adapter, known)
-                known.looks += 1
-        finally:
-            known.asking.release()
-        if known.component is None and isinstance(known.failure, ClientError):
-            raise known.failure
-        if known.component is None and known.failure is not None:
+            return look.result()
+        except (BotoCoreError, ClientError) as error:
+            if known.component is not None:
+                return known.component
+            if isinstance(error, ClientError):
+                raise ClientError(error.response, error.operation_name) from error
             raise TimeoutError(
-                f"table '{self._table}' does not say who answers for adapter '{adapter}': {known.failure}"
-            ) from known.failure
+                f"table '{self._table}' does not say who answers for adapter '{adapter}': {error}"
+            ) from error
 
-    def _look(self, adapter: str, known: _Known) -> None:
-        known.asked, known.failure = self._clock(), None
-        key = {name: {"S": value} for name, value in route_key(adapter).items()}
+    def _look(self, adapter: str, known: _Known, look: "Future[str | None]") -> None:
+        began, component, failure = self._clock(), known.component, None
         try:
+            key = {name: {"S": value} for name, value in route_key(adapter).items()}
             found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
             # A route that is gone is that of an adapter that is gone.
-            known.component = found["Item"]["component"]["S"] if "Item" in found else None
-        except (BotoCoreError, ClientError) as error:
-            known.failure = error
+            component = found["Item"]["component"]["S"] if "Item" in found else None
+        except BaseException as error:
+            failure = error
+        with self._lock:
+            known.component, known.asked, known.look = component, began, None
+        if failure is None:
+            look.set_result(component)
+        else:
+            look.set_exception(failure)

@@ -79,7 +79,7 @@ class YamlReader(LimitedReader):
                 self._take(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            message = self._message(" ".join(filter(None, (error.context, error.problem))), mark)
+            message = " ".join(filter(None, (error.context, error.problem)))
             # The end of a document counts as a line of its own.
             breaks = sum(1 for _ in _LINE_BREAK.finditer(self._text))
             last = breaks + (not self._text or self._text[-1] not in _LINE_BREAKS)
@@ -95,25 +95,6 @@ class YamlReader(LimitedReader):
             raise DocumentError(1, "it should have a document, got none")
         value, place = self._root
         return Document(value=value, root=place)
-
-    def _message(self, problem: str, mark: yaml.Mark | None) -> str:
-        """Return a problem of YAML's parsers in the words of people who write manifests, if it is known."""
-        place, column = (mark.index, mark.column) if mark else (0, 0)
-        start, before = self._text[place : place + 1], self._text[place - column : place]
-        if "could not find expected ':'" in problem:
-            return "a ':' is missing, or the space behind it"
-        if "escape" in problem or "hexdecimal" in problem:
-            return "a backslash in double quotes begins an escape: write /, or take single quotes"
-        if "cannot start any token" in problem:
-            is_tab = start == "\t"
-            return "a tab stands where spaces should" if is_tab else f"put in quotes what begins with {start}"
-        if start == ":" and ": " in before and "expected ',' or " in problem:
-            return "a second ': ' in a value: put the text in quotes, or a ',' before a key"
-        if "mapping values are not allowed" in problem:
-            if ": " in before:
-                return "a second ': ' in the value: put the text in quotes"
-            return "it is indented further than the line above, which has a value already"
-        return problem
 
     def _take(self, event: Any) -> None:
         match event:

@@ -3,7 +3,6 @@
 The records of the manifest have the document's keys; `manifest.schema.json` is the same for editors.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -297,13 +296,9 @@ def _how_to_list(value: Any) -> str:
     """Return how to write what stands where the adapters should, to be put behind that; '' if unknown."""
     if isinstance(value, list):
         return "; put 'adapters:' above the list"
-    if isinstance(value, str) and re.match(r".*[,;\t]", value):
-        return "; it looks like CSV: write 'adapters:', and below it '- {name: …, artifact: …}' for each row"
     if not isinstance(value, dict) or not value:
         return ""
     first = next(iter(value))
-    if first.startswith("-"):
-        return "; a space is missing behind the '-'"
     return f"; write '- name: {dotted((value.get('name', first),))}'"
 
 

@@ -180,13 +180,8 @@ adapters:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            (
-                "name,artifact\nacme,./x",
-                "it looks like CSV: write 'adapters:', and below it '- {name: …, art",
-            ),
             ("- {name: acme, artifact: ./x}", "put 'adapters:' above the list"),
             ("adapters: {acme: {artifact: ./x}}", "write '- name: acme'"),
-            ("adapters: {-name: acme, artifact: ./x}", "a space is missing behind the '-'"),
             ("adapters: [acme: ./x]", "write '- name: acme', and 'artifact: …' below it"),
             ("adapters: [{name: a, artifact: ./x, digest: ~}]", "give a value, or leave the key out"),
             ("adapters: [{name: a, artifact: ..\\models}]", "write its folders with /"),

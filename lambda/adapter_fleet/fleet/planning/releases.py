@@ -69,8 +69,10 @@ def versions_of(
         in_place = own.get(adapter.component)
         proven = proven_artifact(in_place)
         if adapter.name not in known and proven is not None:
-            known[adapter.name] = Route.first(adapter.name, adapter.component, proven)
+            known[adapter.name] = Route.first(adapter.name, adapter.component, proven, in_force)
         route = known.get(adapter.name)
+        if route is not None and route.drain_seconds < in_force.drain_seconds:
+            route = known[adapter.name] = replace(route, drain_seconds=in_force.drain_seconds)
         routed = [] if route is None else route.in_force(in_force, now)
         named.update(one.component for one in routed)
         # What is gone is not loaded for a rollback alone.
@@ -153,7 +155,7 @@ def new_route(
         first = decision.step is Step.KEEP or (
             decision.step is Step.ASLEEP and live.status is Status.IN_SERVICE
         )
-        return Route.first(record.name, record.component, serving) if first else None
+        return Route.first(record.name, record.component, serving, versions.releases) if first else None
     is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
     if is_there or decision.step is not Step.KEEP or not has_copies:
         return None

@@ -215,6 +215,7 @@ def _without_component(record: AdapterRecord) -> AdapterRecord:
         other_stack=record.other_stack,
         generation=record.generation,
         changed_at=record.changed_at,
+        routed_at=record.routed_at,
         lost=record.lost,
         restores=record.restores,
     )

@@ -463,7 +463,7 @@ class Pass:
             if self._over_limit:
                 if self._fails():
                     return
-            elif self._waits_only_for_deletions:
+            elif self._waits_only_for_deletions and not self._session.is_late():
                 self._begin_deletions()
             elif self._is_unsettled or self._session.is_late():
                 return
@@ -480,6 +480,8 @@ class Pass:
             self._records.flush()
             self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
             return
+        if not self._session.fleet.base_copies:
+            self._routes.wait_for_copies()
         self._routes_open = True
         self._routes.flush()
         for record in self._routes.superseded(list(self._records.values())):
@@ -673,7 +675,7 @@ class Pass:
         limiter = limits.reads if step.reads or step.asks or step.reads_archive else limits.writes
         match result.error:
             case None:
-                limiter.succeeded(sent=not (step.writes and result.idle))
+                limiter.succeeded(sent=not (step.writes and result.unread))
                 self._unread_since.pop(component, None)
             case ThrottledError():
                 limits.back_off(result.error, limiter)

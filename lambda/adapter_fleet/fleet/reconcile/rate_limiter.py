@@ -25,7 +25,7 @@ class RateLimiter:
         self.ceiling = ceiling
         self.rate = min(rate, ceiling) if rate is not None else ceiling
         self._random = random
-        self._next = 0.0
+        self._next = self._paused_until = 0.0
         self._halved_at = float("-inf")
         self._throttles = 0
 
@@ -47,7 +47,7 @@ class RateLimiter:
         One that was not sent leaves its turn to the next.
         """
         if not sent:
-            self._next -= 1 / self.rate
+            self._next = max(self._paused_until, self._next - 1 / self.rate)
             return
         self._throttles = 0
         self.rate = min(self.ceiling, self.rate + self.ceiling * _RECOVERY_SHARE)
@@ -62,7 +62,7 @@ class RateLimiter:
             self._throttles += 1
             self.rate = max(min(MIN_RATE, self.ceiling), self.rate / 2)
         longest = min(_MAX_BACKOFF_SECONDS, 2.0 ** min(self._throttles - 1, _MAX_DOUBLINGS))
-        self._next = max(self._next, now + self._random.uniform(0, longest))
+        self._next = self._paused_until = max(self._next, now + self._random.uniform(0, longest))
 
 
 class CallLimits:

@@ -41,9 +41,10 @@ class Route:
     drain_seconds: float = 0.0
 
     @classmethod
-    def first(cls, adapter: str, component: str, artifact: Artifact) -> "Route":
+    def first(cls, adapter: str, component: str, artifact: Artifact, releases: ReleaseSettings) -> "Route":
         """Return the first route of an adapter."""
-        return cls(adapter=adapter, versions=(RoutedVersion(component=component, artifact=artifact),))
+        live = RoutedVersion(component=component, artifact=artifact)
+        return cls(adapter=adapter, versions=(live,), drain_seconds=releases.drain_seconds)
 
     @property
     def live(self) -> RoutedVersion:
