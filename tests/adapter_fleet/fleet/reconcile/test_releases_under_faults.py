@@ -137,7 +137,8 @@ class FleetOfReleases(RuleBasedStateMachine):
         service._settle()
         for name, route in self.world.registry.routes().items():
             before, live = self.known.get(name), route.live
-            if before == route:
+            if before is not None and before.live == route.live:
+                self.known[name] = route  # a longer drain alone routes nobody
                 continue
             there = service.components.get(live.component)
             if live.component not in self.contested:
