@@ -94,5 +94,5 @@ class RouteCache:
             moment
             for route in self._routes.values()
             for component, moment in route.drained_at(self._versions.releases).items()
-            if component in self._versions.wanted
+            if component in self._versions.wanted and self._versions.declared.get(route.adapter) != component
         ]
