@@ -352,7 +352,8 @@ def _states(
         record, _, decision = next_step(component, records.get(component), want, context)
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
-        if want is not None and component not in {*declared, *kept} and decision.step is Step.KEEP:
+        is_shown = component in declared or component in kept
+        if want is not None and not is_shown and decision.step is Step.KEEP:
             continue  # an earlier version, to which a rollback goes back
         route = routes.get(record.name)
         state = _state(record, want, decision, waits=component in retried)

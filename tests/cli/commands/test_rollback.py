@@ -153,7 +153,7 @@ class TestRollbackOfReleases:
         assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
         world.settle()
         assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
-        assert "222222222222 answers in the place of 333333333333" in run("history", "acme").stdout
+        assert "222222222222 answers instead of 333333333333" in run("history", "acme").stdout
         fields = run("status").stdout.splitlines()
         assert len(fields) == 1
         assert fields[0].split("\t")[5] == "rolled back from 333333333333"

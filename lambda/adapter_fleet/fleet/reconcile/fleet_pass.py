@@ -480,8 +480,6 @@ class Pass:
             self._records.flush()
             self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
             return
-        if not self._session.fleet.base_copies:
-            self._routes.wait_for_copies()
         self._routes_open = True
         self._routes.flush()
         for record in self._routes.superseded(list(self._records.values())):

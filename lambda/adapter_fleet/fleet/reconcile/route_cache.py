@@ -21,7 +21,6 @@ class RouteCache:
         self._session = session
         self._routes = {} if versions is None else dict(versions.routes)
         self._versions = None if versions is None else replace(versions, routes=self._routes)
-        self._stored = stored
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
         self.assumed = [self._routes[name].live.component for name in self._changed - stored.keys()]
         self.waits_for_copy = False
@@ -38,13 +37,6 @@ class RouteCache:
         elif decision.step is Step.KEEP and not has_copies and versions.is_declared(record):
             self.waits_for_copy |= self._routes[record.name].live.component != record.component
         return without_failed_version(versions, record, decision)
-
-    def wait_for_copies(self) -> None:
-        """Take back what was decided before the pass knew that no copy is there, except for first routes."""
-        for name in self._changed & self._stored.keys():
-            self._routes[name] = self._stored[name]
-            self._changed.remove(name)
-            self.waits_for_copy = True
 
     def superseded(self, records: Iterable[AdapterRecord]) -> list[AdapterRecord]:
         """Return the earlier versions that nobody is sent to any more."""
@@ -74,7 +66,7 @@ class RouteCache:
             if record is None or record.live is None or not before or route.adapter in self._changed:
                 continue
             if record.routed_at != before[0].until:
-                told = f"{route.live.artifact.version} answers in the place of {before[0].artifact.version}"
+                told = f"{route.live.artifact.version} answers instead of {before[0].artifact.version}"
                 yield replace(record, routed_at=before[0].until), told
 
     def forget_undeclared(self) -> None:
