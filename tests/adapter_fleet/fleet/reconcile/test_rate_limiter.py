@@ -35,6 +35,10 @@ def test_call_that_was_not_sent_leaves_its_turn_to_the_next() -> None:
     calls.begin(first := calls.next_at)
     calls.succeeded(sent=False)
     assert calls.next_at == pytest.approx(first)
+    calls.throttled(first)
+    paused = calls.next_at
+    calls.succeeded(sent=False)
+    assert calls.next_at == paused > first
 
 
 def test_limiter_catches_up_on_half_a_second_of_a_pause() -> None:
