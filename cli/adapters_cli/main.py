@@ -25,6 +25,7 @@ CommandGroup.modules = {
     "plan": CommandModule(panel=_DEPLOY, of_fleet=True),
     "apply": CommandModule(panel=_DEPLOY, of_fleet=True),
     "remove": CommandModule(panel=_DEPLOY, of_fleet=True),
+    "promote": CommandModule(panel=_DEPLOY, of_fleet=True),
     "rollback": CommandModule(panel=_DEPLOY, of_fleet=True),
     "prune": CommandModule(panel=_DEPLOY, of_fleet=True, of_endpoint=True),
     "import": CommandModule(module="import_", panel=_DEPLOY, of_fleet=True, of_endpoint=True),

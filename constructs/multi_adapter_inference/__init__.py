@@ -20,6 +20,7 @@ from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
 from multi_adapter_inference.fleet.policies import (
+    Canary,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
@@ -50,6 +51,7 @@ __all__ = [
     "BaseModel",
     "BaseModelOptions",
     "BatchSize",
+    "Canary",
     "ComputeRequirements",
     "CopyScaling",
     "DeletionGuard",

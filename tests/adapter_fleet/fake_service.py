@@ -24,6 +24,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
     ModelFailedError,
     RefusedError,
+    Requests,
     ThrottledError,
     UnansweredError,
 )
@@ -144,6 +145,10 @@ class Faults:
     """Artifacts that the fleet's role may not read."""
     silent: set[str] = field(default_factory=set)
     """Artifacts that fail their smoke request."""
+    worse: set[str] = field(default_factory=set)
+    """Artifacts that answer their callers with errors."""
+    asked: float = 1000.0
+    """How many requests each component got."""
     wrong_answers: float = 0.0
     """The share of prompts that an adapter answers otherwise though it is loaded, as at near ties."""
     unanswered: int = 0
@@ -424,6 +429,15 @@ class FakeService:
         if found is None:
             raise MissingError(source)
         self.archives[uri] = replace(found, uri=uri, modified=self.clock.now())
+
+    def requests(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
+        self._begin("GetMetricData", "", write=False)
+        found = {}
+        for component in since:
+            there = self.components.get(component)
+            worse = there is not None and self._serves(there) in self.faults.worse
+            found[component] = Requests(count=self.faults.asked, errors=self.faults.asked if worse else 0.0)
+        return found
 
     def ask(self, component: str, endpoint: str, smoke: SmokeRequest) -> str | None:
         self._begin("InvokeEndpoint", component, write=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +19,10 @@ import aws_cdk as cdk
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter_fleet.aws.adapter_routes import AdapterRoutes
+from adapter_fleet.aws.adapter_routes import AdapterRoutes, share_of
+from adapter_fleet.common.naming import route_key
 from local_sagemaker.server import LocalCloud
-from multi_adapter_inference import FailurePolicy, Releases
+from multi_adapter_inference import Canary, FailurePolicy, Releases
 from tests.integration.by_hand import adapters, client, prompts, until
 from tests.integration.fleet_stack import BROKEN, Endpoint, Fleet, FleetStack, components
 from tests.nightly import NIGHTLY
@@ -46,7 +47,13 @@ class Callers:
     endpoint: str
     routes: AdapterRoutes
     may: dict[str, set[str]]
+    users: int = 10
+    """Callers of each thread."""
+    refused: set[str] = field(default_factory=set)
+    """Components that get requests which they refuse."""
     answered: Counter[str] = field(default_factory=Counter)
+    told: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    """The labels that have answered an adapter's caller, in order."""
     wrong: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -66,8 +73,10 @@ class Callers:
         runtime, choose = client(self.cloud, "sagemaker-runtime"), random.Random(seed)
         while not stop.is_set():
             name, prompt = choose.choice(sorted(self.may)), choose.choice(prompts())["prompt"]
+            caller = f"user-{seed}-{choose.randrange(self.users)}"
 
             def send(component: str, prompt: str = prompt) -> Any:
+                prompt = "" if component in self.refused else prompt
                 return runtime.invoke_endpoint(
                     EndpointName=self.endpoint,
                     InferenceComponentName=component,
@@ -77,13 +86,16 @@ class Callers:
 
             may = set(self.may[name])
             try:
-                answer = json.loads(self.routes.ask(name, send)["Body"].read())["choices"][0]["text"]
+                answer = json.loads(self.routes.ask(name, send, caller)["Body"].read())["choices"][0]["text"]
             except ClientError as error:
-                self.wrong.append(f"{name}: {error}")
+                if self.routes.component(name, caller) not in self.refused:
+                    self.wrong.append(f"{name}: {error}")
                 continue
             label = next((one for one in LABELS if ANSWERS[one][prompt] == answer), None)
             if label in may | self.may[name]:
                 self.answered[name] += 1
+                if label is not None and self.told[name, caller][-1:] != [label]:
+                    self.told[name, caller].append(label)
             else:
                 self.wrong.append(f"{name} answers {answer!r}, and not as {may}")
 
@@ -173,3 +185,95 @@ def test_fleet_goes_from_in_place_to_releases_and_back_while_callers_ask(
             assert changed.status == "UPDATE_COMPLETE", changed.reason
     assert callers.wrong == []
     assert min(callers.answered[name] for name in before) > 0
+
+
+def test_new_version_answers_a_share_of_the_callers_until_it_is_promoted(
+    stack: FleetStack, shared_endpoint: Endpoint
+) -> None:
+    created = stack.create({"Tenants": Fleet(adapters={"acme": "triage"}, settings=RELEASES)})
+    assert created.status == "CREATE_COMPLETE", created.reason
+    routes = AdapterRoutes(created.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
+    callers = Callers(stack.cloud, shared_endpoint.name, routes, {"acme": {"triage", "summary"}})
+    with callers.calling(3):
+        until(lambda: len(callers.told) == 30, "every caller has asked", seconds=120)
+        shared = Fleet(document=manifest(stack, {"acme": "summary"}, percent=40), settings=RELEASES)
+        changed = stack.update({"Tenants": shared})
+        assert changed.status == "UPDATE_COMPLETE", changed.reason
+        chosen = {caller for name, caller in callers.told if share_of(name, caller) < 40}
+        assert 4 < len(chosen) < 22
+        until(lambda: has_answered(callers, "summary") >= chosen, "they have moved", seconds=120)
+        assert has_answered(callers, "summary") == chosen
+        promoted = adapters(stack.cloud, "promote", "acme", "--stack", stack.name)
+        assert promoted.exit_code == 0, promoted.output
+        until(lambda: len(has_answered(callers, "summary")) == 30, "all have moved", seconds=120)
+    assert callers.wrong == []
+    assert all(told in (["triage", "summary"], ["summary"]) for told in callers.told.values())
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="the steps of a canary take minutes: `make nightly`")
+def test_five_canaries_side_by_side_end_each_as_its_callers_fare(
+    stack: FleetStack, shared_endpoint: Endpoint, record_property: Callable[[str, object], None]
+) -> None:
+    # Answers of a version: summary has 66 characters, shout about as many, triage 24.
+    before = dict.fromkeys([f"a{number:02}" for number in range(20)], "shout")
+    before |= {"slower": "triage", "failing": "shout", "quiet": "shout"}
+    after = before | dict.fromkeys(["a00", "a01", "slower", "failing", "quiet"], "summary")
+    canary = Canary(steps=(5, 25), every=cdk.Duration.minutes(2), min_requests=20, max_latency=1.6)
+    settings = {
+        "releases": Releases(keep=1, drain=cdk.Duration.seconds(80), canary=canary),
+        "failure_policy": FailurePolicy.share(1),
+    }
+    created = stack.create({"Tenants": Fleet(adapters=before, settings=settings)})
+    assert created.status == "CREATE_COMPLETE", created.reason
+    routes = AdapterRoutes(created.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
+    asked = ["a00", "a01", "slower", "failing"]
+    callers = Callers(
+        stack.cloud,
+        shared_endpoint.name,
+        routes,
+        {name: {before[name], "summary"} for name in asked},
+        users=25,
+    )
+    read = client(stack.cloud, "dynamodb")
+
+    def route(name: str) -> Mapping[str, Any]:
+        key = {field: {"S": value} for field, value in route_key(name).items()}
+        return dict(read.get_item(TableName=created.outputs["TenantsTable"], Key=key)["Item"])
+
+    old = {name: route(name)["component"]["S"] for name in after}
+    with callers.calling(8):
+        changed = stack.update({"Tenants": Fleet(adapters=after, settings=settings)})
+        assert changed.status == "UPDATE_COMPLETE", changed.reason
+        assert {name for name in after if "candidate" in route(name)} == {*asked, "quiet"}
+        callers.refused.add(route("failing")["candidate"]["S"])
+        until(lambda: "candidate" not in route("failing"), "the failing one goes back", seconds=600)
+        until(lambda: "candidate" not in route("slower"), "the slower one goes back", seconds=600)
+        until(lambda: "candidate" not in route("a00"), "a canary has ended", seconds=900)
+        until(lambda: "candidate" not in route("a01"), "the other one has ended", seconds=600)
+        until(lambda: len(has_answered(callers, "summary")) == 200, "all follow", seconds=120)
+    assert callers.wrong == []
+    new = {name for name in after if route(name)["component"]["S"] != old[name]}
+    assert new == {"a00", "a01"}
+    assert route("quiet")["percent"]["N"] == "5"
+    status = json.loads(adapters(stack.cloud, "status", "--stack", stack.name, "--json").stdout)
+    told = {one["name"]: one for one in status["adapters"]}
+    assert "requests failed" in told["failing"]["reason"]
+    assert "times as long" in told["slower"]["reason"]
+    assert "20 wanted" in told["quiet"]["reason"]
+    for (name, caller), labels in callers.told.items():
+        share = share_of(name, caller)
+        allowed = {"a00": 2, "a01": 2, "slower": 3 if share < 5 else 1, "failing": 2 if share < 5 else 1}
+        assert len(labels) <= allowed[name], (name, caller, share, labels)
+    record_property("answers", callers.answered.total())
+
+
+def has_answered(callers: Callers, label: str) -> set[str]:
+    """Return the callers whom a version has answered."""
+    return {caller for (_, caller), told in list(callers.told.items()) if label in told}
+
+
+def manifest(stack: FleetStack, wanted: Mapping[str, str], *, percent: int | None = None) -> str:
+    document = json.loads(stack.archives.manifest(wanted, local=True))
+    for entry in document["adapters"]:
+        entry["percent"] = percent
+    return json.dumps(document)

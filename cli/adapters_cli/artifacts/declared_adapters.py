@@ -83,8 +83,11 @@ class DeclaredAdapters:
             new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
             self._edited(self.manifest.read(), new)
 
-    def update(self, results: Sequence[PublishResult]) -> bool:
+    def update(self, results: Sequence[PublishResult], percent: int | None = None) -> bool:
         """Declare what is in S3 by now; return True if that changes the manifest. Prints its warnings.
+
+        percent:
+            The share of the callers whom new versions answer.
 
         Raises CommandError if the manifest names another version by now than the one that the evaluation of
         an adapter was compared with.
@@ -98,6 +101,7 @@ class DeclaredAdapters:
                 rank=result.rank,
                 probe=result.probe,
                 evaluation=result.evaluation,
+                percent=percent,
             )
             for result in results
             if not result.reasons

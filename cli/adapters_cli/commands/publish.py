@@ -93,6 +93,16 @@ def publish(
             help="result.json of 'adapters evaluate', for the manifest to record. Repeatable.",
         ),
     ] = None,
+    percent: Annotated[
+        int | None,
+        typer.Option(
+            "--percent",
+            metavar="N",
+            min=1,
+            max=100,
+            help="Share of the callers whom a new version answers, in a fleet with releases.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing, and run no adapter; show what is new.")
     ] = False,
@@ -125,10 +135,9 @@ def publish(
     from adapters_cli.artifacts.publisher import PublishState, publish_all
 
     check_model_name(base_model)
-    if paths and str(paths[0]).startswith("s3:/") and not destination.startswith(SCHEME):
-        last = str(paths[0]).replace("s3:/", SCHEME)  # pathlib makes one slash of two
-        words = " ".join(map(str, (*paths[1:], destination, last)))
-        raise UsageError(f"the destination comes last: adapters publish {words}")
+    _check_words(paths, destination)
+    if percent is not None and manifest is None:
+        raise UsageError("a share is recorded in a manifest; give one with --manifest")
     account = account_of(context)
     finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)
@@ -169,11 +178,18 @@ def publish(
     changed = False
     try:
         if declared is not None and not dry_run:
-            changed = declared.update(results)
+            changed = declared.update(results, percent)
     finally:
         # Also if the manifest cannot be written: the archives are in S3 by now.
         _print(results, declared, sent, changed=changed, as_json=as_json)
     raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
+
+
+def _check_words(paths: Sequence[Path], destination: str) -> None:
+    if paths and str(paths[0]).startswith("s3:/") and not destination.startswith(SCHEME):
+        last = str(paths[0]).replace("s3:/", SCHEME)  # pathlib makes one slash of two
+        words = " ".join(map(str, (*paths[1:], destination, last)))
+        raise UsageError(f"the destination comes last: adapters publish {words}")
 
 
 def _probe_finder(account: Account, target: str, *, manifest: str | None) -> "ProbeFinder":

@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
-from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.routes import Route, RoutedVersion
+from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_argument import complete_adapter
@@ -16,6 +15,7 @@ from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
+from adapters_cli.fleets.routes import is_proven, write_route
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
@@ -107,31 +107,12 @@ def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> 
     if releases is None:
         return False
     for version in route.versions[: releases.keep + 1]:
-        if version.artifact.same_version_as(artifact) and _is_proven(fleet, version):
+        is_meant = version.artifact.same_version_as(artifact) and not version.abandoned
+        if is_meant and is_proven(fleet, version):
             back = route.to(version.component, version.artifact, now=now, releases=releases)
-            if fleet.registry.roll_back(back, [order]):
-                return True
-            raise CommandError(f"the route of adapter '{route.adapter}' was changed meanwhile; try again")
+            write_route(fleet, back, [order])
+            return True
     return False
-
-
-def _is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
-    """Return True if a version that stays is as it was when it answered, as far as anybody knows.
-
-    Its last-modified time may have moved by itself since a pass looked; the description says what it serves.
-    """
-    record = fleet.registry.record(version.component)
-    live = fleet.account.service.describe(version.component)
-    return (
-        record is not None
-        and live is not None
-        and live.status is Status.IN_SERVICE
-        and (live.created, live.artifact_uri) == (record.owned, version.artifact.uri)
-        and version.artifact.same_as(record.serving)
-        and (record.failure, record.recheck, record.drifted) == (None, None, None)
-        and (record.intent, record.counted) == (None, None)
-        and version.artifact.same_as(record.last_good)
-    )
 
 
 def _print(

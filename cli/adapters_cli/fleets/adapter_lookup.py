@@ -69,7 +69,7 @@ class AdapterLookup:
         found = [self.component(name), self._default_component(name)]
         if self.has_routes:
             route = self._fleet.registry.routes().get(name)
-            found += [] if route is None else [version.component for version in route.versions]
+            found += [] if route is None else [version.component for version in route.all_versions]
             found += [component for component, adapter in self._names.items() if adapter == name]
         return [*dict.fromkeys(found)]
 
@@ -82,7 +82,7 @@ class AdapterLookup:
         route = self._fleet.registry.routes().get(adapter) if self.has_routes else None
         if route is not None:
             named = [
-                one.component for one in route.versions if not version or is_named(one.artifact, version)
+                one.component for one in route.all_versions if not version or is_named(one.artifact, version)
             ]
             return next(iter(named), None)
         component = self._default_component(name)

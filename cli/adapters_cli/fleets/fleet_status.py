@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
+from adapter_fleet.fleet.planning.canaries import due
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions
 from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
-from adapter_fleet.fleet.planning.releases import is_superseded
+from adapter_fleet.fleet.planning.releases import Versions, is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
@@ -70,6 +71,8 @@ class AdapterState:
         The version that serves.
     earlier:
         Versions that served before and that the manifest does not declare, newest first.
+    percent:
+        The share of the callers that it answers.
     tags:
         As the manifest declares them; without a declaration, as they were last written.
     """
@@ -87,6 +90,7 @@ class AdapterState:
     pinned: bool = False
     artifact: Artifact | None = None
     earlier: tuple[Artifact, ...] = ()
+    percent: int = 100
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -368,8 +372,7 @@ def _states(
         if want is not None and said is not None and not want.artifact.same_version_as(said.artifact):
             state = _as_pinned(state, said)
         if said is not None and route is not None and route.live.component != component:
-            note = f"{route.live.artifact.version} answers meanwhile"
-            state = replace(state, reason=f"{note}; {state.reason}" if state.reason else note)
+            state = _as_routed(state, route, state_wanted.versions)
         found.append(state)
     return _in_order(found)
 
@@ -477,6 +480,19 @@ def _activity(record: AdapterRecord, decision: Decision) -> str:
     if decision.step is Step.WAIT and record.live is not None:
         return record.live.status.lower()
     return _STEP_WORDS.get(decision.step, "checking")
+
+
+def _as_routed(state: AdapterState, route: Route, versions: Versions | None) -> AdapterState:
+    """Return the state of a declared version that another one answers for, at least for most callers."""
+    candidate, note = route.candidate, f"{route.live.artifact.version} answers meanwhile"
+    percent, settled = 0, state.settled
+    if candidate is not None and candidate.component == state.component:
+        percent = candidate.percent
+        note = f"it answers {percent} % of the callers, {route.live.artifact.version} the others"
+        note += f"; {candidate.held}" if candidate.held else ""
+        settled = settled and (versions is None or due(candidate, versions.releases) is None)
+    reason = f"{note}; {state.reason}" if state.reason else note
+    return replace(state, percent=percent, reason=reason, settled=settled)
 
 
 def _as_pinned(state: AdapterState, declared: DesiredAdapter) -> AdapterState:

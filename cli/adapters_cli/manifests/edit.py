@@ -46,6 +46,8 @@ class PublishedAdapter:
     evaluation:
         How this version did. Without one, an entry of this version keeps what it has, and one of another
         version loses it.
+    percent:
+        The share of the callers of a new version, as with `evaluation`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class PublishedAdapter:
     checksum: str | None = None
     probe: Probe | None = None
     evaluation: EvaluationRecord | None = None
+    percent: int | None = None
 
     @property
     def entry(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class PublishedAdapter:
             "rank": self.rank,
             **probe,
             **evaluation,
+            **({} if self.percent is None else {"percent": self.percent}),
         }
 
 
@@ -163,11 +167,20 @@ class _Edit:
                     adapter.rank,
                     adapter.probe,
                     adapter.evaluation,
+                    adapter.percent,
                 )
                 for adapter in after.adapters[len(kept) :]
             ]
             == [
-                (made.name, S3Artifact(uri=made.uri), made.checksum, made.rank, made.probe, made.evaluation)
+                (
+                    made.name,
+                    S3Artifact(uri=made.uri),
+                    made.checksum,
+                    made.rank,
+                    made.probe,
+                    made.evaluation,
+                    made.percent,
+                )
                 for made in self.added
             ]
         )
@@ -182,12 +195,18 @@ def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAda
         rank=made.rank,
         probe=made.probe or entry.probe,
         evaluation=_evaluation_of(entry, made),
+        percent=_percent_of(entry, made),
     )
 
 
 def _evaluation_of(entry: ManifestAdapter, made: PublishedAdapter) -> EvaluationRecord | None:
     """Return the evaluation of the published version; None if there is none."""
     return made.evaluation or (entry.evaluation if entry.known_digest == made.identity else None)
+
+
+def _percent_of(entry: ManifestAdapter, made: PublishedAdapter) -> int | None:
+    """Return the share of the published version; None if it has none."""
+    return made.percent or (entry.percent if entry.known_digest == made.identity else None)
 
 
 def composed(text: str) -> yaml.MappingNode | None:
@@ -250,6 +269,7 @@ class _ManifestText:
             ("checksum", before.checksum, made.checksum),
             ("rank", before.rank, made.rank),
             ("probe", _plain(before.probe), _plain(made.probe)),
+            ("percent", before.percent, made.percent),
         ):
             if new is None or new == old:
                 continue
@@ -257,6 +277,8 @@ class _ManifestText:
                 self._set(members[key], new)
             else:
                 self._insert_key(entry, members["artifact"], key, new)
+        if before.percent is not None and _percent_of(before, made) is None:
+            self._remove(entry, list(members).index("percent"))
         if before.evaluation != (evaluation := _evaluation_of(before, made)):
             self._set_evaluation(entry, evaluation)
 

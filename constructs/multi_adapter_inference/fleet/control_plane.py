@@ -69,8 +69,8 @@ class ControlPlane:
         Where the functions run. Their key also encrypts the table.
     manifest_statements:
         Statements for the functions that read the manifest.
-    artifact_statements:
-        Statements for the function that looks for archives.
+    pass_statements:
+        Further statements for the function that makes passes.
     watches_object:
         Whether the manifest is in S3.
     function_parts:
@@ -89,7 +89,7 @@ class ControlPlane:
         registry_removal_policy: RemovalPolicy,
         functions: FunctionHosting,
         manifest_statements: Sequence[Statement],
-        artifact_statements: Sequence[Statement],
+        pass_statements: Sequence[Statement],
         watches_object: bool,
     ) -> None:
         self._scope = scope
@@ -137,7 +137,7 @@ class ControlPlane:
                 *manages_components(
                     scope, endpoint_arn=endpoint_arn, base_component_name=base_component_name, uid=uid
                 ),
-                *artifact_statements,
+                *pass_statements,
                 # A scheduled or ordered pass reads a manifest whose event was lost.
                 *(manifest_statements if watches_object else ()),
             ],

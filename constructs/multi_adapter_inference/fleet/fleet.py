@@ -258,9 +258,10 @@ class AdapterFleet(IAdapterFleet):
             registry_removal_policy=registry_removal_policy,
             functions=functions,
             manifest_statements=reads_manifest(self, bound),
-            artifact_statements=[
+            pass_statements=[
                 *reads_artifacts(self, bound, endpoint),
                 *copies_archives(self, bound, kept),
+                *([] if releases is None else releases._statements),
             ],
             watches_object=bound.object is not None,
         )

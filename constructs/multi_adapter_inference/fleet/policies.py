@@ -11,6 +11,7 @@ from adapter_fleet.common.validators import check_known, check_whole_number
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN
 from adapter_fleet.fleet.state.fleet_settings import (
+    CanarySettings,
     DeletionLimit,
     DriftAction,
     FailureLimit,
@@ -18,6 +19,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes, whole_seconds
+from multi_adapter_inference.template.statement import Statement, allow
 
 
 @checked
@@ -55,6 +57,54 @@ class FailurePolicy:
         return FailurePolicy.at_most(0)
 
 
+@checked
+@dataclass(frozen=True, kw_only=True)
+class Canary:
+    """Lets each new version of an adapter answer a few of the callers first, and more with each step.
+
+    After a step, the requests to the new version are compared with those to the version before, in the same
+    minutes. If it did worse, all callers go back, and it counts as failed. With too few requests the step
+    goes on. Callers say who they are, as `AdapterRoutes` takes it; the others get the version before.
+
+    A deployment waits until the first steps have begun. `adapters status --wait` waits for the last ones.
+
+    steps:
+        The shares in percent, rising, from 1 to 99. After the last step all callers follow.
+    every:
+        How long a step takes, at least a minute.
+    min_requests:
+        With fewer requests to either version, a step goes on.
+    max_error_increase:
+        How much larger the share of requests that fail, with 4XX or 5XX, may be: from 0 to 1.
+    max_latency:
+        How many times as long the container may take for a request, in the mean.
+
+    Example::
+
+        Releases(canary=Canary(steps=(10, 50), every=Duration.minutes(15)))
+    """
+
+    steps: Sequence[int] = CanarySettings.steps
+    every: Duration = field(default_factory=lambda: Duration.seconds(CanarySettings.every_seconds))
+    min_requests: int = CanarySettings.min_requests
+    max_error_increase: float = CanarySettings.max_error_increase
+    max_latency: float = CanarySettings.max_latency
+
+    def __post_init__(self) -> None:
+        check_minutes("every", self.every)
+        _ = self._settings  # checks the others
+
+    @property
+    def _settings(self) -> CanarySettings:
+        return CanarySettings(
+            steps=tuple(self.steps),
+            every_seconds=whole_seconds("every", self.every),
+            min_requests=self.min_requests,
+            max_error_increase=self.max_error_increase,
+            max_latency=self.max_latency,
+        )
+
+
 _LEAST_DRAIN_SECONDS = 80
 """The callers' interval of 15 s, 5 s, and a minute, the longest that a container has [V InvokeEndpoint]."""
 
@@ -73,6 +123,8 @@ class Releases:
         How long a version stays after its route has ceased to name it, at least 80 seconds: callers keep a
         route for 15 seconds, and a request may take a minute. It is also for how long callers can do without
         the registry.
+    canary:
+        How a new version comes to answer all callers. Default: at once, or as the manifest's `percent` says.
 
     Example::
 
@@ -81,6 +133,7 @@ class Releases:
 
     keep: int = ReleaseSettings.keep
     drain: Duration = field(default_factory=lambda: Duration.seconds(ReleaseSettings.drain_seconds))
+    canary: Canary | None = None
 
     def __post_init__(self) -> None:
         check_whole_number("keep", self.keep, at_least=0)
@@ -89,7 +142,15 @@ class Releases:
 
     @property
     def _settings(self) -> ReleaseSettings:
-        return ReleaseSettings(keep=self.keep, drain_seconds=whole_seconds("drain", self.drain))
+        canary = None if self.canary is None else self.canary._settings
+        return ReleaseSettings(
+            keep=self.keep, drain_seconds=whole_seconds("drain", self.drain), canary=canary
+        )
+
+    @property
+    def _statements(self) -> list[Statement]:
+        # Metrics have no resource that a policy could name.
+        return [] if self.canary is None else [allow(["cloudwatch:GetMetricData"], "*")]
 
 
 @checked

@@ -107,6 +107,9 @@ class FleetAdapter:
     probe:
         What this version answers, and nobody else. Default: none, so that only a weaker check is made after a
         smoke test with a prompt: whether the answer differs from the base model's.
+    percent:
+        The share of the callers whom this version answers when it is new, from 1 to 100, in a fleet with
+        `releases`. Default: what its releases say.
     component_name:
         The whole name of a component that existed before the fleet. Default: `<prefix>-<name>`.
 
@@ -126,6 +129,7 @@ class FleetAdapter:
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeTest | Literal[False] | None = None
     probe: AdapterProbe | None = None
+    percent: int | None = None
     component_name: str | None = None
 
 
@@ -142,6 +146,7 @@ def manifest_adapter(adapter: FleetAdapter, number: int, buckets: dict[str, s3.I
         tags=dict(adapter.tags),
         smoke=adapter.smoke.request() if isinstance(adapter.smoke, SmokeTest) else adapter.smoke,
         probe=adapter.probe,
+        percent=adapter.percent,
         component=adapter.component_name,
         where=f"adapters:{number}",
     )

@@ -86,6 +86,7 @@ GROUPS = (
             "DriftCheck",
             "FunctionHosting",
             "Releases",
+            "Canary",
             "RequiredEvaluation",
             "OnTimeout",
         ),

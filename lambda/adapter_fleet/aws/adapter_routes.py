@@ -3,12 +3,13 @@
 docs/how-to/release.md has the rule for callers in other languages.
 """
 
+import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,13 +29,32 @@ _GONE = ("ValidationError", "ValidationException")
 Answer = TypeVar("Answer")
 
 
+def share_of(adapter: str, caller: str) -> int:
+    """Return the place of a caller, from 0 to 99: a candidate with a larger share in percent answers it."""
+    digest = hashlib.sha256(f"{adapter}/{caller}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 100
+
+
+@dataclass(frozen=True)
+class _Components:
+    """The component of one adapter, and the candidate that answers a share of its callers."""
+
+    live: str
+    candidate: str = ""
+    percent: int = 0
+
+    def of(self, adapter: str, caller: str | None) -> str:
+        asks_candidate = caller is not None and share_of(adapter, caller) < self.percent
+        return self.candidate if asks_candidate else self.live
+
+
 @dataclass
 class _Known:
     """What is known of one adapter, since when, and the look at the table that is under way."""
 
-    component: str | None = None
+    components: _Components | None = None
     asked: float = 0.0
-    look: "Future[str | None] | None" = None
+    look: "Future[_Components | None] | None" = None
 
 
 class AdapterRoutes:
@@ -75,45 +95,49 @@ class AdapterRoutes:
         self._known: dict[str, _Known] = {}
         self._lock = threading.Lock()
 
-    def component(self, adapter: str) -> str:
+    def component(self, adapter: str, caller: str | None = None) -> str:
         """Return the component that answers for an adapter.
+
+        caller:
+            Who asks, such as the id of a user. While a new version answers a share of the callers, each
+            caller stays on its side. Without one, the version before answers.
 
         Raises LookupError for an adapter without a route. If nothing is known of the adapter, raises
         TimeoutError for a table that does not answer, and botocore's ClientError for one that refuses.
         """
         known = self._known.setdefault(adapter, _Known())
-        component, age = known.component, self._clock() - known.asked
-        if component is None or not 0 <= age < CACHED_SECONDS:
+        components, age = known.components, self._clock() - known.asked
+        if components is None or not 0 <= age < CACHED_SECONDS:
             # A thread waits for another one that asks, unless what it has is fresh enough for one more time.
-            waits = component is None or not 0 <= age < 2 * CACHED_SECONDS
-            component = self._renewed(adapter, known, waits=waits)
-        if component is None:
+            waits = components is None or not 0 <= age < 2 * CACHED_SECONDS
+            components = self._renewed(adapter, known, waits=waits)
+        if components is None:
             raise LookupError(
                 f"adapter '{adapter}' has no route in table '{self._table}': the fleet's manifest does not"
                 " have it, or its first version is not in service yet"
             )
-        return component
+        return components.of(adapter, caller)
 
-    def ask(self, adapter: str, send: Callable[[str], Answer]) -> Answer:
+    def ask(self, adapter: str, send: Callable[[str], Answer], caller: str | None = None) -> Answer:
         """Call `send` with the component that answers, and once more if another one answers by now.
 
         Raises what `send` and `component` raise.
         """
-        component = self.component(adapter)
+        component = self.component(adapter, caller)
         try:
             return send(component)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
             known = self._known[adapter]
-            if known.component == component:
+            if known.components is not None and known.components.of(adapter, caller) == component:
                 self._renewed(adapter, known, waits=True)
-            if (now := self.component(adapter)) == component:
+            if (now := self.component(adapter, caller)) == component:
                 raise
             return send(now)
 
-    def _renewed(self, adapter: str, known: _Known, *, waits: bool) -> str | None:
-        """Ask the table, or take what another thread gets that asks already; return the component."""
+    def _renewed(self, adapter: str, known: _Known, *, waits: bool) -> _Components | None:
+        """Ask the table, or take what another thread gets that asks already."""
         with self._lock:
             look, asks = known.look, known.look is None
             if look is None:
@@ -121,30 +145,37 @@ class AdapterRoutes:
         if asks:
             self._look(adapter, known, look)
         elif not waits:
-            return known.component
+            return known.components
         try:
             return look.result()
         except (BotoCoreError, ClientError) as error:
-            if known.component is not None:
-                return known.component
+            if known.components is not None:
+                return known.components
             if isinstance(error, ClientError):
                 raise ClientError(error.response, error.operation_name) from error
             raise TimeoutError(
                 f"table '{self._table}' does not say who answers for adapter '{adapter}': {error}"
             ) from error
 
-    def _look(self, adapter: str, known: _Known, look: "Future[str | None]") -> None:
-        began, component, failure = self._clock(), known.component, None
+    def _look(self, adapter: str, known: _Known, look: "Future[_Components | None]") -> None:
+        began, components, failure = self._clock(), known.components, None
         try:
             key = {name: {"S": value} for name, value in route_key(adapter).items()}
-            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
             # A route that is gone is that of an adapter that is gone.
-            component = found["Item"]["component"]["S"] if "Item" in found else None
+            components = None if item is None else _components(item)
         except BaseException as error:
             failure = error
         with self._lock:
-            known.component, known.asked, known.look = component, began, None
+            known.components, known.asked, known.look = components, began, None
         if failure is None:
-            look.set_result(component)
+            look.set_result(components)
         else:
             look.set_exception(failure)
+
+
+def _components(item: Mapping[str, Any]) -> _Components:
+    live = item["component"]["S"]
+    if "candidate" not in item:
+        return _Components(live)
+    return _Components(live, item["candidate"]["S"], int(item["percent"]["N"]))

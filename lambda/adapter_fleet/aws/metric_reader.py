@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from adapter_fleet.fleet.state.sagemaker_port import Requests
+
 NAMESPACE = "AWS/SageMaker"
 COMPONENT = "InferenceComponentName"
 """The dimension of a component's metrics."""
@@ -42,6 +44,38 @@ class MetricReader:
         )
         for page in pages:
             yield from page["MetricDataResults"]
+
+    def counted(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
+        """Count the requests to components, each from a moment until another."""
+        made = [(component, *series) for component in since for series in _SERIES]
+        sums = dict.fromkeys(made, 0.0)
+        for first in range(0, len(made), MOST_SERIES):
+            part = made[first : first + MOST_SERIES]
+            queries = [
+                metric_query(index, NAMESPACE, metric, {COMPONENT: component}, _PERIOD, statistic)
+                for index, (component, metric, statistic) in enumerate(part)
+            ]
+            for result in self.results(queries, min(since.values()), until):
+                series = part[int(result["Id"][1:])]
+                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
+                    if at.timestamp() > since[series[0]] - _PERIOD:
+                        sums[series] += value
+        return {
+            component: _requests(*(sums[component, *series] for series in _SERIES)) for component in since
+        }
+
+
+_PERIOD = 60
+_SERIES = (
+    ("Invocations", "Sum"),
+    ("Invocation4XXErrors", "Sum"),
+    ("Invocation5XXErrors", "Sum"),
+    ("ModelLatency", "Sum"),
+)
+
+
+def _requests(count: float, refused: float, failed: float, latency: float) -> Requests:
+    return Requests(count=count, errors=refused + failed, mean_latency=latency / count if count else None)
 
 
 def metric_query(

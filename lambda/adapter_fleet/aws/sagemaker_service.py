@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from adapter_fleet.aws.invocations import Invocations
+from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.aws.s3_archives import S3Archives
 from adapter_fleet.common.aws_errors import Meaning, code_of, meaning_of, message_of
 from adapter_fleet.common.untrusted_pattern import matches
@@ -25,6 +26,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
     ModelFailedError,
     RefusedError,
+    Requests,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -70,7 +72,11 @@ _ERRORS = {
 
 
 class SageMakerService:
-    """`SageMakerPort` by boto3's clients, which need `CLIENT_CONFIG` and `RUNTIME_CONFIG`."""
+    """`SageMakerPort` by boto3's clients, which need `CLIENT_CONFIG` and `RUNTIME_CONFIG`.
+
+    cloudwatch:
+        Only `requests` needs it.
+    """
 
     def __init__(
         self,
@@ -79,11 +85,13 @@ class SageMakerService:
         runtime: "SageMakerRuntimeClient",
         s3: "S3Client",
         cloudformation: "CloudFormationClient",
+        cloudwatch: Any = None,
     ) -> None:
         self._sagemaker = sagemaker
         self._cloudformation = cloudformation
         self._invocations = Invocations(runtime, self._call)
         self._archives = S3Archives(s3, self._call)
+        self._metrics = MetricReader(cloudwatch)
         self.calls: Counter[str] = Counter()
 
     def list_page(
@@ -237,6 +245,11 @@ class SageMakerService:
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
         """Return what a component generates for a prompt."""
         return self._invocations.complete(component, endpoint, prompt)
+
+    def requests(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
+        """Count the requests to components, each since a moment."""
+        with self._call("GetMetricData"):
+            return self._metrics.counted(since, until)
 
     @contextmanager
     def _call(self, operation: str) -> Iterator[None]:

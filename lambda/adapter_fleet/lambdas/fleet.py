@@ -196,6 +196,7 @@ def _service() -> SageMakerService:
         runtime=boto3.client("sagemaker-runtime", config=RUNTIME_CONFIG),
         s3=boto3.client("s3", config=CLIENT_CONFIG),
         cloudformation=boto3.client("cloudformation", config=CLIENT_CONFIG),
+        cloudwatch=boto3.client("cloudwatch", config=CLIENT_CONFIG),
     )
 
 

@@ -150,7 +150,11 @@ def _digest(content: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredAdapter:
-    """The desired state of one adapter."""
+    """The desired state of one adapter.
+
+    percent:
+        The share of the callers whom a new version answers; None for what the fleet's releases say.
+    """
 
     name: str
     component: str
@@ -158,6 +162,7 @@ class DesiredAdapter:
     rank: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     smoke: SmokeRequest | None = None
+    percent: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ probe-shared          a probe that no other version in the manifest may answer (
 evaluation-form       a result in S3, a dataset's digest, a time, and 1 to 20 metrics with finite figures
 evaluation-agrees     the evaluation of this version, by the identity in the result's key
 evaluation-required   an evaluation that reaches the fleet's bar, for each version that is new to the fleet
+percent-share         a share from 1 to 100, and only in a fleet with releases
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
 bucket-known          the alias of a bucket of the fleet
@@ -243,6 +244,7 @@ class Manifest:
                     rank=adapter.rank,
                     tags=dict(adapter.tags),
                     smoke=(smoke if adapter.smoke is None else adapter.smoke) or None,
+                    percent=adapter.percent,
                 )
                 for adapter in self.adapters
             )

@@ -81,6 +81,8 @@ class ManifestAdapter(AdapterSettings):
         What this version of the adapter answers, and the base model does not.
     evaluation:
         How this version did beside the base model, as `adapters publish --evaluation` writes it.
+    percent:
+        The share of the callers whom this version answers when it is new; None for what the fleet says.
     component:
         The component's name if it is not `<prefix>-<name>`, such as that of a component made by hand.
     where:
@@ -93,6 +95,7 @@ class ManifestAdapter(AdapterSettings):
     checksum: str | None = None
     probe: Probe | None = None
     evaluation: EvaluationRecord | None = None
+    percent: int | None = None
     component: str | None = None
     where: str = field(default="", compare=False)
 

@@ -81,6 +81,8 @@ def violations(adapter: ManifestAdapter) -> Iterator[Violation]:
         for key, problem in problems_of_probe(adapter.probe):
             yield Violation("probe-form", ("probe", key), problem)
     yield from _of_evaluation(adapter)
+    if adapter.percent is not None and not 1 <= adapter.percent <= 100:
+        yield Violation("percent-share", ("percent",), f"should be from 1 to 100, got {adapter.percent}")
 
 
 def violations_of_settings(settings: AdapterSettings) -> Iterator[Violation]:
@@ -111,6 +113,8 @@ def violations_in_fleet(
     if max_lora_rank is not None and adapter.rank is not None and adapter.rank > max_lora_rank:
         message = f"should be at most {max_lora_rank} ('max_lora_rank'), got {adapter.rank}"
         yield Violation("lora-rank", ("rank",), message)
+    if adapter.percent is not None and not releases:
+        yield Violation("percent-share", ("percent",), "is for fleets with 'releases' only")
     try:
         component = adapter.component_name(prefix)
         if releases:

@@ -51,6 +51,7 @@ def plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
         "smoke": smoke and _plain_smoke(smoke),
         "probe": adapter.probe and plain_probe(adapter.probe),
         "evaluation": adapter.evaluation and plain_evaluation(adapter.evaluation),
+        "percent": adapter.percent,
         "component": adapter.component,
     }
     return {key: value for key, value in entry.items() if value is not None}

@@ -9,8 +9,22 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes
+from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes, share_of
 from tests.adapter_fleet.fake_service import FakeClock
+
+VECTORS = [
+    ("acme", "user-1", 5),
+    ("acme", "user-2", 82),
+    ("acme", "user-3", 57),
+    ("acme", "user-17", 77),
+    ("globex", "user-17", 96),
+    ("acme", "", 95),
+    ("acme", "Zoë", 34),
+    ("acme", "42", 48),
+    ("tenant-7", "a@example.com", 72),
+    ("ectsum", "0", 9),
+]
+"""Those of docs/guides/fleets.md."""
 
 AWAY = EndpointConnectionError(endpoint_url="http://dynamodb")
 
@@ -20,6 +34,7 @@ class FakeTable:
 
     def __init__(self) -> None:
         self.component: str | None = "p-acme-1"
+        self.candidate: dict[str, dict[str, str]] = {}
         self.asked = 0
         self.failure: Exception | None = None
         self.around: Callable[[], object] = lambda: None
@@ -30,7 +45,9 @@ class FakeTable:
         self.around()
         if self.failure is not None:
             raise self.failure
-        return {} if self.component is None else {"Item": {"component": {"S": self.component}}}
+        return (
+            {} if self.component is None else {"Item": {"component": {"S": self.component}, **self.candidate}}
+        )
 
 
 @pytest.fixture
@@ -146,3 +163,39 @@ def test_component_that_is_gone_is_looked_up_once_more(
     else:
         assert routes.ask("acme", send) == "p-acme-2"
     assert asked == sent
+
+
+@pytest.mark.parametrize(("adapter", "caller", "place"), VECTORS)
+def test_place_of_a_caller_is_the_same_in_every_language(adapter: str, caller: str, place: int) -> None:
+    assert share_of(adapter, caller) == place
+
+
+def test_candidate_answers_the_callers_whose_place_is_below_its_share(
+    routes: AdapterRoutes, table: FakeTable, clock: FakeClock
+) -> None:
+    callers, before = [f"user-{number}" for number in range(2000)], set[str]()
+    for percent in (1, 5, 25, 99):
+        table.candidate = {"candidate": {"S": "p-acme-2"}, "percent": {"N": str(percent)}}
+        clock.time += CACHED_SECONDS
+        chosen = {caller for caller in callers if routes.component("acme", caller) == "p-acme-2"}
+        assert chosen >= before, "a caller who has got it keeps it"
+        spread = 4 * (2000 * percent / 100 * (1 - percent / 100)) ** 0.5
+        assert abs(len(chosen) - 20 * percent) < spread
+        before = chosen
+        assert routes.component("acme") == "p-acme-1"
+
+
+def test_caller_of_a_candidate_that_is_gone_is_sent_to_the_version_before(
+    routes: AdapterRoutes, table: FakeTable
+) -> None:
+    table.candidate = {"candidate": {"S": "p-acme-2"}, "percent": {"N": "99"}}
+    caller = "user-1"
+    assert routes.component("acme", caller) == "p-acme-2"
+    table.candidate = {}
+
+    def send(component: str) -> str:
+        if component == "p-acme-2":
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "gone"}}, "InvokeEndpoint")
+        return component
+
+    assert routes.ask("acme", send, caller) == "p-acme-1"

@@ -11,7 +11,7 @@ from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import AdapterRecord, Write
-from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.routes import Candidate, Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 _IN_PLACE_AGAIN = ReleaseSettings(keep=0)
@@ -72,7 +72,12 @@ def versions_of(
             known[adapter.name] = Route.first(adapter.name, adapter.component, proven, in_force)
         route = known.get(adapter.name)
         if route is not None and route.drain_seconds < in_force.drain_seconds:
-            route = known[adapter.name] = replace(route, drain_seconds=in_force.drain_seconds)
+            route = replace(route, drain_seconds=in_force.drain_seconds)
+        if route is not None:
+            stays = releases is not None and _is_wanted(route.candidate, adapter, own)
+            known[adapter.name] = route = (
+                route if stays else route.without_candidate(now=now, releases=in_force)
+            )
         routed = [] if route is None else route.in_force(in_force, now)
         named.update(one.component for one in routed)
         # What is gone is not loaded for a rollback alone.
@@ -142,13 +147,27 @@ def proven_artifact(record: AdapterRecord | None) -> Artifact | None:
 
 
 def new_route(
-    versions: Versions, record: AdapterRecord, decision: Decision, *, now: float, has_copies: bool
+    versions: Versions,
+    record: AdapterRecord,
+    decision: Decision,
+    *,
+    now: float,
+    has_copies: bool,
+    advances: bool = False,
 ) -> Route | None:
     """Return the route to a declared version that is in service and proven; None if its route stays.
 
     The first one of an adapter needs no copy of the base model: only a request to it brings one.
+
+    advances:
+        True if the canary's step has ended well.
     """
     live, serving, route = record.live, record.serving, versions.routes.get(record.name)
+    candidate = None if route is None else route.candidate
+    if route is not None and candidate is not None and candidate.component == record.component:
+        failed = decision.step is Step.FAILED and record.failure is not None and record.failure.final
+        if live is None or failed:
+            return route.without_candidate(now=now, releases=versions.releases)
     if live is None or serving is None or not versions.is_declared(record):
         return None
     if route is None:
@@ -159,7 +178,47 @@ def new_route(
     is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
     if is_there or decision.step is not Step.KEEP or not has_copies:
         return None
-    return route.to(record.component, serving, now=now, releases=versions.releases)
+    want = versions.wanted[record.component]
+    percent = _next_share(candidate, want, versions.releases, advances=advances)
+    if percent is None:
+        return None
+    # A component that was updated in place has no other version to answer the others.
+    if percent >= 100 or route.live.component == record.component:
+        return route.to(record.component, serving, now=now, releases=versions.releases)
+    if candidate is not None and candidate.component != record.component:
+        route = route.without_candidate(now=now, releases=versions.releases)
+    return route.with_candidate(
+        Candidate(
+            component=record.component,
+            artifact=serving,
+            percent=percent,
+            since=now,
+            declared=want.percent,
+            judged=now,
+        )
+    )
+
+
+def _next_share(
+    candidate: Candidate | None, want: DesiredAdapter, releases: ReleaseSettings, *, advances: bool
+) -> int | None:
+    """Return the share in percent that a declared version is to have now; None for the one that it has."""
+    if candidate is None or candidate.declared != want.percent:
+        first = 100 if releases.canary is None else releases.canary.after(0)
+        return first if want.percent is None else want.percent
+    if releases.canary is not None and advances:
+        return releases.canary.after(candidate.percent)
+    return None
+
+
+def _is_wanted(
+    candidate: Candidate | None, adapter: DesiredAdapter, own: Mapping[str, AdapterRecord]
+) -> bool:
+    """Return True if a candidate has the declared version, and is there as far as the registry knows."""
+    if candidate is None or not adapter.artifact.same_version_as(candidate.artifact):
+        return False
+    record = own.get(candidate.component)
+    return record is not None and record.live is not None
 
 
 def is_superseded(versions: Versions, record: AdapterRecord) -> bool:
@@ -176,11 +235,11 @@ def _routed(route: Route | None) -> list[str]:
 
 
 def without_failed_version(versions: Versions, record: AdapterRecord, decision: Decision) -> Decision:
-    """Return the decision to delete a declared version that has failed for good, and that has never answered.
+    """Return the decision to delete a declared version that has failed for good, and that nobody is sent to.
 
     Its record keeps the reason, so that nobody tries it again.
     """
-    live, failure, route = record.live, record.failure, versions.routes.get(record.name)
+    live, failure = record.live, record.failure
     if (
         decision.step is not Step.FAILED
         or failure is None
@@ -189,7 +248,7 @@ def without_failed_version(versions: Versions, record: AdapterRecord, decision: 
         or live.status.in_transition
         or record.owned != live.created
         or not versions.is_declared(record)
-        or record.component in _routed(route)
+        or record.component in versions.named
     ):
         return decision
     return Decision(step=Step.DELETE, why=failure.reason)

@@ -25,7 +25,7 @@ from adapter_fleet.fleet.planning.observe import new_record
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit, failure_reason
 from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
-from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_new_attempts
+from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.observation import Observation
@@ -36,6 +36,7 @@ from adapter_fleet.fleet.reconcile.route_cache import RouteCache
 from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
 from adapter_fleet.fleet.state.orders import Order
 from adapter_fleet.fleet.state.records import AdapterRecord, Write
@@ -143,7 +144,10 @@ class Pass:
             if not self._observation.listed:
                 self._observation.list_or_halt()
                 self._check_copies()
+            if not self._reports:
+                self._routes.judge()
             self._advance_all()
+            self._end_canaries()
             if checks_drift:
                 self._queue_tags()
             self._take_steps(writes=False)
@@ -487,6 +491,19 @@ class Pass:
             self._advance(record.component)
         self._note_routes()
         self._records.flush()
+
+    def _end_canaries(self) -> None:
+        """Note the failure of canaries that did worse. Then their share goes."""
+        for component, why in self._routes.worse.items():
+            record = self._records.get(component)
+            if record is None or record.serving is None or record.intent is not None:
+                continue  # it is judged again after a step
+            record, events = with_failure(record, record.serving, why, self._context, cause=Cause.CANARY)
+            self._records.put(record)
+            for event in events:
+                self._records.log(event)
+            self._advance(component)
+        self._records.flush()  # before the routes, so that it begins no second time
 
     def _note_routes(self) -> None:
         for record, told in list(self._routes.news(self._records)):
@@ -993,7 +1010,7 @@ class Pass:
     def _next_times(self, now: float, trouble: str | None, *, nobody_waits: bool) -> list[float]:
         """Return when something is due after this pass."""
         lasted = now - self._session.generation.request.at
-        times = [*self._times_of_steps(now, trouble), *self._routes.next_drained()]
+        times = [*self._times_of_steps(now, trouble), *self._routes.next_times()]
         if trouble is not None or self._queue.blocked or self._queue.waiting:
             times.append(now + seconds_after_trouble(lasted))
         decisions = self._queue.decisions.values()

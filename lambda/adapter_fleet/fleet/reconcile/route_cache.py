@@ -1,13 +1,19 @@
 """The routes of adapters during a pass: read once, and written back as versions come into service."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from adapter_fleet.common.bounded_text import bounded
+from adapter_fleet.fleet.planning.canaries import Verdict, due, judge, window
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.releases import Versions, is_superseded, new_route, without_failed_version
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.sagemaker_port import Requests, ServiceError
+
+_HELD_BYTES = 300
 
 
 class RouteCache:
@@ -15,6 +21,7 @@ class RouteCache:
 
     `assumed` has the components without a route that answer as far as the registry knows.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
+    `worse` says by component why a canary has ended.
     """
 
     def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
@@ -24,14 +31,55 @@ class RouteCache:
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
         self.assumed = [self._routes[name].live.component for name in self._changed - stored.keys()]
         self.waits_for_copy = False
+        self.worse: dict[str, str] = {}
+        self._advances: set[str] = set()
+        self._began = session.clock.now()
+
+    def judge(self) -> None:
+        """Judge the canaries whose step has ended, by the requests of its minutes."""
+        canary = None if self._versions is None else self._versions.releases.canary
+        routes = [route for route in self._routes.values() if (self._due(route) or math.inf) <= self._began]
+        if canary is None or not routes:
+            return
+        found, trouble = self._requests(routes)
+        for route in routes:
+            candidate = route.candidate
+            verdict, why = (Verdict.HOLD, trouble) if trouble else judge(route, found, canary)
+            assert candidate is not None  # it is due
+            if verdict is Verdict.ROLL_BACK:
+                self.worse[candidate.component] = why
+            elif verdict is Verdict.ADVANCE:
+                self._advances.add(candidate.component)
+            held = why if verdict is Verdict.HOLD else ""
+            candidate = replace(candidate, judged=self._began, held=held)
+            self._routes[route.adapter] = replace(route, candidate=candidate)
+            self._changed.add(route.adapter)
+
+    def _requests(self, routes: list[Route]) -> tuple[Mapping[str, Requests], str]:
+        """Return the requests to both versions of each route, or why they are not known."""
+        try:
+            return self._session.service.requests(*window(routes, self._began)), ""
+        except ServiceError as error:
+            return {}, bounded(str(error), _HELD_BYTES)
+
+    def _due(self, route: Route) -> float | None:
+        return None if self._versions is None else due(route.candidate, self._versions.releases)
 
     def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
         versions, has_copies = self._versions, self._session.fleet.base_copies > 0
         if versions is None:
             return decision
-        route = new_route(versions, record, decision, now=self._session.clock.now(), has_copies=has_copies)
+        route = new_route(
+            versions,
+            record,
+            decision,
+            now=self._session.clock.now(),
+            has_copies=has_copies,
+            advances=record.component in self._advances,
+        )
         if route is not None:
+            self._advances.discard(record.component)
             self._routes[record.name] = route
             self._changed.add(record.name)
         elif decision.step is Step.KEEP and not has_copies and versions.is_declared(record):
@@ -78,13 +126,16 @@ class RouteCache:
             del self._routes[name]
             self._changed.discard(name)
 
-    def next_drained(self) -> list[float]:
-        """Return when versions that stay for now are drained."""
+    def next_times(self) -> list[float]:
+        """Return when versions that stay for now are drained, and when canaries are judged."""
         if self._versions is None:
             return []
-        return [
+        drained = [
             moment
             for route in self._routes.values()
             for component, moment in route.drained_at(self._versions.releases).items()
-            if component in self._versions.wanted and self._versions.declared.get(route.adapter) != component
+            if component in self._versions.wanted
         ]
+        judgements = [moment for route in self._routes.values() if (moment := self._due(route)) is not None]
+        # What was due before has been seen to.
+        return [moment for moment in (*drained, *judgements) if moment > self._began]

@@ -28,6 +28,8 @@ class Cause(StrEnum):
     """Another answers in its place: the base model, an earlier version, or another adapter. Retried when the
     artifact or its probe changes. An adapter that served before is asked again by drift runs and by new
     generations."""
+    CANARY = "canary"
+    """It did worse than the version before, for a share of the callers. Retried like `ARTIFACT`."""
     UPDATE_REFUSED = "update-refused"
     """The container refuses in-place updates. Retried when the artifact or the base changes."""
     FOREIGN = "foreign"
@@ -50,6 +52,7 @@ class Cause(StrEnum):
             Cause.ARTIFACT,
             Cause.SMOKE,
             Cause.IDENTITY,
+            Cause.CANARY,
             Cause.UPDATE_REFUSED,
             Cause.FOREIGN,
         )

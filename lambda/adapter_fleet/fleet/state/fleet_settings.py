@@ -81,6 +81,41 @@ class DriftAction(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CanarySettings:
+    """A new version answers a growing share of the callers, while it does no worse than the one before.
+
+    steps:
+        The shares in percent, rising, each from 1 to 99. After the last one it answers all.
+    every_seconds:
+        How long a step takes. Then the version is judged by the requests since its begin.
+    min_requests:
+        With fewer requests to either version, the step goes on.
+    max_error_increase:
+        How much larger the share of requests that fail may be than that of the version before.
+    max_latency:
+        How many times as long the mean request may take.
+    """
+
+    steps: tuple[int, ...] = (5, 25)
+    every_seconds: float = 1800.0
+    min_requests: int = 100
+    max_error_increase: float = 0.01
+    max_latency: float = 1.25
+
+    def __post_init__(self) -> None:
+        if not self.steps or list(self.steps) != sorted({step for step in self.steps if 0 < step < 100}):
+            raise ValueError(f"'steps' should be rising shares from 1 to 99, got {list(self.steps)}")
+        check_whole_number("min_requests", self.min_requests, at_least=1)
+        check_share("max_error_increase", self.max_error_increase)
+        if self.max_latency < 1:
+            raise ValueError(f"'max_latency' should be at least 1, got {self.max_latency}")
+
+    def after(self, percent: int) -> int:
+        """Return the share that follows one; 100 after the last step."""
+        return next((step for step in self.steps if step > percent), 100)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReleaseSettings:
     """Each version of an adapter is a component of its own; a route for each adapter says which one answers.
 
@@ -88,10 +123,13 @@ class ReleaseSettings:
         How many earlier versions of an adapter stay in service, for a rollback at once.
     drain_seconds:
         How long a version stays after its route has ceased to name it. Callers keep a route for a while.
+    canary:
+        None if a new version answers all callers at once.
     """
 
     keep: int = 1
     drain_seconds: float = 900.0
+    canary: CanarySettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ The attribute of the table's time to live is `expires`.
 | `deliveries` | delivery | number of the generation that the delivery made |
 | `orders` | component and kind | one order (JSON) |
 | `routes` | adapter | the route of one adapter: `doc` (JSON), and its revision |
-| `route#<adapter>` | `route` | what callers of an adapter read: its component |
+| `route#<adapter>` | `route` | what callers of an adapter read: its component, and a candidate's |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
 | `usage` | `counted` | up to when use is counted; `usage_counter.py` writes it |
@@ -496,7 +496,7 @@ class Registry:
         for batch in in_transactions([delete_action(each) for each in keys], beside=1):
             self._transact(batch, lease)
 
-    def roll_back(self, route: Route, orders: Iterable[Order]) -> bool:
+    def route_by_hand(self, route: Route, orders: Iterable[Order] = ()) -> bool:
         """Write a route and the orders for it at once; return False if it was changed since it was read."""
         return not self._table.transact([*_writes_of_routes([route]), *map(_put_order, orders)])
 
@@ -703,7 +703,10 @@ def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
             next=route.revision + 1,
             **before,
         )
-        yield put_action(route_key(route.adapter) | {"component": route.live.component})
+        read: Item = {"component": route.live.component}
+        if route.candidate is not None:
+            read |= {"candidate": route.candidate.component, "percent": route.candidate.percent}
+        yield put_action(route_key(route.adapter) | read)
 
 
 def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:

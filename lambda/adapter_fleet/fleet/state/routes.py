@@ -1,5 +1,6 @@
 """Routes: which component answers for an adapter, and which ones did before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
@@ -15,12 +16,38 @@ class RoutedVersion:
         When the route ceased to name it; None while it does.
     drain_seconds:
         The longest drain that the fleet declared while the route named it, and when it ceased to.
+    abandoned:
+        True for a candidate that came to nothing: it leaves once it is drained.
     """
 
     component: str
     artifact: Artifact
     until: float | None = None
     drain_seconds: float = 0.0
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """The version that answers a share of the callers.
+
+    percent, since:
+        The share, from 1 to 99, and when it began.
+    declared:
+        The share that the manifest had then; None if it had none.
+    judged:
+        When the fleet last compared it with the version that answers the others, or its share began.
+    held:
+        Why its share stayed then.
+    """
+
+    component: str
+    artifact: Artifact
+    percent: int
+    since: float
+    declared: int | None
+    judged: float
+    held: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +55,9 @@ class Route:
     """The route of one adapter.
 
     versions:
-        The version that answers, then the earlier ones, newest first.
+        The version that answers, then the earlier ones, newest first, and then abandoned ones.
+    candidate:
+        The version that answers a share of the callers; None if the first of `versions` answers all.
     revision:
         How often the stored route was written; 0 for one that is not stored yet.
     drain_seconds:
@@ -37,6 +66,7 @@ class Route:
 
     adapter: str
     versions: tuple[RoutedVersion, ...]
+    candidate: Candidate | None = None
     revision: int = 0
     drain_seconds: float = 0.0
 
@@ -52,25 +82,62 @@ class Route:
         return self.versions[0]
 
     def to(self, component: str, artifact: Artifact, *, now: float, releases: ReleaseSettings) -> "Route":
-        """Return the route to another component, or to the same one with another artifact."""
-        longest = max(self.drain_seconds, releases.drain_seconds)
-        before = (replace(self.live, until=now, drain_seconds=longest), *self.versions[1:])
-        others = tuple(version for version in before if version.component != component)
+        """Return the route of all callers to another component, or to the same one with another artifact."""
         live = RoutedVersion(component=component, artifact=artifact)
-        routed = replace(self, versions=(live, *others), drain_seconds=releases.drain_seconds)
+        earlier = self._left(self.live, now=now, releases=releases)
+        others = self.without_candidate(now=now, releases=releases).versions[1:]
+        routed = replace(self, candidate=None, drain_seconds=releases.drain_seconds)
+        return routed._with((live, earlier, *others), now=now, releases=releases)
+
+    def with_candidate(self, candidate: Candidate) -> "Route":
+        """Return the route of a share of the callers to a candidate."""
+        others = tuple(version for version in self.versions if version.component != candidate.component)
+        return replace(self, versions=others, candidate=candidate)
+
+    def without_candidate(self, *, now: float, releases: ReleaseSettings) -> "Route":
+        """Return the route of all callers to the version that answers most of them."""
+        candidate = self.candidate
+        if candidate is None:
+            return self
+        left = RoutedVersion(component=candidate.component, artifact=candidate.artifact, abandoned=True)
+        left = self._left(left, now=now, releases=releases)
+        return replace(self, candidate=None)._with((*self.versions, left), now=now, releases=releases)
+
+    def _left(self, version: RoutedVersion, *, now: float, releases: ReleaseSettings) -> RoutedVersion:
+        longest = max(self.drain_seconds, releases.drain_seconds)
+        return replace(version, until=now, drain_seconds=longest)
+
+    def _with(self, versions: Sequence[RoutedVersion], *, now: float, releases: ReleaseSettings) -> "Route":
+        """Return the route with these versions: each component once, and few of those that nobody needs."""
+        each: dict[str, RoutedVersion] = {}
+        for version in versions:
+            each.setdefault(version.component, version)
+        routed = replace(self, versions=tuple(each.values()))
         stay = routed.in_force(releases, now)
-        listed = [version for index, version in enumerate(others) if index < MAX_VERSIONS or version in stay]
-        return replace(routed, versions=(live, *listed))
+        listed = [
+            version
+            for index, version in enumerate(routed.versions)
+            if index <= MAX_VERSIONS or version in stay
+        ]
+        return replace(routed, versions=tuple(listed))
+
+    @property
+    def all_versions(self) -> tuple[RoutedVersion, ...]:
+        """The versions, and the candidate."""
+        if self.candidate is None:
+            return self.versions
+        candidate = RoutedVersion(component=self.candidate.component, artifact=self.candidate.artifact)
+        return (*self.versions, candidate)
 
     def in_force(self, releases: ReleaseSettings, now: float) -> list[RoutedVersion]:
         """Return the versions that stay: callers may still be sent there, or a rollback goes back there."""
         drained = self.drained_at(releases)
-        return [version for version in self.versions if drained.get(version.component, now + 1) > now]
+        return [version for version in self.all_versions if drained.get(version.component, now + 1) > now]
 
     def drained_at(self, releases: ReleaseSettings) -> dict[str, float]:
         """Return when the versions to which no rollback goes back are drained, by component."""
         return {
             version.component: version.until + max(releases.drain_seconds, version.drain_seconds)
-            for version in self.versions[releases.keep + 1 :]
-            if version.until is not None
+            for index, version in enumerate(self.versions)
+            if version.until is not None and (index > releases.keep or version.abandoned)
         }

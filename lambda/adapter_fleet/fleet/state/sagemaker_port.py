@@ -6,6 +6,7 @@ in the code of a public client, which may be named. [T] was reported by one thir
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
@@ -69,8 +70,23 @@ WRITE_OPERATIONS = frozenset(
 READ_OPERATIONS = frozenset({"ListInferenceComponents", "DescribeInferenceComponent", "ListTags"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """The requests to one component in some minutes.
+
+    errors:
+        How many were answered with 4XX or 5XX.
+    mean_latency:
+        How long the container took for one, in microseconds; None if it is not known.
+    """
+
+    count: float = 0.0
+    errors: float = 0.0
+    mean_latency: float | None = None
+
+
 class SageMakerPort(Protocol):
-    """SageMaker, S3 and CloudFormation in one account and region.
+    """SageMaker, S3, CloudWatch and CloudFormation in one account and region.
 
     Every method is one call, unless it says otherwise.
 
@@ -136,6 +152,9 @@ class SageMakerPort(Protocol):
 
         Raises if the request did not reach the adapter.
         """
+
+    def requests(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
+        """Count the requests to components, each since a moment, with a call for every hundred of them."""
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
         """Return what a component generates for a prompt.

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import (
+    CanarySettings,
     DeletionLimit,
     DriftAction,
     FailureLimit,
@@ -46,14 +47,20 @@ SMOKED = ("b", "c")
 VERSIONS = st.integers(1, 3)
 DRAIN = 120.0
 MANIFESTS = st.dictionaries(st.sampled_from(NAMES), VERSIONS, max_size=len(NAMES))
-RELEASES = st.sampled_from([ReleaseSettings(keep=keep, drain_seconds=DRAIN) for keep in (0, 1, 2)])
+CANARY = CanarySettings(steps=(5, 25), every_seconds=300.0)
+RELEASES = st.sampled_from(
+    [
+        ReleaseSettings(keep=keep, drain_seconds=DRAIN, canary=canary)
+        for keep, canary in ((0, None), (1, None), (2, None), (0, CANARY), (1, CANARY))
+    ]
+)
 
 
 def artifact(name: str, version: int) -> Artifact:
     return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=f"{version}" * 64)
 
 
-def adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
+def adapters(manifest: dict[str, int], percents: dict[str, int]) -> tuple[DesiredAdapter, ...]:
     smoke = SmokeRequest(body={"inputs": "Hello"})
     return tuple(
         DesiredAdapter(
@@ -61,6 +68,7 @@ def adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
             component=f"p-{name}",
             artifact=artifact(name, version),
             smoke=smoke if name in SMOKED else None,
+            percent=percents.get(name),
         )
         for name, version in sorted(manifest.items())
     )
@@ -102,8 +110,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.events = 0
         self.before: dict[str, int] = {}
         self.wanted: dict[str, int] = {}
+        self.percents: dict[str, int] = {}
         self.named: dict[str, float] = {}
-        """When a component was last the one that a route names."""
+        """When a route last ceased to send callers to a component."""
         self.known: dict[str, Route] = {}
         self.contested: set[str] = set()
         self.proven: set[str] = set()
@@ -136,9 +145,11 @@ class FleetOfReleases(RuleBasedStateMachine):
         service = self.world.service
         service._settle()
         for name, route in self.world.registry.routes().items():
-            before, live = self.known.get(name), route.live
+            before = self.known.get(name)
+            self._watch_candidate(route, before)
+            live = route.live
             if before is not None and before.live == route.live:
-                self.known[name] = route  # a longer drain alone routes nobody
+                self._note_route(route)  # a longer drain alone routes nobody
                 continue
             there = service.components.get(live.component)
             if live.component not in self.contested:
@@ -155,11 +166,37 @@ class FleetOfReleases(RuleBasedStateMachine):
                 promise(serves and there.tags.get(FLEET_TAG) == UID, f"{name} is routed to {there}")
             self._note_route(route)
 
+    def _watch_candidate(self, route: Route, before: Route | None) -> None:
+        """A share is given to a version in service that has passed, and grows with each good step."""
+        candidate, faults = route.candidate, self.world.service.faults
+        # A route that was deleted meanwhile begins anew.
+        goes_on = before is not None and route.revision == before.revision + 1
+        had = before.candidate if before is not None and goes_on else None
+        releases = self.world.newest().request.target.settings.releases
+        judged = had is not None and had.declared is None and route.adapter not in self.percents
+        if had is not None and judged and releases is not None and releases.canary is not None:
+            well = had.artifact.uri not in faults.worse and faults.asked >= CANARY.min_requests
+            went_live = candidate is None and had.component == route.live.component
+            promise(not went_live or (well and had.percent >= 25), f"{had} answers all")
+        if candidate is None:
+            return
+        if had is not None and had.component == candidate.component:
+            grew = candidate.percent >= had.percent or candidate.declared != had.declared
+            promise(grew, f"{candidate} had more: {had}")
+        elif candidate.component not in self.contested:
+            there = self.world.service.components.get(candidate.component)
+            serves = there is not None and there.serves == candidate.artifact.uri
+            silent = route.adapter in SMOKED and candidate.artifact.uri in faults.silent
+            promise(serves and not silent, f"{candidate} answers callers, and is {there}")
+
     def _note_route(self, route: Route) -> None:
         self.proven.add(route.live.component)
         before = self.known.get(route.adapter)
         if before is not None:
-            self.named[before.live.component] = self.world.clock.now()
+            left = _answering(before) - _answering(route)
+            self.named |= dict.fromkeys(left, self.world.clock.now())
+            if route.candidate is not None:
+                self.proven.add(route.candidate.component)
         self.known[route.adapter] = route
 
     def _watch_deletion(self, name: str) -> None:
@@ -170,8 +207,8 @@ class FleetOfReleases(RuleBasedStateMachine):
         releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
         keep = 0 if releases is None else releases.keep
         for route in self.world.registry.routes().values():
-            kept = [version.component for version in route.versions[: keep + 1]]
-            promise(name not in kept, f"{name} is deleted, and {route} names it")
+            kept = [one.component for one in route.versions[: keep + 1] if not one.abandoned]
+            promise(name not in {*kept, *_answering(route)}, f"{name} is deleted, and {route} names it")
             if name in [version.component for version in route.versions]:
                 waited = now - self.named.get(name, 0.0)
                 promise(waited >= (DRAIN if releases else 0.0) - 1, f"{name} is deleted after {waited} s")
@@ -189,7 +226,7 @@ class FleetOfReleases(RuleBasedStateMachine):
     # --- what happens
 
     def _open(self, manifest: dict[str, int], *, previous: str | None = None) -> None:
-        desired = DesiredFleet(adapters=adapters(manifest))
+        desired = DesiredFleet(adapters=adapters(manifest, self.percents))
         self.events += 1
         request = Request(
             delivery=f"event-{self.events}",
@@ -210,12 +247,38 @@ class FleetOfReleases(RuleBasedStateMachine):
     def deploy(self, manifest: dict[str, int], passes: int) -> None:
         if self.world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
             self.cloudformation_rolls_back()
-        self._open(manifest, previous=DesiredFleet(adapters=adapters(self.wanted)).digest)
+        self._open(manifest, previous=self._digest())
         self.run(600.0, passes)
+
+    def _digest(self) -> str:
+        return DesiredFleet(adapters=adapters(self.wanted, self.percents)).digest
+
+    @rule(name=st.sampled_from(NAMES), percent=st.sampled_from([None, 1, 50, 100]))
+    def say_a_share(self, name: str, percent: int | None) -> None:
+        self.percents.pop(name, None)
+        if percent is not None:
+            self.percents[name] = percent
+
+    @rule(name=st.sampled_from(NAMES), percent=st.sampled_from([10, 60, 100]))
+    def raise_by_hand(self, name: str, percent: int) -> None:
+        """Do what `adapters release` and `adapters promote` do."""
+        self._raise(name, percent)
+
+    def _raise(self, name: str, percent: int) -> None:
+        releases, route = self.world.target.settings.releases, self.world.registry.routes().get(name)
+        candidate, now = None if route is None else route.candidate, self.world.clock.now()
+        if releases is None or route is None or candidate is None or percent <= candidate.percent:
+            return
+        raised = route.to(candidate.component, candidate.artifact, now=now, releases=releases)
+        if percent < 100:
+            raised = route.with_candidate(replace(candidate, percent=percent, since=now, judged=now))
+        if self.world.registry.route_by_hand(raised):
+            self._note_route(self.world.registry.routes()[name])
+        self.world.start_machine("order")
 
     @rule()
     def cloudformation_rolls_back(self) -> None:
-        self._open(self.before, previous=DesiredFleet(adapters=adapters(self.wanted)).digest)
+        self._open(self.before, previous=self._digest())
 
     @rule(releases=st.one_of(st.none(), RELEASES))
     def switch(self, releases: ReleaseSettings | None) -> None:
@@ -239,7 +302,7 @@ class FleetOfReleases(RuleBasedStateMachine):
             artifact=to.artifact,
             replaces=artifact(name, self.wanted[name]),
         )
-        if self.world.registry.roll_back(
+        if self.world.registry.route_by_hand(
             route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases), [order]
         ):
             self._note_route(self.world.registry.routes()[name])
@@ -262,7 +325,7 @@ class FleetOfReleases(RuleBasedStateMachine):
 
     @rule(
         calls=st.integers(0, 40),
-        what=st.sampled_from(["crash", "error", "roll back", "deploy", "stall"]),
+        what=st.sampled_from(["crash", "error", "roll back", "raise", "deploy", "stall"]),
         name=st.sampled_from(NAMES),
         manifest=MANIFESTS,
     )
@@ -277,6 +340,8 @@ class FleetOfReleases(RuleBasedStateMachine):
                     raise InjectedError
                 case "roll back":
                     self._roll_back(name, 1)
+                case "raise":
+                    self._raise(name, 100)
                 case "deploy":
                     self._open(manifest)
                 case "stall":
@@ -300,17 +365,22 @@ class FleetOfReleases(RuleBasedStateMachine):
     @rule(
         name=st.sampled_from(NAMES),
         version=VERSIONS,
-        how=st.sampled_from(["silent", "silent", "broken", "missing", "well"]),
+        how=st.sampled_from(["silent", "silent", "broken", "missing", "worse", "worse", "well"]),
     )
     def spoil(self, name: str, version: int, how: str) -> None:
         faults, uri = self.world.service.faults, artifact(name, version).uri
         faults.broken.pop(uri, None)
         faults.silent.discard(uri)
         faults.missing.discard(uri)
+        faults.worse.discard(uri)
         if how == "broken":
             faults.broken[uri] = "bad tensors"
         elif how != "well":
             getattr(faults, how).add(uri)
+
+    @rule(asked=st.sampled_from([0.0, 1000.0]))
+    def ask(self, asked: float) -> None:
+        self.world.service.faults.asked = asked
 
     @rule(copies=st.sampled_from([0, 1, 3]))
     def scale(self, copies: int) -> None:
@@ -354,6 +424,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         faults.broken.clear()
         faults.silent.clear()
         faults.missing.clear()
+        faults.worse.clear()
+        faults.asked = 1000.0
+        self.percents.clear()
         world.service.copies = max(1, world.service.copies)
         self.calls = None
         for _ in range(2):
@@ -379,7 +452,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         assert len(own) <= most * len(self.wanted), f"{own} are left: {world.describe()}"
         items = world.registry.items
         for name, route in routes.items():
+            assert route.candidate is None
             assert items[f"route#{name}"]["route"]["component"] == {"S": route.live.component}
+            assert "percent" not in items[f"route#{name}"]["route"]
         world.clock.time += 1000
         writes = len(world.writes())
         self._open(self.wanted)
@@ -393,6 +468,11 @@ class FleetOfReleases(RuleBasedStateMachine):
                 return
             self._run(execution, 600.0)
         raise AssertionError(f"it does not converge: {self.world.describe()}")
+
+
+def _answering(route: Route) -> set[str]:
+    """Return the components that callers are sent to."""
+    return {route.live.component} | ({route.candidate.component} if route.candidate is not None else set())
 
 
 @pytest.mark.slow

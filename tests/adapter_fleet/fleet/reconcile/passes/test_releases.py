@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.common.naming import ADAPTER_TAG, FLEET_TAG
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import (
+    CanarySettings,
     DeletionLimit,
     DriftAction,
     FailureLimit,
@@ -173,7 +175,7 @@ def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_vers
     route = world.registry.routes()["a"]
     earlier = route.versions[1]
     assert roll_back(world, 1, 2)
-    assert not world.registry.roll_back(route, []), "somebody has changed it since"
+    assert not world.registry.route_by_hand(route, []), "somebody has changed it since"
     assert routed(world)["a"] == earlier.component
     for trigger in ("order", "drift"):
         world.trigger(trigger)
@@ -194,7 +196,7 @@ def roll_back(world: World, to: int, declared: int) -> bool:
         artifact=artifact("a", to),
         replaces=artifact("a", declared),
     )
-    return world.registry.roll_back(back, [pin])
+    return world.registry.route_by_hand(back, [pin])
 
 
 def test_first_version_is_routed_at_zero_copies_and_a_successor_once_a_copy_has_answered(
@@ -284,3 +286,100 @@ def test_update_in_place_that_is_under_way_ends_before_its_adapter_is_routed(wor
     world.apply(adapter("a", 2))
     assert routed(world) == {"a": "p-a"}
     assert set(world.serving()) == {"a"}
+
+
+class TestCanary:
+    """A new version answers a share of the callers, which grows while it does as well as the one before."""
+
+    @pytest.fixture
+    def world(self) -> World:
+        releases = ReleaseSettings(drain_seconds=DRAIN, canary=CanarySettings(every_seconds=600.0))
+        world = World(settings=replace(RELEASES, releases=releases))
+        world.apply(adapter("a"), adapter("b"))
+        return world
+
+    def shares(self, world: World) -> dict[str, str]:
+        """Return what callers read of each adapter: the component, the candidate and its share."""
+        items = {name: world.registry.items[f"route#{name}"]["route"] for name in ("a", "b")}
+        return {
+            name: " ".join(value for key, field in item.items() if key in PARTS for value in field.values())
+            for name, item in items.items()
+        }
+
+    def begin(self, world: World) -> None:
+        world.deploy(adapter("a", 2), adapter("b"))
+        world.settle_without_retries()
+
+    def test_share_grows_step_by_step_and_the_deployment_waits_for_the_first(self, world: World) -> None:
+        self.begin(world)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert self.shares(world) == {
+            "a": f"{component('a', 1)} {component('a', 2)} 5",
+            "b": component("b", 1),
+        }
+        began = world.clock.now()
+        while self.shares(world)["a"].endswith(" 5"):
+            world.step()
+        assert self.shares(world)["a"].endswith(" 25")
+        assert 600 < world.clock.now() - began < 720
+        world.settle()
+        assert self.shares(world)["a"] == component("a", 2)
+        assert world.registry.routes()["a"].versions[1].component == component("a", 1)
+
+    def test_version_that_does_worse_leaves_and_is_not_tried_again(self, world: World) -> None:
+        world.service.faults.worse.add(artifact("a", 2).uri)
+        world.apply(adapter("a", 2), adapter("b", 2))
+        assert self.shares(world) == {"a": component("a", 1), "b": component("b", 2)}
+        failure = world.registry.records()[component("a", 2)].failure
+        assert failure is not None
+        assert (failure.cause, failure.reason) == (
+            Cause.CANARY,
+            "100.0% of its 1000 requests failed, and 0.0% of the 1000 of the version before",
+        )
+        assert f"DeleteInferenceComponent {component('a', 2)}" in world.deletions(), "it is drained"
+        writes = len(world.writes())
+        world.apply(adapter("a", 2), adapter("b", 2))
+        assert world.writes()[writes:] == []
+        world.service.faults.worse.clear()
+        world.order(OrderKind.RETRY, "a-22222222")
+        world.settle()
+        assert self.shares(world)["a"] == component("a", 2)
+
+    def test_step_with_too_few_requests_goes_on_and_says_so(self, world: World) -> None:
+        world.service.faults.asked = 99.0
+        self.begin(world)
+        world.run_for(3000.0)
+        candidate = world.registry.routes()["a"].candidate
+        assert candidate is not None
+        assert (candidate.percent, candidate.held) == (5, "it got 99 requests, 100 wanted")
+        world.service.faults.asked = 100.0
+        world.settle()
+        assert self.shares(world)["a"] == component("a", 2)
+
+    def test_share_of_the_manifest_stays_until_it_says_another(self, world: World) -> None:
+        for percent in (10, 60):
+            world.apply(replace(adapter("a", 2), percent=percent), adapter("b"))
+            world.run_for(5000.0)
+            assert self.shares(world)["a"].endswith(f" {percent}")
+        world.apply(replace(adapter("a", 2), percent=100), adapter("b"))
+        assert self.shares(world)["a"] == component("a", 2)
+
+    def test_manifest_that_takes_it_back_sends_nobody_there_and_drains_it(self, world: World) -> None:
+        self.begin(world)
+        world.deploy(adapter("a"), adapter("b"))
+        world.settle_without_retries()
+        assert self.shares(world)["a"] == component("a", 1)
+        began = world.clock.now()
+        world.settle()
+        assert DRAIN <= world.clock.now() - began < DRAIN + 60
+        assert set(world.serving()) == {"a-11111111", "b-11111111"}
+
+    def test_candidate_that_is_deleted_by_hand_is_asked_by_nobody(self, world: World) -> None:
+        self.begin(world)
+        world.service.remove(component("a", 2))
+        world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+        world.drift()
+        assert self.shares(world)["a"] == component("a", 1)
+
+
+PARTS = ("component", "candidate", "percent")

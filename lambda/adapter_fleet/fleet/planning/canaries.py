@@ -1,0 +1,64 @@
+"""Canaries: whether a version that answers a share of the callers does as well as the one before."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+
+from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSettings
+from adapter_fleet.fleet.state.routes import Candidate, Route
+from adapter_fleet.fleet.state.sagemaker_port import Requests
+
+_LATE_SECONDS = 60.0
+"""How late metrics may come and still be counted."""
+
+
+class Verdict(StrEnum):
+    """What the requests of a step say of a candidate."""
+
+    ADVANCE = "advance"
+    """It did as well as the version before, and gets a larger share."""
+    ROLL_BACK = "roll back"
+    """It did worse."""
+    HOLD = "hold"
+    """There were too few requests to say. Its share stays."""
+
+
+def due(candidate: Candidate | None, releases: ReleaseSettings) -> float | None:
+    """Return when a candidate is judged; None for one whose share people say."""
+    if candidate is None or candidate.declared is not None or releases.canary is None:
+        return None
+    return candidate.judged + releases.canary.every_seconds + _LATE_SECONDS
+
+
+def window(routes: Iterable[Route], now: float) -> tuple[dict[str, float], float]:
+    """Return since when the requests of both components of each route count, and until when."""
+    since = {
+        component: route.candidate.since
+        for route in routes
+        if route.candidate is not None
+        for component in (route.live.component, route.candidate.component)
+    }
+    return since, now - _LATE_SECONDS
+
+
+def judge(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -> tuple[Verdict, str]:
+    """Compare a candidate with the version that answers the others, in the same minutes; also say why."""
+    assert route.candidate is not None  # it is due
+    live = found.get(route.live.component, Requests())
+    candidate = found.get(route.candidate.component, Requests())
+    for who, requests in (("it", candidate), ("the version before", live)):
+        if requests.count < canary.min_requests:
+            wanted = f"{canary.min_requests} wanted"
+            return Verdict.HOLD, f"{who} got {requests.count:.0f} requests, {wanted}"
+    failed, before = candidate.errors / candidate.count, live.errors / live.count
+    if failed - before > canary.max_error_increase:
+        return (
+            Verdict.ROLL_BACK,
+            f"{failed:.1%} of its {candidate.count:.0f} requests failed, and {before:.1%} of the"
+            f" {live.count:.0f} of the version before",
+        )
+    if candidate.mean_latency is None or not live.mean_latency:
+        return Verdict.ADVANCE, ""
+    times = candidate.mean_latency / live.mean_latency
+    if times > canary.max_latency:
+        return Verdict.ROLL_BACK, f"its requests took {times:.2f} times as long as of the version before"
+    return Verdict.ADVANCE, ""
