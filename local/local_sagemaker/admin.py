@@ -43,9 +43,9 @@ class AdminClient:
         """Reset the counts of calls."""
         self._call("DELETE", "calls")
 
-    def tokens(self) -> dict[str, dict[str, int]]:
-        """Requests and tokens by component since the start, as the embedded engine's servers counted them."""
-        return self._call("GET", "tokens")
+    def requests(self) -> dict[str, int]:
+        """Answered requests by component since the start, as the embedded engine's servers counted them."""
+        return self._call("GET", "requests")
 
     def fail_calls(
         self,

@@ -175,7 +175,7 @@ def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: gated.cloud.admin.tokens().keys() & {*gated.previews()}, "a preview is asked")
+    until(lambda: gated.cloud.admin.requests().keys() & {*gated.previews()}, "a preview is asked")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGTERM, said

@@ -21,7 +21,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.aws.usage_counter import LATE_SECONDS
 from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
-from adapter_fleet.usage.usage_table import DAY
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     AdapterFleet,
@@ -51,7 +50,7 @@ USAGE = UsageMetrics(
     every=cdk.Duration.minutes(1),
 )
 SCALE = 0.01
-MINUTE = 60.0
+MINUTE, DAY = 60.0, 86400.0
 LOOK_BACK = 3 * 3600.0
 REQUESTS = 500 if NIGHTLY else 60
 """How many requests the dashboard has data of."""
@@ -104,7 +103,7 @@ class Watched:
     """The deployed stack.
 
     usage:
-        What was counted, and what the servers counted, after the load.
+        The requests that were counted, and those that the servers counted, after the load.
     """
 
     cloud: LocalCloud
@@ -237,13 +236,8 @@ def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
 
 
 def usage_of(watched: Watched) -> dict[str, tuple[float, float]]:
-    """Return what was counted and what the servers counted of each figure, of the fleet and its parts."""
-    served = watched.cloud.admin.tokens()
-    fields = {
-        "Requests": "requests",
-        "PromptTokens": "prompt_tokens",
-        "CompletionTokens": "completion_tokens",
-    }
+    """Return the counted requests and those that the servers counted, of the fleet and its parts."""
+    served = watched.cloud.admin.requests()
     parts: dict[str, tuple[dict[str, str], list[str]]] = {
         "fleet": ({}, list(ADAPTERS)),
         **{name: ({"Adapter": name}, [name]) for name in ADAPTERS},
@@ -253,20 +247,19 @@ def usage_of(watched: Watched) -> dict[str, tuple[float, float]]:
         },
     }
     return {
-        f"{metric} of {part}": (
-            counted(watched, metric, **dimensions),
-            sum(served[watched.stack.component("Tenants", name)][field] for name in members),
+        part: (
+            counted(watched, **dimensions),
+            sum(served[watched.stack.component("Tenants", name)] for name in members),
         )
-        for metric, field in fields.items()
         for part, (dimensions, members) in parts.items()
     }
 
 
-def counted(watched: Watched, metric: str, **dimensions: str) -> float:
-    """Return the sum of a metric of use."""
+def counted(watched: Watched, **dimensions: str) -> float:
+    """Return the sum of the requests that were counted."""
     points = client(watched.cloud, "cloudwatch").get_metric_statistics(
         Namespace="MultiAdapterInference",
-        MetricName=metric,
+        MetricName="Requests",
         Dimensions=[
             {"Name": name, "Value": value}
             for name, value in {"Fleet": watched.outputs["TenantsUid"], **dimensions}.items()
@@ -334,8 +327,8 @@ def without_data(cloud: LocalCloud, widget: Mapping[str, Any]) -> set[str]:
 
 
 def test_use_that_is_counted_is_what_the_servers_counted(watched: Watched) -> None:
-    assert {figure: both for figure, both in watched.usage.items() if both[0] != both[1]} == {}
-    assert watched.usage["Requests of fleet"][0] >= REQUESTS
+    assert {part: both for part, both in watched.usage.items() if both[0] != both[1]} == {}
+    assert watched.usage["fleet"][0] >= REQUESTS
 
 
 def test_every_query_of_the_dashboard_has_data_after_a_run_of_load(watched: Watched) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from adapter_fleet.common.naming import component_log_group
 from adapters_cli.aws.account import Account
 from adapters_cli.fleets.fleet_lookup import Fleet
 
@@ -28,8 +27,8 @@ class LogGroup:
 
 
 def component_group(component: str, source: str, about: str | None = None) -> LogGroup:
-    """Return the log group of a component. [T] An adapter's output is in its base's."""
-    return LogGroup(name=component_log_group(component), source=source, about=about)
+    """Return the log group of a component. [V] the name; [T] an adapter's output is in its base's."""
+    return LogGroup(name=f"/aws/sagemaker/InferenceComponents/{component}", source=source, about=about)
 
 
 def fleet_groups(fleet: Fleet, about: str | None = None) -> Iterator[LogGroup]:

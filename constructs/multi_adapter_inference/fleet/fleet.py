@@ -408,8 +408,8 @@ class AdapterFleet(IAdapterFleet):
         max_model_latency:
             The longest that an adapter may take on average for 15 minutes. Default: no alarm.
         usage:
-            What a function counts of the adapters' use: requests, tokens, and how many adapters are asked at
-            a time, with an alarm before they outgrow `max_loras` or `max_cpu_loras`. None for no function.
+            What a function counts of the adapters' use: requests, and how many adapters are asked at a time,
+            with an alarm before they outgrow `max_loras` or `max_cpu_loras`. None for no function.
             Default: the sums of the fleet.
         """
         with error_context(self):
@@ -420,7 +420,6 @@ class AdapterFleet(IAdapterFleet):
                 self,
                 self._control,
                 uid=self.fleet_uid,
-                base_component_name=self.endpoint.base_component_name,
                 every=usage.every,
                 settings=usage._counting(self.endpoint.lora),
             )

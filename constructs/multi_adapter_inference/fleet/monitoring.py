@@ -39,6 +39,7 @@ _LONG_PERIODS = 3
 _WAKE_PERIODS = 5
 # An alarm needs a value in each of its periods. Drift checks bring one in each of these.
 _CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
+_DAY = Duration.days(1)
 _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
 _ACCOUNT_ALARMS = "AdapterAlarms"
@@ -237,7 +238,7 @@ class AdapterFleetMonitoring(Construct):
                 ),
                 self._accelerators(),
             ],
-            *([] if self._usage is None else self._usage_tables(self._usage)),
+            *([] if self._usage is None else self._daily_tables(self._usage)),
         ]
 
     def _with_changes(self, title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.IWidget:
@@ -257,40 +258,39 @@ class AdapterFleetMonitoring(Construct):
             ),
         )
 
-    def _usage_tables(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
-        """Return the use by day: a table for each tag and for adapters, or one for the fleet."""
-        days = ["Requests", "PromptTokens", "CompletionTokens"]
-        keys = [*usage.by, *([ADAPTER] if usage.per_adapter else [])]
-        tables: dict[str, list[cloudwatch.IMetric]] = {
-            f"Use by day and {key}: the ten with most": [
-                self._of_each(key, name, Duration.days(1)) for name in days
-            ]
-            for key in keys
+    def _daily_tables(self, usage: UsageMetrics) -> list[list[cloudwatch.IWidget]]:
+        """Return tables of the requests by day: one for each tag and for adapters, or one for the fleet."""
+        tables: dict[str, cloudwatch.IMetric] = {
+            f"Requests by day and {key}: the ten with most": self._requests_by(key)
+            for key in (*usage.by, *([ADAPTER] if usage.per_adapter else []))
         }
         if not tables:
-            day = partial(self._fleet.metric, period=Duration.days(1), statistic=cloudwatch.Stats.SUM)
-            tables = {"Use by day": [day(name) for name in days]}
+            by_day = self._fleet.metric("Requests", period=_DAY, statistic=cloudwatch.Stats.SUM)
+            tables = {"Requests by day": by_day}
         return [
             [
                 cloudwatch.TableWidget(
                     title=title,
-                    metrics=metrics,
+                    metrics=[metric],
                     layout=cloudwatch.TableLayout.VERTICAL,
                     width=3 * _WIDTH,
                     height=_HEIGHT,
                 )
             ]
-            for title, metrics in tables.items()
+            for title, metric in tables.items()
         ]
 
-    def _of_each(self, key: str, metric: str, period: Duration) -> cloudwatch.MathExpression:
-        """Return a metric of each value of a tag, or of each adapter: the ten with most."""
+    def _requests_by(self, key: str) -> cloudwatch.MathExpression:
+        """Return the requests of each value of a tag, or of each adapter: the ten with most."""
         search = (
-            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="{metric}"'
-            f" {FLEET}=\"{self._fleet.fleet_uid}\"', 'Sum', {period.to_seconds():g})"
+            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="Requests"'
+            f" {FLEET}=\"{self._fleet.fleet_uid}\"', 'Sum', {_DAY.to_seconds():g})"
         )
         return cloudwatch.MathExpression(
-            expression=f"SORT({search}, SUM, DESC, {_SHOWN})", using_metrics={}, period=period, label=metric
+            expression=f"SORT({search}, SUM, DESC, {_SHOWN})",
+            using_metrics={},
+            period=_DAY,
+            label="Requests",
         )
 
 

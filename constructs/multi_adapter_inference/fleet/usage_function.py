@@ -4,43 +4,29 @@ from __future__ import annotations
 
 import json
 
-from aws_cdk import ArnFormat, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
-from adapter_fleet.common.naming import USAGE_PARTITION, component_log_group
+from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.usage.counting_settings import CountingSettings
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.functions.functions import Functions
 from multi_adapter_inference.template.metrics import METRICS_NAMESPACE
-from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statement import allow, in_partitions
 
 _SECONDS = 15 * 60
 # The requests of a thousand adapters in each minute of some hours.
 _MEMORY_MIB = 1024
-_WHY_WILDCARDS = "metrics have no resource that a policy could name; the log has streams for each copy"
+_WHY_WILDCARDS = "metrics have no resource that a policy could name"
 
 
 def count_usage(
-    fleet: Construct,
-    control: ControlPlane,
-    *,
-    uid: str,
-    base_component_name: str,
-    every: Duration,
-    settings: CountingSettings,
+    fleet: Construct, control: ControlPlane, *, uid: str, every: Duration, settings: CountingSettings
 ) -> None:
     """Count the use every so often. The function is a child of the fleet and shares its queue."""
-    stack = stack_of(fleet)
-    logs_arn = stack.format_arn(
-        service="logs",
-        resource="log-group",
-        resource_name=f"{component_log_group(base_component_name)}:*",
-        arn_format=ArnFormat.COLON_RESOURCE_NAME,
-    )
     function = Functions(
         fleet,
         module="adapter_fleet.lambdas.usage",
@@ -68,7 +54,6 @@ def count_usage(
                 conditions=in_partitions(USAGE_PARTITION),
             ),
             allow(["cloudwatch:GetMetricData"], "*"),
-            allow(["logs:FilterLogEvents"], logs_arn),
         ],
         timeout=Duration.seconds(_SECONDS),
         memory_mib=_MEMORY_MIB,

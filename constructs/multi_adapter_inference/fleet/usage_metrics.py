@@ -9,7 +9,6 @@ from aws_cdk import Duration
 
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.usage.counting_settings import NEAR, SHORT_SECONDS, CountingSettings
-from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
 
@@ -31,11 +30,6 @@ class UsageMetrics:
         How often the function runs, in whole minutes, at most 3 hours. Default: 15 minutes.
     max_use:
         From which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
-    token_pattern:
-        A regular expression with the groups `adapter`, `prompt` and `completion`, for whole lines
-        of the container's log that tell tokens. Default: the line of the embedded cloud's engine.
-    token_text:
-        A text of each such line, which CloudWatch looks for. Default: none.
 
     Example::
 
@@ -47,8 +41,6 @@ class UsageMetrics:
     per_adapter: bool = False
     every: Duration = _DEFAULT_EVERY
     max_use: float = NEAR
-    token_pattern: str | None = None
-    token_text: str = ""
 
     def __post_init__(self) -> None:
         check_minutes("every", self.every)
@@ -57,17 +49,13 @@ class UsageMetrics:
             raise ValueError(f"'every' should be at most 3 hours, got {self.every.to_human_string()}")
         if not 0 < self.max_use <= 1:
             raise ValueError(f"'max_use' should be above 0 and at most 1, got {self.max_use}")
-        if self.token_pattern is None and self.token_text:
-            raise ValueError("'token_text' should be given with 'token_pattern' only")
         self._counting(None)  # checks the other settings
 
     def _counting(self, lora: LoraServing | None) -> CountingSettings:
         """Return the settings of the function, for a base model with this room for adapters."""
-        given = self.token_pattern
         return CountingSettings(
             by=tuple(self.by),
             per_adapter=self.per_adapter,
             max_loras=None if lora is None else lora.max_loras,
             max_cpu_loras=None if lora is None else lora.max_cpu_loras,
-            tokens=ANSWERED if given is None else TokenPattern.of(given, self.token_text),
         )

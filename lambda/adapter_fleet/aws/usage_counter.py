@@ -12,21 +12,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from adapter_fleet.aws.usage_reader import UsageReader
+from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable, key
 from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, SHORT_SECONDS, CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_table import DAY, HOUR, Usage, by_key
 
 PERIOD = 60
 """Seconds of the periods that are counted."""
 
 LATE_SECONDS = 300.0
-"""How late metrics and lines of logs may come and still be counted."""
+"""How late metrics may come and still be counted."""
 
-_MOST_SECONDS = DAY
+_HOUR = 3600.0
+_MOST_SECONDS = 24 * _HOUR
 """How far a run goes back, at most, if none has run for long."""
 
 _UNITS = {"MaxCpuLorasUse": "Percent", "MaxLorasUse": "Percent"}
@@ -101,7 +101,7 @@ class UsageCounter:
         self,
         *,
         uid: str,
-        source: UsageReader,
+        source: MetricReader,
         cursor: UsageCursor,
         telemetry: UsageTelemetry,
         clock: Clock,
@@ -124,7 +124,7 @@ class UsageCounter:
         recent = end - SHORT_SECONDS
         requests = list(self._source.requests(members.names, min(begin, recent), end, period=PERIOD))
         samples = [
-            *self._used(members, [one for one in requests if one[1] >= begin], begin, end),
+            *self._used(members, [one for one in requests if one[1] >= begin], begin),
             self._room(members, [one for one in requests if one[1] >= recent]),
         ]
         if not self._cursor.advance(before, end):
@@ -133,38 +133,23 @@ class UsageCounter:
             self._telemetry.publish(sample)
         return end
 
-    def _used(self, members: FleetMembers, requests: Requests, begin: float, end: float) -> Iterator[Sample]:
-        """Yield requests and tokens, hour by hour, so that each day has its own."""
-        hours: dict[float, dict[str, Usage]] = defaultdict(lambda: defaultdict(Usage))
-        for component, at, count in requests:
-            hours[_hour(at)][component].requests += count
-        base = members.target.base
-        for counted in self._source.tokens(base, begin, end, self._settings.tokens):
-            usage = hours[_hour(counted.at)][counted.component]
-            usage.prompt_tokens += counted.prompt
-            usage.completion_tokens += counted.completion
-        for hour in sorted(hours):
-            for dimensions, usage in self._grouped(members, hours[hour]):
-                values = {"Requests": usage.requests}
-                if usage.tokens:
-                    values |= {
-                        "PromptTokens": usage.prompt_tokens,
-                        "CompletionTokens": usage.completion_tokens,
-                    }
-                yield Sample(at=max(hour, begin), dimensions=dimensions, values=values)
+    def _used(self, members: FleetMembers, requests: Requests, begin: float) -> Iterator[Sample]:
+        """Yield the requests of the fleet, of each value of a tag and of each adapter.
 
-    def _grouped(
-        self, members: FleetMembers, used: Mapping[str, Usage]
-    ) -> Iterator[tuple[dict[str, str], Usage]]:
-        """Yield the use of the fleet, of each value of a tag and of each adapter, with its dimensions."""
-        own = {component: usage for component, usage in used.items() if component in members.names}
-        of_fleet = {FLEET: self._uid}
-        for usage in by_key(own, dict.fromkeys(own, "")).values():
-            yield of_fleet, usage
-        tags: list[str | None] = [*self._settings.by, *([None] if self._settings.per_adapter else [])]
-        for tag in tags:
-            for value, usage in by_key(own, members.keys(tag)).items():
-                yield {**of_fleet, tag or ADAPTER: value}, usage
+        They are summed hour by hour, so that each day has its own.
+        """
+        keys = {tag: members.keys(tag) for tag in self._settings.by}
+        if self._settings.per_adapter:
+            keys[ADAPTER] = members.keys(None)
+        sums: dict[tuple[float, str, str], float] = defaultdict(float)
+        for component, at, count in requests:
+            hour = at // _HOUR * _HOUR
+            sums[hour, FLEET, self._uid] += count
+            for tag, key_of in keys.items():
+                sums[hour, tag, key_of[component]] += count
+        for (hour, name, value), count in sorted(sums.items()):
+            dimensions = {FLEET: self._uid, name: value}
+            yield Sample(at=max(hour, begin), dimensions=dimensions, values={"Requests": count})
 
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
         """Return how many adapters were asked at a time, and what they have of the room for them.
@@ -188,10 +173,6 @@ def _usual_number(requests: Requests) -> int:
     """Return how many adapters were asked in a minute: what 95 % of those with a request do not exceed."""
     numbers = sorted(Counter(at for _, at, count in requests if count).values())
     return numbers[math.ceil(len(numbers) * 95 / 100) - 1] if numbers else 0
-
-
-def _hour(at: float) -> float:
-    return at // HOUR * HOUR
 
 
 def _ascii(text: str) -> str:

@@ -22,8 +22,6 @@ USAGE_PARTITION = "usage"
 # InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 
-_LOG_GROUPS = "/aws/sagemaker/InferenceComponents"
-
 _MAX_FLEET_UID_LENGTH = 128
 _FLEET_UID = re.compile(rf"[a-zA-Z0-9\-]{{1,{_MAX_FLEET_UID_LENGTH}}}\Z")
 
@@ -76,11 +74,6 @@ def component_name(prefix: str, adapter: str) -> str:
 def route_key(adapter: str) -> dict[str, str]:
     """Return the key of the item that callers of an adapter read. A policy may allow it by its `pk`."""
     return {"pk": f"route#{adapter}", "sk": "route"}
-
-
-def component_log_group(component: str) -> str:
-    """Return the name of a component's log group ([V] the name)."""
-    return f"{_LOG_GROUPS}/{component}"
 
 
 def is_same_model(one: str, other: str) -> bool:

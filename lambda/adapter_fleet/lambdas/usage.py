@@ -12,8 +12,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 
+from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.aws.usage_counter import UsageCounter, UsageCursor, UsageTelemetry
-from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
@@ -36,10 +36,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
         return {"counted_until": None}
     counter = UsageCounter(
         uid=os.environ["FLEET_UID"],
-        source=UsageReader(
-            boto3.client("cloudwatch", config=_CONFIG),
-            boto3.client("logs", config=_CONFIG),
-        ),
+        source=MetricReader(boto3.client("cloudwatch", config=_CONFIG)),
         cursor=UsageCursor(DynamoDbTable(table, dynamodb, sleep=time.sleep)),
         telemetry=UsageTelemetry(os.environ["METRICS_NAMESPACE"]),
         clock=Clock(),

@@ -3,19 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from adapter_fleet.usage.usage_table import ANSWERED, TokenPattern
-
 FLEET, ADAPTER = "Fleet", "Adapter"
 """Dimensions of the metrics. The key of a tag is one, too."""
 
-USAGE_METRICS = (
-    "AdaptersAtATime",
-    "CompletionTokens",
-    "MaxCpuLorasUse",
-    "MaxLorasUse",
-    "PromptTokens",
-    "Requests",
-)
+USAGE_METRICS = ("AdaptersAtATime", "MaxCpuLorasUse", "MaxLorasUse", "Requests")
 """Names of the metrics that the function publishes."""
 
 NEAR = 0.8
@@ -40,15 +31,12 @@ class CountingSettings:
         Whether each adapter has metrics of its own.
     max_loras, max_cpu_loras:
         How many adapters a copy of the base model has room for; None if it is not known.
-    tokens:
-        How the container tells tokens.
     """
 
     by: tuple[str, ...] = ()
     per_adapter: bool = False
     max_loras: int | None = None
     max_cpu_loras: int | None = None
-    tokens: TokenPattern = ANSWERED
 
     def __post_init__(self) -> None:
         if len(self.by) > _MOST_TAGS:

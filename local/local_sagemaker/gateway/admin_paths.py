@@ -6,9 +6,8 @@
     GET    /_local/calls      {"CreateEndpoint": 1, ...}: API calls since the start or the last reset,
                               the calls of CloudFormation's handlers included
     DELETE /_local/calls      reset the counts
-    GET    /_local/tokens     {"my-adapter": {"requests": 3, "prompt_tokens": 40,
-                              "completion_tokens": 12}, ...}: what the embedded engine's servers
-                              have counted since the start, also of copies and components that are gone
+    GET    /_local/requests   {"my-adapter": 3, ...}: how many the embedded engine's servers have answered
+                              since the start, also of copies and components that are gone
     POST   /_local/faults     one of
                               {"operation": "InvokeEndpoint", "code": "InternalFailure", "message": "...",
                               "status": 500, "times": 3}: the next calls fail; "operation" can be "writes"
@@ -52,7 +51,7 @@ def admin_application(cloud: Cloud) -> Starlette:
             Route(f"{ADMIN_PREFIX}settings", paths.change_settings, methods=["PATCH"]),
             Route(f"{ADMIN_PREFIX}calls", paths.read_calls, methods=["GET"]),
             Route(f"{ADMIN_PREFIX}calls", paths.reset_calls, methods=["DELETE"]),
-            Route(f"{ADMIN_PREFIX}tokens", paths.read_tokens, methods=["GET"]),
+            Route(f"{ADMIN_PREFIX}requests", paths.read_requests, methods=["GET"]),
             Route(f"{ADMIN_PREFIX}faults", paths.add_fault, methods=["POST"]),
             Route(f"{ADMIN_PREFIX}faults", paths.clear_faults, methods=["DELETE"]),
         ]
@@ -81,10 +80,8 @@ class _AdminPaths:
         self._calls.clear()
         return JSONResponse({})
 
-    async def read_tokens(self, _: Request) -> JSONResponse:
-        return JSONResponse(
-            {name: dataclasses.asdict(tokens) for name, tokens in self._cloud.tokens().items()}
-        )
+    async def read_requests(self, _: Request) -> JSONResponse:
+        return JSONResponse(self._cloud.requests())
 
     async def add_fault(self, request: Request) -> JSONResponse:
         try:

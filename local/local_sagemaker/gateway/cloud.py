@@ -7,6 +7,7 @@ import json
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.http_guards.request_guard import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
-from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
+from local_sagemaker.runtime.copy_metrics import CopyMetrics
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
 from local_sagemaker.settings import CurrentSettings, Settings
@@ -92,13 +93,12 @@ class Cloud:
         with self._lock:
             return list(self._regions.values())
 
-    def tokens(self) -> dict[str, Tokens]:
-        """What the servers have counted until now, by the component's name in any account and region."""
-        counted: dict[str, Tokens] = {}
+    def requests(self) -> Counter[str]:
+        """How many requests the servers have answered, by the component's name in any account and region."""
+        counted: Counter[str] = Counter()
         for region in self.regions():
             region.copies.read_logs()
-            for name, tokens in region.copies.tokens.items():
-                counted.setdefault(name, Tokens()).add(tokens)
+            counted += region.copies.requests
         return counted
 
     def time_scale(self) -> float:

@@ -1,9 +1,9 @@
 """FilterLogEvents answers in pages, and each event has an id.
 
 Faults of ministack: it answers with the first 10,000 events, or `limit`, and with no token for the others. A
-client that reads to the end, as `adapters usage` does, would miss them without a word. Lines of functions
-and containers have no id, so that a client which reads twice, as `adapters logs` does, could not tell an
-event from another one with the same text.
+client that reads to the end, as `adapters logs` does, would miss them without a word. Lines of functions
+and containers have no id, so that a client which reads twice, as that command does, could not tell an event
+from another one with the same text.
 """
 
 import itertools

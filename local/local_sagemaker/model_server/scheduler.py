@@ -223,12 +223,7 @@ class Batch:
             if step.finish_reason:
                 finished.append(generation)
                 # Before the client gets the last token. `runtime/copy_metrics.py` counts these lines.
-                logger.info(
-                    "answered adapter=%s prompt_tokens=%d completion_tokens=%d",
-                    generation.request.adapter or "",
-                    len(generation.request.prompt),
-                    generation.generated,
-                )
+                logger.info("answered adapter=%s", generation.request.adapter or "")
         self._remove(finished)
 
     def _advance(self, generation: BatchedRequest, scores: Array) -> GeneratedToken:

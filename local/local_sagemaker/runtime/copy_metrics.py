@@ -14,7 +14,7 @@ other memory, it takes what it reserves.
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,25 +40,8 @@ _GPU_MEMORY_SHARE = 0.9
 _ADAPTER_LINES = 500
 
 # What the embedded engine prints when an answer is complete; `model_server/scheduler.py` has the other end.
-_ANSWERED = re.compile(
-    r"INFO [\w.]+: answered adapter=(\S*) prompt_tokens=(\d{1,9}) completion_tokens=(\d{1,9})"
-)
+_ANSWERED = re.compile(r"INFO [\w.]+: answered adapter=(\S*)")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
-
-
-@dataclass
-class Tokens:
-    """What a component's copies have answered, as their servers counted it."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    def add(self, others: "Tokens") -> None:
-        """Count what others have counted, too."""
-        self.requests += others.requests
-        self.prompt_tokens += others.prompt_tokens
-        self.completion_tokens += others.completion_tokens
 
 
 @dataclass
@@ -85,8 +68,8 @@ class CopyMetrics:
         self._endpoints = endpoints
         self._followed: dict[Copy, _Followed] = {}
         self._published: dict[str, float] = {}
-        # What the servers have counted, by component; also of components that are gone.
-        self.tokens: dict[str, Tokens] = {}
+        # How many the servers have answered, by component; also of components that are gone.
+        self.requests: Counter[str] = Counter()
 
     def tick(self) -> None:
         """Measure what is due, and read what the copies have printed."""
@@ -220,7 +203,7 @@ class CopyMetrics:
                 del self._followed[copy]
 
     def _pass_on(self, copy: Copy, followed: _Followed, lines: list[str]) -> None:
-        """Append lines to the log group of a copy's component, and count the tokens that they tell.
+        """Append lines to the log group of a copy's component, and count the answers that they tell.
 
         [I] A stream for each copy, named after the variant; no source has the names.
         """
@@ -237,8 +220,7 @@ class CopyMetrics:
             }
         for line in lines:
             if match := _ANSWERED.fullmatch(line):
-                name = followed.names.get(match[1], match[1]) or followed.component
-                self.tokens.setdefault(name, Tokens()).add(Tokens(1, int(match[2]), int(match[3])))
+                self.requests[followed.names.get(match[1], match[1]) or followed.component] += 1
         if self._context.settings.value.adapter_logs == "adapter":
             for name, own in _by_adapter(lines, followed.names).items():
                 self._context.telemetry.log(group + name, stream, own, most=_ADAPTER_LINES)

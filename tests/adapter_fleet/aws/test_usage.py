@@ -1,4 +1,4 @@
-"""What was used is read, counted once, and published as metrics."""
+"""What was used is counted once, and published as metrics."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ from typing import Any, cast
 import pytest
 
 from adapter_fleet.aws.usage_counter import LATE_SECONDS, Sample, UsageCounter, UsageCursor, UsageTelemetry
-from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
-from adapter_fleet.usage.usage_table import ANSWERED, DAY, CountedTokens, TokenPattern
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.memory_dynamodb import MemoryDynamoDb
-from tests.fakes.clients import FakeClient
 
 FLEET = {"Fleet": "fleet-1"}
-MINUTE, HOUR = 60.0, 3600.0
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 NOON = 20_000 * DAY + DAY / 2
 
 
 class FakeSource:
-    """What was used: requests by component and time, and tokens."""
+    """What was used: requests by component and time."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, float, float]] = []
-        self.told: list[CountedTokens] = []
 
     def requests(
         self, components: Iterable[str], start: float, end: float, *, period: int
@@ -39,10 +35,6 @@ class FakeSource:
         assert start % period == 0
         names = set(components)
         return (one for one in self.asked if one[0] in names and start <= one[1] < end)
-
-    def tokens(self, base: str, start: float, end: float, tokens: TokenPattern) -> Iterator[CountedTokens]:
-        del base, tokens
-        return (one for one in self.told if start <= one.at < end)
 
 
 class Counting:
@@ -92,13 +84,7 @@ def counting(members: FleetMembers) -> Counting:
     """Three minutes before noon: acme twice, beta once; the base and another fleet's adapter, too."""
     made = Counting(members, by=("tenant",))
     at = NOON - 3 * MINUTE
-    made.source.asked = [("p-acme", at, 2.0), ("p-beta", at, 1.0)]
-    made.source.told = [
-        CountedTokens(at=at + 1, component="p-acme", prompt=20, completion=10),
-        CountedTokens(at=at + 2, component="p-acme", prompt=20, completion=25),
-        CountedTokens(at=at + 3, component="p-beta", prompt=5, completion=5),
-        CountedTokens(at=at + 4, component="base", prompt=99, completion=99),
-    ]
+    made.source.asked = [("p-acme", at, 2.0), ("p-beta", at, 1.0), ("base", at, 9.0), ("q-acme", at, 9.0)]
     return made
 
 
@@ -108,17 +94,12 @@ AFTERWARDS = NOON + LATE_SECONDS
 def test_use_is_counted_for_the_fleet_and_for_each_value_of_a_tag(counting: Counting) -> None:
     assert counting.run(AFTERWARDS) == NOON
     assert counting.sums("Requests") == {(): 3, ("tenant=A",): 2, ("tenant=B",): 1}
-    assert counting.sums("PromptTokens") == {(): 45, ("tenant=A",): 40, ("tenant=B",): 5}
-    assert counting.sums("CompletionTokens") == {(): 40, ("tenant=A",): 35, ("tenant=B",): 5}
 
 
 def test_each_adapter_has_metrics_of_its_own_if_that_is_wanted(counting: Counting) -> None:
     counting.settings = {"per_adapter": True}
-    counting.source.told = []
     counting.run(AFTERWARDS)
     assert counting.sums("Requests") == {(): 3, ("Adapter=acme",): 2, ("Adapter=beta",): 1}
-    # A container that tells no tokens has no metric of them.
-    assert counting.sums("PromptTokens") == {}
 
 
 def test_next_run_goes_on_where_the_last_one_ended(counting: Counting) -> None:
@@ -228,50 +209,6 @@ def test_write_that_is_sent_again_as_its_answer_was_lost_counts() -> None:
     assert cursor.advance(None, 60.0)
     assert cursor.advance(60.0, 120.0)
     assert not cursor.advance(60.0, 180.0)
-
-
-PATTERN = TokenPattern.of(r"lora=(?P<adapter>\S*) in:(?P<prompt>\S+)(?: out:(?P<completion>\S+))?")
-
-
-@pytest.mark.parametrize(
-    ("line", "tokens"),
-    [
-        ("lora=p-acme in:7 out:5", [("p-acme", 7, 5)]),
-        ("lora= in:7 out:5", [("base", 7, 5)]),
-        ("lora=p-acme in:7", []),
-        ("lora=p-acme in:none out:5", []),
-        ("started", []),
-        # The text of a caller within a line tells nothing.
-        ("prompt: 'lora=p-acme in:7 out:5", []),
-        ("lora=p-acme in:7 out:5 was refused", []),
-        # A number has nine digits at most, and a line 1,024 characters.
-        (f"lora=p-acme in:{'9' * 9} out:5", [("p-acme", 999_999_999, 5)]),
-        (f"lora=p-acme in:{'9' * 10} out:5", []),
-        (f"lora={'a' * 1024} in:7 out:5", []),
-    ],
-    ids=lambda value: str(value)[:30],
-)
-def test_lines_without_numbers_tell_no_tokens(line: str, tokens: list[tuple[str, int, int]]) -> None:
-    assert told(line) == tokens
-
-
-@pytest.mark.parametrize(
-    ("adapter", "component"),
-    [("p-acme", "p-acme"), ("p-acme.2", "p-acme"), ("p-acme.2.b", "p-acme"), ("", "base")],
-)
-def test_line_of_the_engine_tells_the_tokens_of_a_component(adapter: str, component: str) -> None:
-    line = f"INFO a.scheduler: answered adapter={adapter} prompt_tokens=7 completion_tokens=5\n"
-    assert told(line, ANSWERED) == [(component, 7, 5)]
-    assert told(f"prompt: '{line}", ANSWERED) == told(f"{line.strip()}'", ANSWERED) == []
-
-
-def told(line: str, pattern: TokenPattern = PATTERN) -> list[tuple[str, int, int]]:
-    """Return the component and the tokens that a line tells."""
-    page = {"events": [{"timestamp": 1000, "message": line}]}
-    logs: Any = FakeClient(pages={"filter_log_events": lambda **_: [page]})
-    reader = UsageReader(None, logs)  # logs alone are read
-    counted = reader.tokens("base", 0.0, 60.0, pattern)
-    return [(one.component, one.prompt, one.completion) for one in counted]
 
 
 def test_line_is_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:

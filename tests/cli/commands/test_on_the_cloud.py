@@ -1,28 +1,22 @@
-"""What commands publish, check and count, as a person runs them on the embedded cloud."""
+"""What commands publish and check, as a person runs them on the embedded cloud."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import subprocess
 import sys
-import time
 import uuid
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from adapter_fleet.artifacts.packing import identity_of
-from adapter_fleet.aws.usage_reader import UsageReader
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.usage.usage_table import ANSWERED, DAY, grouped, summed
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.integration.by_hand import ByHand, client
+from tests.integration.by_hand import client
 
 pytestmark = pytest.mark.integration
 
@@ -92,55 +86,3 @@ def test_two_publishers_at_once_end_in_one_manifest(bucket: Bucket, adapters: Pa
         assert process.returncode == 0, errors
     named = {adapter.name for adapter in bucket.manifest().adapters}
     assert named == {path.name for path in adapters.iterdir()}
-
-
-REQUESTS = 100
-PROMPTS = ("Ticket: the keyboard is broken.", "Answer:", "Ticket: a refund, please. Answer:")
-
-
-def test_tokens_of_many_requests_are_counted_exactly(cloud: LocalCloud) -> None:
-    with ByHand(cloud) as made:
-        adapters = [made.adapter(name) for name in ("summary", "shout", "triage")]
-        components = [made.base, *adapters]
-        runtime = client(cloud, "sagemaker-runtime")
-
-        def ask(number: int) -> tuple[str, int, int]:
-            component = components[number % len(components)]
-            body = {"prompt": PROMPTS[number % len(PROMPTS)], "max_tokens": 1 + number % 5, "temperature": 0}
-            answer = runtime.invoke_endpoint(
-                EndpointName=made.endpoint,
-                InferenceComponentName=component,
-                ContentType="application/json",
-                Body=json.dumps(body),
-            )
-            told = json.loads(answer["Body"].read())["usage"]
-            return component, told["prompt_tokens"], told["completion_tokens"]
-
-        before = cloud.admin.tokens()
-        with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(ask, range(REQUESTS)))
-        prompts, completions, requests = Counter[str](), Counter[str](), Counter[str]()
-        for component, prompt, completion in answers:
-            prompts[component] += prompt
-            completions[component] += completion
-            requests[component] += 1
-
-        names = {component: component for component in components}
-        reader = UsageReader(*(client(cloud, service) for service in ("cloudwatch", "logs")))
-        end = time.time()
-        for _ in range(60):
-            table = reader.table(names, made.base, end // DAY * DAY, time.time() + 60, ANSWERED)
-            counted = summed(grouped(table, names).values())
-            if sum(usage.prompt_tokens for usage in counted.values()) >= sum(prompts.values()):
-                break
-            time.sleep(0.5)
-        served = cloud.admin.tokens()
-
-    for component in components:
-        usage = counted[component]
-        assert usage.requests == requests[component]
-        assert usage.prompt_tokens == prompts[component]
-        assert usage.completion_tokens == completions[component]
-        earlier = before.get(component, Counter())
-        for kind in ("prompt_tokens", "completion_tokens"):
-            assert served[component][kind] - earlier[kind] == getattr(usage, kind)

@@ -343,7 +343,7 @@ def test_endpoints_of_the_vpc_replace_a_way_out(account: AccountInOrder) -> None
             "[scaling]\nmin_copies = 1\nmax_copies = 1\n",
             "no endpoint for s3, states, lambda, sagemaker.api",
         ),
-        ("[fleets.Tenants]", "[monitoring]\n\n[fleets.Tenants]", "cloudformation, monitoring, logs"),
+        ("[fleets.Tenants]", "[monitoring]\n\n[fleets.Tenants]", "cloudformation, monitoring"),
     ],
     ids=["scaling", "counting the use"],
 )

@@ -20,7 +20,6 @@ from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, PolicyAction
 from local_sagemaker.ministack_patches.internals import scope
-from local_sagemaker.runtime.copy_metrics import Tokens
 from local_sagemaker.settings import Settings
 from tests.local.credentials import bearer_token
 
@@ -109,13 +108,13 @@ def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None
     assert message == "The embedded cloud does not know POST /."
 
 
-def test_tokens_of_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
+def test_requests_to_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
     for name in ("us-east-1", "eu-west-1"):
         with scope("000000000000", name):
             cloud.plane()
     for count, region in enumerate(cloud.regions(), start=1):
-        region.copies.tokens["one"] = Tokens(count, 10 * count, 100 * count)
-    assert cloud.tokens() == {"one": Tokens(3, 30, 300)}
+        region.copies.requests["one"] = count
+    assert cloud.requests() == {"one": 3}
 
 
 class FakeAlarms(Alarms):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.runtime.copy_metrics import CopyMetrics, Tokens
+from local_sagemaker.runtime.copy_metrics import CopyMetrics
 from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
 from tests.local.world import World
 
@@ -174,29 +174,16 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
     assert world.telemetry.values("InvocationsPerCopy", "base") == []
 
 
-def test_tokens_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
+def test_requests_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
     world, metrics = serving()
     world.update_adapter("two", "other")
     world.pass_time(10)
-    line = "INFO scheduler: answered adapter={} prompt_tokens={} completion_tokens={}"
-    world.hosting.started[0].lines = [line.format("one", 3, 5), line.format("", 2, 1)]
-    world.hosting.started[1].lines = [line.format("one", 4, 6), line.format("two.2", 1, 2)]
+    line = "INFO scheduler: answered adapter="
+    of_a_caller = f"WARNING api: no such template: {line}one"
+    world.hosting.started[0].lines = [f"{line}one", line, of_a_caller]
+    world.hosting.started[1].lines = [f"{line}one", f"{line}two.2"]
     metrics.read_logs()
-    assert metrics.tokens == {"one": Tokens(2, 7, 11), "base": Tokens(1, 2, 1), "two": Tokens(1, 1, 2)}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "WARNING api: no such template: INFO x: answered adapter=one prompt_tokens=1 completion_tokens=2",
-        f"INFO scheduler: answered adapter=one prompt_tokens={'9' * 5000} completion_tokens=2",
-    ],
-)
-def test_line_that_only_holds_text_of_a_caller_tells_no_tokens(serving: Serving, line: str) -> None:
-    world, metrics = serving()
-    world.hosting.started[0].lines = [line]
-    metrics.read_logs()
-    assert metrics.tokens == {}
+    assert metrics.requests == {"one": 2, "base": 1, "two": 1}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ _HTTPS = 443
 _EVERYWHERE = "0.0.0.0/0"
 _FUNCTIONS = ("s3", "states", "lambda")
 _SCALING = ("sagemaker.api",)
-_USAGE = ("monitoring", "logs")
+_USAGE = ("monitoring",)
 _FLEETS = ("dynamodb", "sagemaker.api", "sagemaker.runtime", "cloudformation")
 
 
