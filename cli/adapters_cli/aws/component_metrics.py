@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from adapter_fleet.aws.metric_reader import COMPONENT, NAMESPACE, MetricReader, metric_query
+from adapter_fleet.aws.metric_reader import MetricReader, Series
 from adapters_cli.aws.account import Account
 
 _PERIOD_SECONDS = 60
@@ -33,15 +33,13 @@ class ComponentLoad:
 
 def read_load(account: Account, component: str, start: float, end: float) -> ComponentLoad:
     """Read the load of a component between two times in seconds since 1970."""
-    queries = [
-        metric_query(index, NAMESPACE, metric, {COMPONENT: component}, _PERIOD_SECONDS, statistic)
-        for index, (metric, statistic) in enumerate(_QUERIES)
-    ]
-    values: dict[str, list[float]] = {}
-    for result in MetricReader(account.client("cloudwatch")).results(queries, start, end):
-        values.setdefault(result["Id"], []).extend(result["Values"])
-    requests, client_errors, server_errors, microseconds = (sum(values.get(f"m{n}", ())) for n in range(4))
-    slowest = values.get("m4")
+    series = [(component, *query) for query in _QUERIES]
+    values: dict[Series, list[float]] = {each: [] for each in series}
+    reader = MetricReader(account.client("cloudwatch"))
+    for each, _, value in reader.values(series, start, end, period=_PERIOD_SECONDS):
+        values[each].append(value)
+    requests, client_errors, server_errors, microseconds = (sum(values[each]) for each in series[:4])
+    slowest = values[series[4]]
     return ComponentLoad(
         requests=requests,
         client_errors=client_errors,

@@ -164,6 +164,8 @@ def _document(
         "proof": state.proof,
         "evaluation": _evaluation(target.settings.bar_beside(target.base), state, wanted),
         "last_hour": _last_hour(account, state.component),
+        "percent": state.percent,
+        "beside": None if state.beside is None else _beside(account, state.beside),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),
         **_addresses(account, target.endpoint, state.component, model=state.component),
@@ -192,6 +194,11 @@ def _evaluation(bar: EvaluationBar | None, state: AdapterState, wanted: Artifact
     }
 
 
+def _beside(account: Account, component: str) -> dict[str, Any]:
+    """Return the version that answers the other callers."""
+    return {"component": component, "last_hour": _last_hour(account, component)}
+
+
 def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
     """Return the requests of the last hour, errors and times; None without permission to read them."""
     end = account.now()
@@ -215,6 +222,8 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _fleet_lines(document)
     if document["last_hour"] is not None:
         yield "last hour", _hour_text(document["last_hour"])
+    if (beside := document.get("beside")) and beside["last_hour"] is not None:
+        yield "beside", f"{beside['component']}: {_hour_text(beside['last_hour'])}"
     yield "base_url", document["base_url"]
     yield "model", document["model"] or '""'
     yield "invocations", document["invocations_url"]

@@ -71,8 +71,8 @@ class AdapterState:
         The version that serves.
     earlier:
         Versions that served before and that the manifest does not declare, newest first.
-    percent:
-        The share of the callers that it answers.
+    percent, beside:
+        The share of the callers that it answers, and the component that answers the others, if one does.
     tags:
         As the manifest declares them; without a declaration, as they were last written.
     """
@@ -91,6 +91,7 @@ class AdapterState:
     artifact: Artifact | None = None
     earlier: tuple[Artifact, ...] = ()
     percent: int = 100
+    beside: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -492,7 +493,8 @@ def _as_routed(state: AdapterState, route: Route, versions: Versions | None) -> 
         note += f"; {candidate.held}" if candidate.held else ""
         settled = settled and (versions is None or due(candidate, versions.releases) is None)
     reason = f"{note}; {state.reason}" if state.reason else note
-    return replace(state, percent=percent, reason=reason, settled=settled)
+    beside = route.live.component
+    return replace(state, percent=percent, beside=beside, reason=reason, settled=settled)
 
 
 def _as_pinned(state: AdapterState, declared: DesiredAdapter) -> AdapterState:

@@ -6,11 +6,18 @@ from typing import Any
 
 from adapter_fleet.fleet.state.sagemaker_port import Requests
 
-NAMESPACE = "AWS/SageMaker"
-COMPONENT = "InferenceComponentName"
-"""The dimension of a component's metrics."""
-MOST_SERIES = 500
-"""The most series that a query of Metrics Insights answers with, and the most queries of one call."""
+Series = tuple[str, str, str]
+"""A component, the name of a metric, and a statistic."""
+
+_MOST_SERIES = 500
+"""The most queries of one call."""
+_PERIOD = 60
+_COUNTED = (
+    ("Invocations", "Sum"),
+    ("Invocation4XXErrors", "Sum"),
+    ("Invocation5XXErrors", "Sum"),
+    ("ModelLatency", "Sum"),
+)
 
 
 class MetricReader:
@@ -23,72 +30,47 @@ class MetricReader:
         self, components: Iterable[str], start: float, end: float, *, period: int
     ) -> Iterator[tuple[str, float, float]]:
         """Yield the requests of components: name, begin of a period, and how many."""
-        names = list(components)
-        for first in range(0, len(names), MOST_SERIES):
-            part = names[first : first + MOST_SERIES]
-            queries = [
-                metric_query(index, NAMESPACE, "Invocations", {COMPONENT: name}, period, "Sum")
-                for index, name in enumerate(part)
-            ]
-            for result in self.results(queries, start, end):
-                name = part[int(result["Id"][1:])]
-                for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    yield name, at.timestamp(), value
-
-    def results(self, queries: Sequence[Mapping[str, Any]], start: float, end: float) -> Iterator[Any]:
-        """Yield the results of queries between two times in seconds since 1970."""
-        pages = self._client.get_paginator("get_metric_data").paginate(
-            MetricDataQueries=list(queries),
-            StartTime=datetime.fromtimestamp(start, UTC),
-            EndTime=datetime.fromtimestamp(end, UTC),
-        )
-        for page in pages:
-            yield from page["MetricDataResults"]
+        series = [(component, "Invocations", "Sum") for component in components]
+        for (component, _, _), at, value in self.values(series, start, end, period=period):
+            yield component, at, value
 
     def counted(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
         """Count the requests to components, each from a moment until another."""
-        made = [(component, *series) for component in since for series in _SERIES]
-        sums = dict.fromkeys(made, 0.0)
-        for first in range(0, len(made), MOST_SERIES):
-            part = made[first : first + MOST_SERIES]
-            queries = [
-                metric_query(index, NAMESPACE, metric, {COMPONENT: component}, _PERIOD, statistic)
-                for index, (component, metric, statistic) in enumerate(part)
-            ]
-            for result in self.results(queries, min(since.values()), until):
-                series = part[int(result["Id"][1:])]
+        sums = {(component, *counted): 0.0 for component in since for counted in _COUNTED}
+        for series, at, value in self.values([*sums], min(since.values()), until, period=_PERIOD):
+            if at > since[series[0]] - _PERIOD:
+                sums[series] += value
+        return {name: _requests(*(sums[name, *counted] for counted in _COUNTED)) for name in since}
+
+    def values(
+        self, series: Sequence[Series], start: float, end: float, *, period: int
+    ) -> Iterator[tuple[Series, float, float]]:
+        """Yield the values of series between two times in seconds since 1970, with the begin of the period."""
+        for first in range(0, len(series), _MOST_SERIES):
+            part = series[first : first + _MOST_SERIES]
+            pages = self._client.get_paginator("get_metric_data").paginate(
+                MetricDataQueries=[_query(index, each, period) for index, each in enumerate(part)],
+                StartTime=datetime.fromtimestamp(start, UTC),
+                EndTime=datetime.fromtimestamp(end, UTC),
+            )
+            for result in (result for page in pages for result in page["MetricDataResults"]):
                 for at, value in zip(result["Timestamps"], result["Values"], strict=True):
-                    if at.timestamp() > since[series[0]] - _PERIOD:
-                        sums[series] += value
-        return {
-            component: _requests(*(sums[component, *series] for series in _SERIES)) for component in since
-        }
-
-
-_PERIOD = 60
-_SERIES = (
-    ("Invocations", "Sum"),
-    ("Invocation4XXErrors", "Sum"),
-    ("Invocation5XXErrors", "Sum"),
-    ("ModelLatency", "Sum"),
-)
+                    yield part[int(result["Id"][1:])], at.timestamp(), value
 
 
 def _requests(count: float, refused: float, failed: float, latency: float) -> Requests:
     return Requests(count=count, errors=refused + failed, mean_latency=latency / count if count else None)
 
 
-def metric_query(
-    index: int, namespace: str, metric: str, dimensions: Mapping[str, str], period: int, statistic: str
-) -> dict[str, Any]:
-    """Return the query of one metric. Its Id is `m` and the index."""
+def _query(index: int, series: Series, period: int) -> dict[str, Any]:
+    component, metric, statistic = series
     return {
         "Id": f"m{index}",
         "MetricStat": {
             "Metric": {
-                "Namespace": namespace,
+                "Namespace": "AWS/SageMaker",
                 "MetricName": metric,
-                "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+                "Dimensions": [{"Name": "InferenceComponentName", "Value": component}],
             },
             "Period": period,
             "Stat": statistic,

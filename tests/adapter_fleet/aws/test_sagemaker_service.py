@@ -28,6 +28,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     MissingError,
     ModelFailedError,
     RefusedError,
+    Requests,
     ServiceError,
     ThrottledError,
     UnansweredError,
@@ -48,7 +49,7 @@ def clients() -> dict[str, Any]:
     """The clients of all tests, as making them takes most of the time."""
     session: Any = boto3.Session("key", "secret", region_name="us-east-1")
     config = Config(retries={"total_max_attempts": 1})
-    names = ("sagemaker", "sagemaker-runtime", "s3", "cloudformation")
+    names = ("sagemaker", "sagemaker-runtime", "s3", "cloudformation", "cloudwatch")
     return {name: session.client(name, config=config) for name in names}
 
 
@@ -63,6 +64,7 @@ class Stubs:
             runtime=self.clients["sagemaker-runtime"],
             s3=self.clients["s3"],
             cloudformation=self.clients["cloudformation"],
+            cloudwatch=self.clients["cloudwatch"],
         )
 
     def answers(self, client: str, operation: str, answer: dict[str, Any], **expected: Any) -> None:
@@ -436,3 +438,23 @@ def test_component_that_cloudformation_does_not_know_has_no_stack(stubs: Stubs) 
     stubs.fails("cloudformation", "describe_stack_resources", "AccessDenied", "not authorized")
     with pytest.raises(RefusedError):
         stubs.service.stack_of("a", LIVE)
+
+
+def test_requests_are_counted_since_the_minute_in_which_a_step_began(stubs: Stubs) -> None:
+    times = [datetime.fromtimestamp(at, UTC) for at in (960.0, 1020.0, 1080.0)]
+    figures = {"m0": 5.0, "m1": 1.0, "m2": 2.0, "m3": 40.0, "m4": 7.0}
+    answer = {
+        "MetricDataResults": [
+            {"Id": name, "Timestamps": times, "Values": [value] * 3} for name, value in figures.items()
+        ]
+    }
+    stubs.answers("cloudwatch", "get_metric_data", answer)
+    found = stubs.service.requests({"a": 1000.0, "b": 1080.0}, 1200.0)
+    assert found["a"] == Requests(count=15.0, errors=9.0, mean_latency=8.0)
+    assert found["b"] == Requests(count=7.0, errors=0.0, mean_latency=0.0)
+
+
+def test_metrics_that_are_refused_are_an_error_of_the_port(stubs: Stubs) -> None:
+    stubs.fails("cloudwatch", "get_metric_data", "AccessDenied", "no", 403)
+    with pytest.raises(RefusedError):
+        stubs.service.requests({"a": 1000.0}, 1200.0)

@@ -14,7 +14,7 @@ import pytest
 
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_state import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
@@ -51,7 +51,8 @@ class FakeCloudWatch:
             raise client_error(self.refusal, "not authorized")
         for query in MetricDataQueries:
             metric, stat = query["MetricStat"]["Metric"], query["MetricStat"]["Stat"]
-            assert metric["Dimensions"] == [{"Name": "InferenceComponentName", "Value": "p-acme"}]
+            (dimension,) = metric["Dimensions"]
+            assert (dimension["Name"], dimension["Value"][:6]) == ("InferenceComponentName", "p-acme")
             values = self.values.get(f"{metric['MetricName']} {stat}", ())
             times = [EndTime - timedelta(minutes=ago) for ago in range(len(values))]
             yield {"MetricDataResults": [{"Id": query["Id"], "Values": values, "Timestamps": times}]}
@@ -172,6 +173,20 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
     said = run("describe", "acme").stdout
     assert "probe        'Who?' begins with " in said
     assert "proof        it answered its probe" in said
+
+
+def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
+    run: Run, world: World, metrics: FakeCloudWatch
+) -> None:
+    metrics.values = {"Invocations Sum": (30,)}
+    world.with_settings(replace(world.settings, releases=ReleaseSettings()))
+    for version in ("1", "2"):
+        artifact = Artifact(uri=f"s3://bucket/v{version}.tar.gz", digest=version * 64)
+        world.apply(replace(adapter("acme"), artifact=artifact, percent=5))
+    document = described(run)
+    assert (document["component"], document["percent"]) == ("p-acme-22222222", 5)
+    assert document["beside"]["component"] == "p-acme-11111111"
+    assert "beside       p-acme-11111111: 30 requests, 0 errors" in run("describe", "acme").stdout
 
 
 def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(

@@ -256,6 +256,10 @@ class TestProbes:
         # Publishing without one keeps it.
         assert edit(made, "acme") == made
 
+    def test_share_is_that_of_one_version(self) -> None:
+        text = f"adapters:\n  - name: acme\n    artifact: {BEFORE}\n    percent: 5\n    rank: 8\n"
+        assert "percent" not in edit(text, "acme")
+
 
 class TestEvaluations:
     """An evaluation belongs to one version."""
@@ -281,13 +285,14 @@ class TestEvaluations:
         except ManifestError:
             return
         name = before[-1 if last else 0].name
-        made = edit(text, name, evaluation=evaluation(NEW))
+        made = edit(text, name, evaluation=evaluation(NEW), percent=5)
         now = Manifest.parse(made.encode(), where="", folder=None).adapters
+        assert [adapter.percent for adapter in now if adapter.name == name] == [5]
         assert {adapter.name: adapter.evaluation for adapter in now} == {
             adapter.name: evaluation(NEW) if adapter.name == name else adapter.evaluation
             for adapter in before
         }
-        assert edit(made, name, evaluation=evaluation(NEW)) == made
+        assert edit(made, name, evaluation=evaluation(NEW), percent=5) == made
         # The same version, published without an evaluation, keeps it.
         assert edit(made, name) == made
 

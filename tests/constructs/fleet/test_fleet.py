@@ -20,6 +20,7 @@ from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,
     ArtifactSource,
+    Canary,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
@@ -572,7 +573,11 @@ class TestReleases:
         ).add_fleet(
             "Tenants",
             manifest=AdapterManifest.from_file(path),
-            releases=Releases(keep=2, drain=cdk.Duration.minutes(2)),
+            releases=Releases(
+                keep=2,
+                drain=cdk.Duration.minutes(2),
+                canary=Canary(steps=(10,), every=cdk.Duration.minutes(9)),
+            ),
         )
 
     def test_caller_of_one_adapter_gets_its_versions_by_tag_and_its_route(
@@ -600,7 +605,9 @@ class TestReleases:
 
     def test_settings_reach_the_functions(self, stack: cdk.Stack, fleet: AdapterFleet) -> None:
         settings = json.loads(Resources.of(stack).only("Custom::AdapterFleet")["Settings"])
-        assert settings["releases"] == {"keep": 2, "drain_seconds": 120}
+        canary = {"steps": [10], "every_seconds": 540}
+        assert settings["releases"] == {"keep": 2, "drain_seconds": 120, "canary": canary}
+        assert "cloudwatch:GetMetricData" in str(Resources.of(stack).of_type("AWS::IAM::Role"))
 
     def test_component_is_looked_up_at_run_time(self, fleet: AdapterFleet) -> None:
         with pytest.raises(ValueError, match=r"'component_name' should be looked up .* got 'acme'"):
