@@ -119,8 +119,6 @@ REFUSED: Mapping[str, Callable[[], bytes]] = {
     "many keys.yaml": lambda: numbered(b"adapters:\n- {", "key%x: 1,", b"}"),
     "a key again and again.json": lambda: filled(b"{", b'"a":1,', b'"a":1}'),
     "a key again and again.yaml": lambda: filled(b"", b"a: 1\n"),
-    "anchors.yaml": lambda: numbered(b"adapters: [", "&a%x {},", b"]"),
-    "aliases.yaml": lambda: filled(b"adapters:\n- &a {}\n", b"- *a\n"),
     "directives.yaml": lambda: filled(b"", b"%X\n", b"---\na: 1"),
     "new lines.json": lambda: filled(b'{"adapters":[]', b"\n", b"]"),
 }

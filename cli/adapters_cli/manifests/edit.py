@@ -17,8 +17,7 @@ from typing import Any
 
 import yaml
 
-from adapter_fleet.documents.scalars import plain_scalar
-from adapter_fleet.documents.yaml_reader import YAML_LOADER
+from adapter_fleet.documents.yaml_reader import YAML_LOADER, plain_scalar
 from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
@@ -88,7 +87,7 @@ def edited(
 
     `base_model` is added if the manifest has none. `where` and `folder` are those of `Manifest.parse`. Raises
     ManifestError if the manifest has mistakes before or after. Raises CommandError if it has another base
-    model, or if the edit would change other adapters, such as through a YAML alias.
+    model, or if the new text does not have the intended meaning.
     """
     before = Manifest.parse(text, where=where, folder=folder)
     present = before.base_model
@@ -102,9 +101,8 @@ def edited(
     made = None if root is None else _ManifestText(source, root).with_(edit)
     if made is None or not edit.is_made(made.encode(), where, folder):
         raise CommandError(
-            f"{where}: it cannot be changed for these adapters without changing what it says of others, as"
-            " where an alias (*…) stands for a part of one, or where YAML does not have a character of JSON;"
-            " write such parts in another way, and publish again"
+            f"{where}: it cannot be changed, as where YAML does not have a character of JSON; write such"
+            " characters as '\\u…', and publish again"
         )
     return made.encode()
 
@@ -418,11 +416,7 @@ def end_of(text: str, node: yaml.Node, *, content: bool = False) -> int:
     """
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
-        if isinstance(last, tuple):
-            key, last = last
-            if last.start_mark.index < key.start_mark.index:
-                return int(key.end_mark.index)  # an alias: its node is at the anchor
-        return end_of(text, last, content=content)
+        return end_of(text, last[1] if isinstance(last, tuple) else last, content=content)
     start, end = int(node.start_mark.index), int(node.end_mark.index)
     return end if content else start + len(text[start:end].rstrip())
 

@@ -21,7 +21,7 @@ def without(text: bytes, names: Collection[str], *, where: str, folder: Path | N
     """Return a manifest without these adapters. Names are compared without regard to case.
 
     Raises ManifestError if the manifest has mistakes. Raises CommandError for a name that it does not have,
-    and if the change would concern other adapters, such as through a YAML alias.
+    and if the new text does not have the intended meaning.
     """
     before = Manifest.parse(text, where=where, folder=folder)
     wanted = {name.casefold() for name in names}
@@ -38,9 +38,8 @@ def without(text: bytes, names: Collection[str], *, where: str, folder: Path | N
     kept = [adapter for adapter in before.adapters if adapter.name.casefold() not in wanted]
     if made is None or not _means(made.encode(), before, kept, where, folder):
         raise CommandError(
-            f"{where}: they cannot be removed without changing what it says of others, as where an alias (*…)"
-            " stands for a part of one, or where YAML does not have a character of JSON; write such parts in"
-            " another way, and remove them again"
+            f"{where}: it cannot be changed, as where YAML does not have a character of JSON; write such"
+            " characters as '\\u…', and remove them again"
         )
     return made.encode()
 

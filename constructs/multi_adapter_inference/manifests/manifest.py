@@ -237,7 +237,7 @@ class _ListedManifest(_DocumentManifest):
         entries = [manifest_adapter(each, number, buckets) for number, each in enumerate(self._adapters, 1)]
         if tokens := list(filter(None, map(unresolved, entries))):
             raise ManifestError(tokens)
-        return Manifest.of(entries, base_model=self._base_model, where="adapters:1"), buckets
+        return Manifest.of(entries, base_model=self._base_model, where="adapters"), buckets
 
 
 class _StoredManifest(AdapterManifest):

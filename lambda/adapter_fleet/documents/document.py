@@ -1,13 +1,8 @@
-"""A document that was read: plain data, and the line of everything in it.
-
-The limits are applied while a document is read, before its values are made: eight megabytes of empty
-mappings would take half a gigabyte. `bench/manifest.py` measures what the largest documents take.
-"""
+"""A document that was read: plain data, and in YAML the line of everything in it."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents.schema import Keys
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -23,19 +18,22 @@ TOO_DEEP = f"it should be nested at most {MAX_DEPTH} levels deep"
 
 
 class DocumentError(ValueError):
-    """The document cannot be read at all. `line` says where, counted from 1."""
+    """The document cannot be read at all.
 
-    def __init__(self, line: int, message: str) -> None:
+    line:
+        Where, counted from 1. It is 0 if the line is unknown, as for values in JSON.
+    keys:
+        The path to the refused value. It is empty for the whole document.
+    """
+
+    def __init__(self, line: int, message: str, keys: Keys = ()) -> None:
         super().__init__(message)
         self.line = line
+        self.keys = keys
 
 
 class DocumentLimitError(DocumentError):
-    """A list or a mapping is too long, or the document has too many values. `keys` lead to it."""
-
-    def __init__(self, line: int, message: str, keys: Keys = ()) -> None:
-        super().__init__(line, message)
-        self.keys = keys
+    """A list or a mapping is too long, or the document has too many values."""
 
 
 @dataclass(slots=True)
@@ -48,60 +46,31 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A document that was read, as plain data."""
+    """A document that was read, as plain data.
+
+    root:
+        The place of the whole. None for JSON, whose lines are unknown.
+    """
 
     value: Any
-    root: Place = field(repr=False)
-
-    def at(self, keys: Keys) -> Any:
-        """Return the value that keys lead to; None if they lead to nothing."""
-        value = self.value
-        for key in keys:
-            try:
-                value = value[key]
-            except (KeyError, IndexError, TypeError):
-                return None
-        return value
+    root: Place | None = field(default=None, repr=False)
 
     def line(self, keys: Keys) -> int:
-        """Return the line, from 1, of the key that leads to a value, or of an item of a list.
+        """Return the line, from 1, of the key that leads to a value, or of an item of a list; 0 for JSON.
 
         Keys that lead to nothing give the line of the nearest value around it.
         """
         place = self.root
+        if place is None:
+            return 0
         for key in keys:
-            inner = place.inner
             try:
-                place = inner[key]  # type: ignore[index]
+                place = place.inner[key]  # type: ignore[index]
             except (KeyError, IndexError, TypeError):
                 break
         return place.line
 
 
-class LimitedReader:
-    """Applies the limits while a document is read, for the readers of both formats."""
-
-    def __init__(self) -> None:
-        self._values = 0
-
-    def count_value(self, line: int) -> None:
-        """Count a key or a value that is about to be read."""
-        self._values += 1
-        if self._values > MAX_VALUES:
-            raise DocumentLimitError(line, f"it should have at most {MAX_VALUES} keys and values")
-
-    def check_items(self, count: int, line: int, keys: Keys) -> None:
-        """Raise DocumentLimitError if a list has too many items."""
-        if count > MAX_ITEMS:
-            raise DocumentLimitError(line, f"a list should have at most {MAX_ITEMS} items", keys)
-
-    def check_keys(self, count: int, line: int, keys: Keys) -> None:
-        """Raise DocumentLimitError if a mapping has too many keys."""
-        if count > MAX_KEYS:
-            raise DocumentLimitError(line, f"a mapping should have at most {MAX_KEYS} keys", keys)
-
-    def check_first(self, key: str, places: dict[str, Place], line: int) -> None:
-        """Raise DocumentError if a mapping has a key already."""
-        if key in places:
-            first = places[key].line
-            raise DocumentError(line, f"the key {short_repr(key)} is given twice, first in line {first}")
+def file_and_line(where: str, line: int) -> str:
+    """Return the place of an error for messages: the file, and its line unless that is 0."""
+    return f"{where}:{line}" if line else where

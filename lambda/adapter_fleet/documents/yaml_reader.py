@@ -1,12 +1,13 @@
 """Reads YAML that people write, with the line of every value.
 
 YAML is read by its version 1.2 (the core schema, of which JSON is a part), so that `no` is a text and `1e3` a
-number, as in editors. What documents of plain data do not need is refused: tags, merge keys, keys that are no
-text, NaN and infinities, halves of surrogate pairs, aliases that expand to more than `MAX_ALIASED_VALUES`.
+number, as in editors. What documents of plain data do not need is refused: anchors, aliases, tags, merge
+keys, keys that are no text, halves of surrogate pairs.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 import yaml
@@ -14,18 +15,13 @@ import yaml
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents.document import (
     MAX_DEPTH,
+    MAX_VALUES,
     TOO_DEEP,
     Document,
     DocumentError,
-    LimitedReader,
+    DocumentLimitError,
     Place,
 )
-from adapter_fleet.documents.scalars import check_text, plain_scalar
-from adapter_fleet.documents.schema import Keys
-
-MAX_ALIASED_VALUES = 100_000
-_CHARACTERS_PER_VALUE = 64
-"""A text counts as one more value for each of these, so that aliases cannot multiply a long text."""
 
 YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The compiled parser if it is installed.
@@ -35,38 +31,17 @@ All other documents mean the same to both.
 """
 
 
-@dataclass(slots=True)
-class _Open:
-    """A mapping or a list whose end is not read yet."""
+class YamlReader:
+    """Reads a text of YAML from the parser's events, so that values are counted before they are made.
 
-    value: Any
-    place: Place
-    anchor: str | None
-    keys: Keys
-    size: int = 1
-    """Values in it, including those that aliases stand for."""
-    key: str = ""
-    key_line: int = 0
-    awaits_key: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class _Anchored:
-    value: Any
-    inner: dict[str, Place] | list[Place] | None
-    size: int
-
-
-class YamlReader(LimitedReader):
-    """Reads a text of YAML from the parser's events, so that a deep document needs no deep recursion."""
+    Eight megabytes of empty mappings would take half a gigabyte. `bench/manifest.py` measures what the
+    largest documents take.
+    """
 
     def __init__(self, text: str) -> None:
-        super().__init__()
         self._text = text
-        self._open: list[_Open] = []
-        self._anchors: dict[str, _Anchored] = {}
-        self._aliased = 0
-        self._root: tuple[Any, Place] | None = None
+        self._events: Iterator[Any] = yaml.parse(text, Loader=YAML_LOADER)
+        self._values = 0
 
     def read(self) -> Document:
         """Return the document; DocumentError for a text that is no YAML."""
@@ -75,8 +50,7 @@ class YamlReader(LimitedReader):
             line = self._text.count("\n", 0, bad.start()) + 1
             raise DocumentError(line, f"it should have printable characters only, got {bad.group()!a}")
         try:
-            for event in yaml.parse(self._text, Loader=YAML_LOADER):
-                self._take(event)
+            return self._document()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             message = " ".join(filter(None, (error.context, error.problem)))
@@ -86,147 +60,115 @@ class YamlReader(LimitedReader):
             raise DocumentError(
                 min(mark.line + 1, last) if mark else 1, f"it is not YAML: {message:.300}"
             ) from None
-        except (yaml.YAMLError, ValueError, OverflowError) as error:
-            if isinstance(error, DocumentError):
-                raise
-            # An escape or a directive with a number that Python cannot turn into a character or an integer.
-            raise DocumentError(1, f"it is not YAML: {error!s:.200}") from None
-        if self._root is None:
-            raise DocumentError(1, "it should have a document, got none")
-        value, place = self._root
-        return Document(value=value, root=place)
-
-    def _take(self, event: Any) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._scalar(event)
-            case yaml.MappingStartEvent():
-                self._begin(event, {}, {}, _MAPPING_TAGS)
-            case yaml.SequenceStartEvent():
-                self._begin(event, [], [], _SEQUENCE_TAGS)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                ended = self._open.pop()
-                if ended.anchor is not None:
-                    self._anchors[ended.anchor] = _Anchored(ended.value, ended.place.inner, ended.size)
-                self._put(ended.value, ended.place, ended.size)
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent() if self._root is not None:
-                raise DocumentError(_line(event), "it should be one document, got another one")
-
-    def _keys(self) -> Keys:
-        """Return the keys that lead to the next value."""
-        if not self._open:
-            return ()
-        last = self._open[-1]
-        if isinstance(last.value, list):
-            return (*last.keys, len(last.value))
-        return last.keys if last.awaits_key else (*last.keys, last.key)
-
-    def _count(self, line: int) -> None:
-        """Count a key or a value before it is made."""
-        self.count_value(line)
-        if not self._open:
-            return
-        into = self._open[-1]
-        if isinstance(into.value, list):
-            self.check_items(len(into.value) + 1, line, into.keys)
-        elif into.awaits_key:
-            self.check_keys(len(into.value) + 1, line, into.keys)
-
-    def _begin(self, event: Any, value: Any, inner: Any, tags: frozenset[str | None]) -> None:
-        line = _line(event)
-        self._count(line)
-        if len(self._open) >= MAX_DEPTH:
-            raise DocumentError(line, TOO_DEEP)
-        _check_tag(event, tags)
-        self._open.append(_Open(value, Place(line, inner), event.anchor, self._keys()))
-
-    def _scalar(self, event: Any) -> None:
-        line = _line(event)
-        self._count(line)
-        value: Any = event.value
-        try:
-            if event.tag is None and event.implicit[0]:
-                value = plain_scalar(value)
-            else:
-                _check_tag(event, _TEXT_TAGS)
-            if isinstance(value, str):
-                check_text(value)
-                if value == "<<" and event.implicit[0] and self._awaits_key():
-                    raise ValueError("merge keys ('<<') are not taken")
         except DocumentError:
             raise
-        except ValueError as error:
-            raise DocumentError(line, str(error)) from None
-        size = 1 + len(event.value) // _CHARACTERS_PER_VALUE
-        if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchored(value, None, size)
-        self._put(value, Place(line), size)
+        except (yaml.YAMLError, ValueError, OverflowError) as error:
+            # An escape or a directive with a number that Python cannot turn into a character or an integer.
+            raise DocumentError(1, f"it is not YAML: {error!s:.200}") from None
 
-    def _alias(self, event: Any) -> None:
+    def _document(self) -> Document:
+        next(self._events)  # the start of the stream
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            raise DocumentError(1, "it should have a document, got none")
+        value, place = self._value(next(self._events), 0)
+        next(self._events)  # the end of the document
+        after = next(self._events)
+        if not isinstance(after, yaml.StreamEndEvent):
+            raise DocumentError(_line(after), "it should be one document, got another one")
+        return Document(value=value, root=place)
+
+    def _value(self, event: Any, depth: int) -> tuple[Any, Place]:
+        """Read the value that begins with an event."""
         line = _line(event)
-        self._count(line)
-        anchored = self._anchors.get(event.anchor)
-        if anchored is None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise DocumentLimitError(line, f"it should have at most {MAX_VALUES} keys and values")
+        if event.anchor is not None:
             raise DocumentError(
-                line, f"the anchor of the alias {'*' + event.anchor!r} is not given before it"
+                line,
+                "YAML anchors (&) and aliases (*) are not taken; write the value out, or put what all"
+                " adapters share below 'defaults:'",
             )
-        self._aliased += anchored.size
-        if self._aliased > MAX_ALIASED_VALUES:
-            raise DocumentError(line, f"aliases should stand for at most {MAX_ALIASED_VALUES} values")
-        self._put(anchored.value, Place(line, anchored.inner), anchored.size)
+        # `!` means the same as no tag. The long tags are what `!!map`, `!!seq` and `!!str` stand for.
+        if event.tag not in (None, "!", f"tag:yaml.org,2002:{_KINDS[type(event)]}"):
+            raise DocumentError(line, f"YAML tags are not taken, got {short_repr(event.tag)}")
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event, line), Place(line)
+        if depth >= MAX_DEPTH:
+            raise DocumentError(line, TOO_DEEP)
+        inner = takewhile(lambda event: not isinstance(event, yaml.CollectionEndEvent), self._events)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(inner, line, depth + 1)
+        items = [self._value(item, depth + 1) for item in inner]
+        return [value for value, _ in items], Place(line, [place for _, place in items])
 
-    def _awaits_key(self) -> bool:
-        return bool(self._open) and isinstance(self._open[-1].value, dict) and self._open[-1].awaits_key
-
-    def _put(self, value: Any, place: Place, size: int) -> None:
-        """Put a value that is read to its end into the mapping or list around it."""
-        if not self._open:
-            self._root = (value, place)
-            return
-        into = self._open[-1]
-        into.size += size
-        if isinstance(into.value, list):
-            into.value.append(value)
-            _list_of(into.place).append(place)
-        elif into.awaits_key:
-            into.awaits_key = False
-            into.key_line = place.line
-            if not isinstance(value, str):
-                got = "nothing" if value is None else short_repr(value)
-                raise DocumentError(place.line, f"a key should be a text (put it in quotes), got {got}")
-            self.check_first(value, _dict_of(into.place), place.line)
-            into.key = value
-        else:
-            into.awaits_key = True
-            into.value[into.key] = value
-            _dict_of(into.place)[into.key] = Place(into.key_line, place.inner)
+    def _mapping(self, keys: Iterator[Any], line: int, depth: int) -> tuple[dict[str, Any], Place]:
+        values: dict[str, Any] = {}
+        places: dict[str, Place] = {}
+        for event in keys:
+            key, at = self._value(event, depth)
+            if not isinstance(key, str):
+                got = "nothing" if key is None else short_repr(key)
+                raise DocumentError(at.line, f"a key should be a text (put it in quotes), got {got}")
+            if key == "<<" and event.implicit[0]:
+                raise DocumentError(at.line, "merge keys ('<<') are not taken")
+            if key in places:
+                first = places[key].line
+                raise DocumentError(
+                    at.line, f"the key {short_repr(key)} is given twice, first in line {first}"
+                )
+            values[key], place = self._value(next(self._events), depth)
+            places[key] = Place(at.line, place.inner)
+        return values, Place(line, places)
 
 
+_KINDS = {yaml.ScalarEvent: "str", yaml.MappingStartEvent: "map", yaml.SequenceStartEvent: "seq"}
 _LINE_BREAKS = "\r\n\x85\u2028\u2029"
 _LINE_BREAK = re.compile(f"\r\n|[{_LINE_BREAKS}]")
-
-# `!` means the same as no tag. The long tags are what `!!map`, `!!seq` and `!!str` stand for.
-_MAPPING_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:map"})
-_SEQUENCE_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:seq"})
-_TEXT_TAGS: frozenset[str | None] = frozenset({None, "!", "tag:yaml.org,2002:str"})
-
-
-def _check_tag(event: Any, tags: frozenset[str | None]) -> None:
-    if event.tag not in tags:
-        raise DocumentError(_line(event), f"YAML tags are not taken, got {short_repr(event.tag)}")
 
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
 
 
-def _dict_of(place: Place) -> dict[str, Place]:
-    assert isinstance(place.inner, dict)
-    return place.inner
+def _scalar(event: Any, line: int) -> Any:
+    try:
+        event.value.encode()  # no encoding can hold half of a surrogate pair
+        if event.tag is None and event.implicit[0]:
+            return plain_scalar(event.value)
+    except ValueError as error:
+        raise DocumentError(line, f"{error!s:.200}") from None
+    return event.value
 
 
-def _list_of(place: Place) -> list[Place]:
-    assert isinstance(place.inner, list)
-    return place.inner
+def plain_scalar(text: str) -> Any:
+    """Return the value of a YAML 1.2 scalar without quotes: None, a bool, a number or a text.
+
+    Raises ValueError for an integer of thousands of digits.
+    """
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[:1] not in _NUMBER_STARTS:
+        return text
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _OTHER_INTEGER.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    return text
+
+
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+# "Core Schema", YAML 1.2.2, 10.3.2
+_NUMBER_STARTS = frozenset("+-.0123456789")
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_OTHER_INTEGER = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")

@@ -54,11 +54,7 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.common.near_names import known_or_meant
-from adapter_fleet.documents.document import (
-    MAX_DOCUMENT_BYTES,
-    DocumentError,
-    DocumentLimitError,
-)
+from adapter_fleet.documents.document import DocumentError, DocumentLimitError, file_and_line
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import dotted
 from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
@@ -76,9 +72,9 @@ from adapter_fleet.manifest.parser import MAX_ADAPTERS, ManifestParser
 from adapter_fleet.manifest.value_rules import (
     MAX_ADAPTER_BYTES,
     Violation,
-    duplicates,
     shared_probes,
     unevaluated,
+    violation_of_unique_name,
     violations,
     violations_in_fleet,
 )
@@ -99,7 +95,7 @@ class Manifest:
     """The adapters that a fleet should have. `parse` and `of` make it and apply the rules.
 
     where:
-        File and line of `base_model`, for messages.
+        File and line of `base_model`, for messages. JSON has no lines.
     """
 
     base_model: str | None = None
@@ -116,11 +112,8 @@ class Manifest:
         """
         try:
             document = read(text, called_json=where.endswith(".json"))
-        except DocumentLimitError as error:
-            raise ManifestError([_limit_finding(error, where)]) from None
         except DocumentError as error:
-            place = f"{where}:{error.line}"
-            raise ManifestError([Finding.error("manifest-readable", place, str(error))]) from None
+            raise ManifestError([_document_finding(error, where)]) from None
         base_model, place, adapters = ManifestParser(document, where, folder).parse()
         _check_stored_size(adapters, where)
         return cls(base_model=base_model, adapters=adapters, where=place)
@@ -135,10 +128,12 @@ class Manifest:
         if count > MAX_ADAPTERS:
             message = f"there should be at most {MAX_ADAPTERS} adapters, got {count}"
             raise ManifestError([Finding.error("adapter-count", where, message)])
+        earlier: dict[str, ManifestAdapter] = {}
         findings = [
-            violation.finding(adapter) for adapter in manifest.adapters for violation in violations(adapter)
+            violation.finding(adapter)
+            for adapter in manifest.adapters
+            for violation in (*violations(adapter), *violation_of_unique_name(adapter, earlier))
         ]
-        findings += [violation.finding(adapter) for adapter, violation in duplicates(manifest.adapters)]
         if findings:
             raise ManifestError(findings)
         _check_stored_size(manifest.adapters, where)
@@ -260,13 +255,11 @@ class Manifest:
 
         `to_json` repeats the defaults in each adapter, so it may be larger than the parsed document.
         """
-        size = len(self.to_json())
-        if size > MAX_DOCUMENT_BYTES:
-            message = (
-                f"it should have at most {MAX_DOCUMENT_BYTES} bytes, with the defaults in each adapter, got"
-                f" {size}"
-            )
-            raise ManifestError([Finding.error("manifest-size", self.where.rpartition(":")[0], message)])
+        try:
+            read(self.to_json())
+        except DocumentError as error:
+            message = f"with the defaults in each adapter, {error}"
+            raise ManifestError([Finding.error("manifest-size", self.where, message)]) from None
 
     @property
     def digest(self) -> str:
@@ -296,11 +289,13 @@ def _check_stored_size(adapters: Iterable[ManifestAdapter], where: str) -> None:
         raise ManifestError(findings)
 
 
-def _limit_finding(error: DocumentLimitError, where: str) -> Finding:
-    rule, message = "manifest-size", ": ".join(filter(None, (dotted(error.keys), str(error))))
-    if error.keys == ("adapters",):
-        rule, message = "adapter-count", f"adapters: should be at most {MAX_ADAPTERS}, got more"
-    return Finding.error(rule, f"{where}:{error.line}", message)
+def _document_finding(error: DocumentError, where: str) -> Finding:
+    rule, message = "manifest-readable", ": ".join(filter(None, (dotted(error.keys), str(error))))
+    if isinstance(error, DocumentLimitError):
+        rule = "manifest-size"
+        if error.keys == ("adapters",):
+            rule, message = "adapter-count", f"adapters: should be at most {MAX_ADAPTERS}, got more"
+    return Finding.error(rule, file_and_line(where, error.line), message)
 
 
 def _uri(

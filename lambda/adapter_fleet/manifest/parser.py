@@ -16,7 +16,7 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.s3_uri import SCHEME, uri_of_address
-from adapter_fleet.documents.document import MAX_ITEMS, Document
+from adapter_fleet.documents.document import MAX_ITEMS, Document, file_and_line
 from adapter_fleet.documents.schema import (
     Keys,
     Problem,
@@ -43,7 +43,7 @@ from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.value_rules import (
     Violation,
     adapter_message,
-    duplicates,
+    violation_of_unique_name,
     violations,
     violations_of_settings,
 )
@@ -51,7 +51,7 @@ from adapter_fleet.manifest.value_rules import (
 SCHEMA_FILE = Path(__file__).with_name("manifest.schema.json")
 """The published JSON Schema of a manifest."""
 MAX_ADAPTERS = MAX_ITEMS
-"""The reader refuses a longer list as soon as it comes to the next item, which bounds the memory."""
+"""The reader refuses a longer list."""
 MAX_FINDINGS = 1_000
 """Findings that an error lists; the others are counted."""
 
@@ -120,12 +120,13 @@ class ManifestParser:
         self._findings: list[tuple[int, Finding]] = []
         self._more_findings = 0
         self._names: list[str] = []
+        self._earlier: dict[str, ManifestAdapter] = {}
         self._defaults = AdapterSettings()
         self._faulty: set[Keys] = set()
         """Every value with an error in it. Errors that only follow from that one are not reported."""
 
     def parse(self) -> tuple[str | None, str, tuple[ManifestAdapter, ...]]:
-        """Return the base model, its file and line, and the adapters.
+        """Return the base model, its file and line, and the adapters. JSON has no lines.
 
         Raises ManifestError with every error.
         """
@@ -145,8 +146,6 @@ class ManifestParser:
             self._take_defaults(found.defaults)
         made = (self._adapter(item, ("adapters", index)) for index, item in enumerate(entries))
         adapters = tuple(adapter for adapter in made if adapter is not None)
-        for adapter, violation in duplicates(adapters):
-            self._keep(int(adapter.where.rpartition(":")[2]), violation.finding(adapter))
         if self._findings:
             raise self._error()
         return found.base_model, self._place(("base_model",)), adapters
@@ -166,7 +165,7 @@ class ManifestParser:
             self._more_findings += 1
 
     def _place(self, keys: Keys) -> str:
-        return f"{self._where}:{self._document.line(keys)}"
+        return file_and_line(self._where, self._document.line(keys))
 
     def _add(self, rule: str, keys: Keys, message: str) -> None:
         self._mark(keys)
@@ -218,7 +217,8 @@ class ManifestParser:
             evaluation=self._evaluation(adapter.evaluation, (*keys, "evaluation")),
             where=self._place(keys),
         )
-        broken = [violation for violation in violations(adapter) if not self._follows(violation, keys)]
+        found = (*violations(adapter), *violation_of_unique_name(adapter, self._earlier))
+        broken = [violation for violation in found if not self._follows(violation, keys)]
         for violation in broken:
             self._add(violation.rule, (*keys, *violation.keys), violation.message)
         return self._with_defaults(adapter)

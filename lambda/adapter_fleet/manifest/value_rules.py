@@ -124,16 +124,16 @@ def violations_in_fleet(
         return
     other = earlier.setdefault(component.casefold(), adapter)
     if other is not adapter:
-        yield Violation("component-unique", (), _used_twice("component", component, other))
+        yield Violation("component-unique", ("component",), _used_twice(component, other))
 
 
-def duplicates(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:
-    """Find the adapters whose name an earlier adapter has as well."""
-    by_name: dict[str, ManifestAdapter] = {}
-    for adapter in adapters:
-        other = by_name.setdefault(adapter.name.casefold(), adapter)
-        if other is not adapter and adapter.name:
-            yield adapter, Violation("adapter-unique", (), _used_twice("name", adapter.name, other))
+def violation_of_unique_name(
+    adapter: ManifestAdapter, earlier: dict[str, ManifestAdapter]
+) -> Iterator[Violation]:
+    """Apply the rule that no two names are the same; `earlier` are the adapters before this one, by name."""
+    other = earlier.setdefault(adapter.name.casefold(), adapter)
+    if other is not adapter and adapter.name:
+        yield Violation("adapter-unique", ("name",), _used_twice(adapter.name, other))
 
 
 def shared_probes(adapters: Iterable[ManifestAdapter]) -> Iterator[tuple[ManifestAdapter, Violation]]:
@@ -177,10 +177,8 @@ def unevaluated(
             yield adapter, Violation("evaluation-required", ("evaluation", *filter(None, [key])), problem)
 
 
-def _used_twice(what: str, value: str, other: ManifestAdapter) -> str:
-    return (
-        f"{what}: should be its own, whatever the case, and {_whose(other)} has it, got {short_repr(value)}"
-    )
+def _used_twice(value: str, other: ManifestAdapter) -> str:
+    return f"should be its own, whatever the case, and {_whose(other)} has it, got {short_repr(value)}"
 
 
 def _whose(other: ManifestAdapter) -> str:

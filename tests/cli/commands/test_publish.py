@@ -355,11 +355,11 @@ class TestManifest:
         self, world: World, options: list[str]
     ) -> None:
         world.add("acme")
-        other = "artifact: &place ./adapters/acme}, {name: beta, artifact: *place"
-        world.manifest.write_text(f"adapters: [{{name: beta2, {other}}}, {{name: acme, artifact: *place}}]")
+        entry = '{"name": "acme", "artifact": "./adapters/acme", "smoke": {"prompt": "\x80"}}'
+        world.manifest.write_text(f'{{"adapters": [{entry}]}}')
         result = world.publish(world.adapters / "acme", "--manifest", world.manifest, *options)
         assert (result.exit_code, world.s3.objects) == (1, {})
-        assert "it cannot be changed for these adapters" in result.stderr
+        assert "it cannot be changed, as where YAML" in result.stderr
 
     def test_folder_that_takes_no_file_is_told_before_anything_is_uploaded(
         self, world: World, monkeypatch: pytest.MonkeyPatch

@@ -83,14 +83,9 @@ def test_unknown_names_are_told_together_and_a_manifest_with_mistakes_is_refused
         removed("adapters:\n  - name: a\n", "a")
 
 
-def test_adapter_that_others_stand_on_is_refused() -> None:
-    text = (
-        f"adapters:\n  - name: a\n    artifact: {uri('a')}\n    tags: &t {{x: y}}\n"
-        f"  - name: b\n    artifact: {uri('b')}\n    tags: *t\n"
-    )
-    with pytest.raises(CommandError, match="an alias"):
-        removed(text, "a")
-    assert "name: b" not in removed(text, "b")
+def test_json_with_a_character_that_yaml_does_not_have_is_refused() -> None:
+    with pytest.raises(CommandError, match="where YAML does not have a character"):
+        removed(f'{{"base_model": "\x80", "adapters": [{{"name": "a", "artifact": "{uri("a")}"}}]}}', "a")
 
 
 STYLES = ("lines", "braces", "brackets")

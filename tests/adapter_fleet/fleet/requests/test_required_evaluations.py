@@ -73,7 +73,7 @@ class TestDeployment:
 
     def test_version_without_an_evaluation_is_refused_by_name(self, deployment: Deployment) -> None:
         refusal = deploy(deployment, manifest(acme=(1, None), beta=(1, 0.7)))[0].request.refusal
-        assert refusal == f"s3://assets/asset-0:1: adapter 'acme': evaluation: {NONE}"
+        assert refusal == f"s3://assets/asset-0: adapter 'acme': evaluation: {NONE}"
 
     def test_version_below_the_bar_is_refused_with_its_figures(self, deployment: Deployment) -> None:
         refusal = deploy(deployment, manifest(acme=(1, 0.55)))[0].request.refusal
@@ -116,7 +116,7 @@ class TestManifestInS3:
         before = strict.newest()
         generation = put(strict, manifest(acme=(2, None)))
         assert generation.request.source is Source.OBJECT
-        assert generation.request.refusal == f"s3://manifests/live:1: adapter 'acme': evaluation: {NONE}"
+        assert generation.request.refusal == f"s3://manifests/live: adapter 'acme': evaluation: {NONE}"
         assert strict.registry.desired(before.number).adapters[0].artifact.digest == f"{1:064x}"
 
     def test_earlier_version_that_served_may_come_back(self, strict: Deployment) -> None:
