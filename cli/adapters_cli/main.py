@@ -38,6 +38,7 @@ CommandGroup.modules = {
     "evaluate": CommandModule(panel=_EVALUATE, of_fleet=True, of_endpoint=True),
     "benchmark": CommandModule(panel=_EVALUATE, of_fleet=True, of_endpoint=True),
     "invoke": CommandModule(panel=_CLIENTS, of_fleet=True, of_endpoint=True),
+    "routes": CommandModule(panel=_CLIENTS, of_fleet=True),
     "token": CommandModule(panel=_CLIENTS),
 }
 

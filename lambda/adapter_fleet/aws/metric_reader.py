@@ -45,7 +45,7 @@ class MetricReader:
     def values(
         self, series: Sequence[Series], start: float, end: float, *, period: int
     ) -> Iterator[tuple[Series, float, float]]:
-        """Yield the values of series between two times in seconds since 1970, with the begin of the period."""
+        """Yield values between two times in seconds since 1970: their series, the begin of their period."""
         for first in range(0, len(series), _MOST_SERIES):
             part = series[first : first + _MOST_SERIES]
             pages = self._client.get_paginator("get_metric_data").paginate(

@@ -30,7 +30,9 @@ def test_callers_follow_by_a_larger_share_and_all_of_them(run: Run, world: World
     assert (route.live.component, route.candidate) == ("p-acme-22222222", None)
     world.settle()
     assert world.writes()[writes:] == []
-    assert "222222222222 answers instead of 111111111111" in run("history", "acme").stdout
+    history = run("history", "acme").stdout
+    assert "222222222222 answers 5 % of the callers" in history
+    assert "222222222222 answers instead of 111111111111" in history
 
 
 def test_rollback_takes_its_share_at_once(run: Run, world: World) -> None:

@@ -110,12 +110,12 @@ class RouteCache:
     def news(self, records: Mapping[str, AdapterRecord]) -> Iterator[tuple[AdapterRecord, str]]:
         """Yield records that do not know yet that a pass or a person has routed to them, and what to tell."""
         for route in self._routes.values():
-            record, before = records.get(route.live.component), route.versions[1:2]
-            if record is None or record.live is None or not before or route.adapter in self._changed:
+            if route.adapter in self._changed:
                 continue
-            if record.routed_at != before[0].until:
-                told = f"{route.live.artifact.version} answers instead of {before[0].artifact.version}"
-                yield replace(record, routed_at=before[0].until), told
+            for component, since, told in _news(route):
+                record = records.get(component)
+                if record is not None and record.live is not None and record.routed_at != since:
+                    yield replace(record, routed_at=since), told
 
     def forget_undeclared(self) -> None:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
@@ -139,3 +139,14 @@ class RouteCache:
         judgements = [moment for route in self._routes.values() if (moment := self._due(route)) is not None]
         # What was due before has been seen to.
         return [moment for moment in (*drained, *judgements) if moment > self._began]
+
+
+def _news(route: Route) -> Iterator[tuple[str, float | None, str]]:
+    """Yield the components that a route names now, since when, and what to tell."""
+    for before in route.versions[1:2]:
+        told = f"{route.live.artifact.version} answers instead of {before.artifact.version}"
+        yield route.live.component, before.until, told
+    candidate = route.candidate
+    if candidate is not None:
+        told = f"{candidate.artifact.version} answers {candidate.percent} % of the callers"
+        yield candidate.component, candidate.since, told

@@ -145,6 +145,7 @@ class Registry:
     def __init__(
         self, table_name: str, client: "DynamoDBClient", *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
+        self.table_name = table_name
         self._table = DynamoDbTable(table_name, client, sleep=sleep)
         self._desired_states: dict[str, DesiredFleet] = {}
 
