@@ -96,7 +96,7 @@ test-suites: setup  ## moto's own tests and the features of the CDK command line
 	python -m pytest tests/suites
 
 test-clients: setup  ## clients and notebooks that others wrote, each in an environment of its own, and record in the guides what they can do (NOTEBOOKS=a checkout, where GitHub is out of reach)
-	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_notebooks.py
+	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_gateway.py tests/clients/test_notebooks.py
 	python -m pytest tests/clients/test_recorded.py
 
 # The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.

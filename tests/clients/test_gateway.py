@@ -63,7 +63,7 @@ class Gateway:
         answer = self.ask(model, key, **more)
         if answer.status != 200:
             return str(answer.status)
-        text = json.loads(answer.data)["choices"][0]["message"]["content"]
+        text: str = json.loads(answer.data)["choices"][0]["message"]["content"]
         return next((label for label, said in PROMPT["answers"].items() if said == text), text)
 
 

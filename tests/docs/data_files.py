@@ -65,5 +65,6 @@ def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 def _parse_yaml(text: str) -> None:
     loaded = yaml.safe_load(text)
-    if not (isinstance(loaded, dict) and "jobs" in loaded):
+    # A workflow of GitHub, or a configuration of LiteLLM.
+    if not (isinstance(loaded, dict) and loaded.keys() & {"jobs", "litellm_settings"}):
         Manifest.parse(text.encode(), where="adapters.yaml", folder=ROOT)

@@ -178,7 +178,7 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
 def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
     run: Run, world: World, metrics: FakeCloudWatch
 ) -> None:
-    metrics.values = {"Invocations Sum": (30,)}
+    metrics.values = {"Invocations Sum": (30, 0)}
     world.with_settings(replace(world.settings, releases=ReleaseSettings()))
     for version in ("1", "2"):
         artifact = Artifact(uri=f"s3://bucket/v{version}.tar.gz", digest=version * 64)

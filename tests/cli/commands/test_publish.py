@@ -337,6 +337,13 @@ class TestManifest:
         document = {"base_model": "acme/tiny-base", "adapters": [entry | {"rank": 8}]}
         assert json.loads(path.read_text()) == document
 
+    def test_share_of_the_callers_is_declared_with_the_version(self, world: World) -> None:
+        world.add("acme")
+        assert world.publish("--manifest", world.manifest, "--percent", "5").exit_code == 0
+        (entry,) = Manifest.parse(world.manifest.read_bytes(), where="", folder=None).adapters
+        assert entry.percent == 5
+        assert world.publish("--percent", "5").exit_code == 2
+
     def test_mistakes_of_it_and_of_the_new_entry_are_told_before_anything_is_uploaded(
         self, world: World
     ) -> None:

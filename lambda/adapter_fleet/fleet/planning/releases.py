@@ -89,7 +89,8 @@ def versions_of(
         version = adapter
         if (releases is not None or drains) and not (adapter.component in claimed and in_place is None):
             version = _version(adapter, own.values(), route)
-        version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name})
+        percent = None if releases is None else adapter.percent
+        version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name}, percent=percent)
         declared[version.component] = version
         for component, artifact in stay.items():
             # The smoke request may be that of another manifest.
@@ -182,8 +183,9 @@ def new_route(
     percent = _next_share(candidate, want, versions.releases, advances=advances)
     if percent is None:
         return None
-    # A component that was updated in place has no other version to answer the others.
-    if percent >= 100 or route.live.component == record.component:
+    # What was updated in place has no version beside it, and the same version needs no canary.
+    alone = route.live.component == record.component or route.live.artifact.same_version_as(serving)
+    if percent >= 100 or alone:
         return route.to(record.component, serving, now=now, releases=versions.releases)
     if candidate is not None and candidate.component != record.component:
         route = route.without_candidate(now=now, releases=versions.releases)

@@ -100,7 +100,9 @@ class RouteCache:
         """Write what changed. Where somebody has rolled back meanwhile, the pass ends, and another begins."""
         if not self._changed:
             return
-        changed = [self._routes[name] for name in sorted(self._changed)]
+        now = self._session.clock.now()
+        # Callers are sent to a version until the route is written, which may be long after the decision.
+        changed = [self._routes[name].left_at(now, after=self._began) for name in sorted(self._changed)]
         for route in self._session.registry.put_routes(changed, self._session.lease):
             self._routes[route.adapter] = route
             self._changed.remove(route.adapter)

@@ -103,6 +103,16 @@ class Route:
         left = self._left(left, now=now, releases=releases)
         return replace(self, candidate=None)._with((*self.versions, left), now=now, releases=releases)
 
+    def left_at(self, now: float, *, after: float) -> "Route":
+        """Return the route that ceases now to name what it was to cease to name after a moment."""
+        versions = tuple(
+            version
+            if version.until is None or version.until < after
+            else replace(version, until=max(now, version.until))
+            for version in self.versions
+        )
+        return replace(self, versions=versions)
+
     def _left(self, version: RoutedVersion, *, now: float, releases: ReleaseSettings) -> RoutedVersion:
         longest = max(self.drain_seconds, releases.drain_seconds)
         return replace(version, until=now, drain_seconds=longest)
