@@ -20,7 +20,7 @@ import pytest
 import urllib3
 import yaml
 
-from adapter_fleet.aws.adapter_routes import share_of
+from adapter_fleet.aws.adapter_routes import place_of
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Releases
 from tests.clients.environments import ROOT, Environment
@@ -44,18 +44,19 @@ class Gateway:
     table: str
 
     def ask(
-        self, model: str, key: str = "sk-acme", headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        model: str,
+        key: str = "sk-acme",
+        headers: Mapping[str, str] | None = None,
+        path: str = "chat/completions",
+        **more: Any,
     ) -> Any:
         """Return the answer of the proxy, whatever its status."""
-        body = {
-            "model": model,
-            "messages": [{"role": "user", "content": PROMPT["ticket"]}],
-            "max_tokens": 60,
-            "temperature": 0,
-            **more,
-        }
+        messages = [{"role": "user", "content": PROMPT["ticket"]}]
+        body = {"model": model, "input" if path == "responses" else "messages": messages, "temperature": 0}
+        body |= {"max_output_tokens" if path == "responses" else "max_tokens": 60} | more
         sent = {"authorization": f"Bearer {key}", "content-type": "application/json", **(headers or {})}
-        address = f"{self.url}/v1/chat/completions"
+        address = f"{self.url}/v1/{path}"
         return urllib3.request("POST", address, body=json.dumps(body), headers=sent, preload_content=False)
 
     def label(self, model: str, key: str = "sk-acme", **more: Any) -> str:
@@ -147,18 +148,28 @@ def test_key_reaches_its_own_adapter_alone(gateway: Gateway) -> None:
         assert gateway.label(refused) == "403"
         assert gateway.label("acme", fallbacks=[refused]) == "403"
     assert gateway.label("acme", "sk-nobody") == "401"
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "messages", "responses"])
+def test_what_a_caller_sends_beside_reaches_no_other_adapter(gateway: Gateway, path: str) -> None:
     info = {"model_info": {"adapter": "globex"}}
     component = adapters_of(gateway)["globex"]
+    assert "shipping" in gateway.ask("acme", path=path).data.decode()
     for smuggled in (
         {"model_id": "globex"},
         {"model_id": component},
-        {"metadata": info},
-        {"litellm_metadata": info},
+        {"metadata": info, "model_id": component},
+        {"litellm_metadata": info, "model_id": component},
         info,
         {"headers": {HEADER: component}},
+        {"extra_headers": {HEADER: component}},
         {"extra_body": {"model": component}},
+        {"hf_model_name": component},
     ):
-        assert gateway.label("acme", **smuggled) in ("triage", "400", "403"), smuggled
+        answer = gateway.ask("acme", path=path, **smuggled)
+        text = answer.data.decode()
+        assert "ATTENTION" not in text, smuggled
+        assert "shipping" in text or answer.status in (400, 403), (smuggled, text)
 
 
 def test_answer_is_streamed_as_it_comes(gateway: Gateway) -> None:
@@ -199,7 +210,7 @@ def test_release_by_shares_loses_no_answer(gateway: Gateway) -> None:
         document["adapters"][0]["percent"] = 30
         released = gateway.stack.update({"Tenants": Fleet(document=json.dumps(document), settings=SETTINGS)})
         assert released.status == "UPDATE_COMPLETE", released.reason
-        chosen = {user for user in users if share_of("acme", user) < 30}
+        chosen = {user for user in users if place_of("acme", user) < 30}
         until(
             lambda: {user for user in users if "summary" in told[user]} == chosen,
             "a share has moved",

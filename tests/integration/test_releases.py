@@ -19,7 +19,7 @@ import aws_cdk as cdk
 import pytest
 from botocore.exceptions import ClientError
 
-from adapter_fleet.aws.adapter_routes import AdapterRoutes, share_of
+from adapter_fleet.aws.adapter_routes import AdapterRoutes, place_of
 from adapter_fleet.common.naming import route_key
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Canary, FailurePolicy, Releases
@@ -198,7 +198,7 @@ def test_fleet_goes_from_in_place_to_releases_and_back_while_callers_ask(
     assert min(callers.answered[name] for name in before) > 0
 
 
-def test_new_version_answers_a_share_of_the_callers_until_it_is_promoted(
+def test_new_version_answers_a_place_of_the_callers_until_it_is_promoted(
     stack: FleetStack, shared_endpoint: Endpoint
 ) -> None:
     created = stack.create({"Tenants": Fleet(adapters={"acme": "triage"}, settings=RELEASES)})
@@ -210,7 +210,7 @@ def test_new_version_answers_a_share_of_the_callers_until_it_is_promoted(
         shared = Fleet(document=manifest(stack, {"acme": "summary"}, percent=40), settings=RELEASES)
         changed = stack.update({"Tenants": shared})
         assert changed.status == "UPDATE_COMPLETE", changed.reason
-        chosen = {caller for name, caller in callers.told if share_of(name, caller) < 40}
+        chosen = {caller for name, caller in callers.told if place_of(name, caller) < 40}
         assert 4 < len(chosen) < 22
         until(lambda: has_answered(callers, "summary") >= chosen, "they have moved", seconds=120)
         assert has_answered(callers, "summary") == chosen
@@ -273,7 +273,7 @@ def test_five_canaries_side_by_side_end_each_as_its_callers_fare(
     assert "times as long" in told["slower"]["reason"]
     assert "20 wanted" in told["quiet"]["reason"]
     for (name, caller), labels in callers.told.items():
-        share = share_of(name, caller)
+        share = place_of(name, caller)
         allowed = {"a00": 2, "a01": 2, "slower": 3 if share < 5 else 1, "failing": 2 if share < 5 else 1}
         assert len(labels) <= allowed[name], (name, caller, share, labels)
     record_property("answers", callers.answered.total())

@@ -79,7 +79,7 @@ def rollback(
     record = fleet.registry.record(want.component)
     versions = record.versions if record is not None else ()
     if route is not None:
-        versions = tuple(version.artifact for version in route.versions)
+        versions = tuple(version.artifact for version in route.served)
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):
         raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")
@@ -106,9 +106,8 @@ def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> 
     releases, now = generation.request.target.settings.releases, fleet.account.now()
     if releases is None:
         return False
-    for version in route.versions[: releases.keep + 1]:
-        is_meant = version.artifact.same_version_as(artifact) and not version.abandoned
-        if is_meant and is_proven(fleet, version):
+    for version in route.served[: releases.keep + 1]:
+        if version.artifact.same_version_as(artifact) and is_proven(fleet, version):
             back = route.to(version.component, version.artifact, now=now, releases=releases)
             write_route(fleet, back, [order])
             return True

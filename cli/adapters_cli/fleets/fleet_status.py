@@ -454,7 +454,7 @@ def _earlier(
     record: AdapterRecord, route: Route | None, declared: DesiredAdapter | None
 ) -> tuple[Artifact, ...]:
     present = None if declared is None else declared.artifact
-    versions = record.versions if route is None else [version.artifact for version in route.versions]
+    versions = record.versions if route is None else [version.artifact for version in route.served]
     return tuple(version for version in versions if not version.same_version_as(present))
 
 

@@ -1,6 +1,6 @@
 """Routes for callers: which component answers for an adapter now. Needs boto3 and nothing else.
 
-docs/how-to/release.md has the rule for callers in other languages.
+docs/guides/fleets.md has the rule for callers in other languages.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _GONE = ("ValidationError", "ValidationException")
 Answer = TypeVar("Answer")
 
 
-def share_of(adapter: str, caller: str) -> int:
+def place_of(adapter: str, caller: str) -> int:
     """Return the place of a caller, from 0 to 99: a candidate with a larger share in percent answers it."""
     digest = hashlib.sha256(f"{adapter}/{caller}".encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100
@@ -44,7 +44,7 @@ class _Components:
     percent: int = 0
 
     def of(self, adapter: str, caller: str | None) -> str:
-        asks_candidate = caller is not None and share_of(adapter, caller) < self.percent
+        asks_candidate = caller is not None and place_of(adapter, caller) < self.percent
         return self.candidate if asks_candidate else self.live
 
 

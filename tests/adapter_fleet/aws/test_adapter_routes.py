@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes, share_of
+from adapter_fleet.aws.adapter_routes import CACHED_SECONDS, AdapterRoutes, place_of
 from tests.adapter_fleet.fake_service import FakeClock
 
 VECTORS = [
@@ -167,7 +167,7 @@ def test_component_that_is_gone_is_looked_up_once_more(
 
 @pytest.mark.parametrize(("adapter", "caller", "place"), VECTORS)
 def test_place_of_a_caller_is_the_same_in_every_language(adapter: str, caller: str, place: int) -> None:
-    assert share_of(adapter, caller) == place
+    assert place_of(adapter, caller) == place
 
 
 def test_candidate_answers_the_callers_whose_place_is_below_its_share(

@@ -7,8 +7,11 @@ from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSett
 from adapter_fleet.fleet.state.routes import Candidate, Route
 from adapter_fleet.fleet.state.sagemaker_port import Requests
 
-_LATE_SECONDS = 60.0
+_LATE_SECONDS = 120.0
 """How late metrics may come and still be counted."""
+_LONGEST_WINDOW_SECONDS = 86400.0
+"""CloudWatch keeps minutes for 15 days, and each costs a little to read."""
+_LONGEST_HOLD_SECONDS = 3600.0
 
 
 class Verdict(StrEnum):
@@ -26,18 +29,22 @@ def due(candidate: Candidate | None, releases: ReleaseSettings) -> float | None:
     """Return when a candidate is judged; None for one whose share people say."""
     if candidate is None or candidate.declared is not None or releases.canary is None:
         return None
-    return candidate.judged + releases.canary.every_seconds + _LATE_SECONDS
+    every = releases.canary.every_seconds
+    # A canary that is held is judged less and less often.
+    held = min(0.5 * (candidate.judged - candidate.since), _LONGEST_HOLD_SECONDS)
+    return candidate.judged + max(every, held) + _LATE_SECONDS
 
 
 def window(routes: Iterable[Route], now: float) -> tuple[dict[str, float], float]:
     """Return since when the requests of both components of each route count, and until when."""
+    until = (now - _LATE_SECONDS) // 60 * 60
     since = {
-        component: route.candidate.since
+        version.component: max(route.candidate.since, until - _LONGEST_WINDOW_SECONDS)
         for route in routes
         if route.candidate is not None
-        for component in (route.live.component, route.candidate.component)
+        for version in route.answering
     }
-    return since, now - _LATE_SECONDS
+    return since, until
 
 
 def judge(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -> tuple[Verdict, str]:
@@ -56,7 +63,9 @@ def judge(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -
             f"{failed:.1%} of its {candidate.count:.0f} requests failed, and {before:.1%} of the"
             f" {live.count:.0f} of the version before",
         )
-    if candidate.mean_latency is None or not live.mean_latency:
+    # Requests that fail take another time, and count in the mean.
+    alike = before - failed <= canary.max_error_increase
+    if candidate.mean_latency is None or not live.mean_latency or not alike:
         return Verdict.ADVANCE, ""
     times = candidate.mean_latency / live.mean_latency
     if times > canary.max_latency:

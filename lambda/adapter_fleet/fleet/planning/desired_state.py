@@ -210,7 +210,8 @@ def apply_pins(
         if pin is not None and adapter.artifact.same_version_as(pin.replaces):
             route = (routes or {}).get(adapter.name)
             served = served_version(records.get(adapter.component), route, pin.artifact)
-            adapter = adapter if served is None else replace(adapter, artifact=served)
+            # A share is that of the manifest's own version.
+            adapter = adapter if served is None else replace(adapter, artifact=served, percent=None)
         wanted[adapter.component] = adapter
     return wanted
 
@@ -219,6 +220,6 @@ def served_version(
     record: AdapterRecord | None, route: Route | None, artifact: Artifact | None
 ) -> Artifact | None:
     """Return the version of an adapter that has served and equals an artifact; None if there is none."""
-    versions = [] if route is None else [version.artifact for version in route.versions]
+    versions = [] if route is None else [version.artifact for version in route.served]
     versions += () if record is None else record.versions
     return next((version for version in versions if version.same_as(artifact)), None)

@@ -167,7 +167,7 @@ def new_route(
     candidate = None if route is None else route.candidate
     if route is not None and candidate is not None and candidate.component == record.component:
         failed = decision.step is Step.FAILED and record.failure is not None and record.failure.final
-        if live is None or failed:
+        if live is None or record.owned != live.created or failed:
             return route.without_candidate(now=now, releases=versions.releases)
     if live is None or serving is None or not versions.is_declared(record):
         return None
@@ -179,14 +179,16 @@ def new_route(
     is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
     if is_there or decision.step is not Step.KEEP or not has_copies:
         return None
-    want = versions.wanted[record.component]
-    percent = _next_share(candidate, want, versions.releases, advances=advances)
-    if percent is None:
-        return None
-    # What was updated in place has no version beside it, and the same version needs no canary.
-    alone = route.live.component == record.component or route.live.artifact.same_version_as(serving)
-    if percent >= 100 or alone:
+    want = versions.wanted[record.component].percent
+    percent = (
+        100 if _goes_back(route, record.component, serving) else _share(candidate, want, versions.releases)
+    )
+    if advances and candidate is not None and versions.releases.canary is not None:
+        percent = versions.releases.canary.after(candidate.percent)
+    if percent >= 100:
         return route.to(record.component, serving, now=now, releases=versions.releases)
+    if candidate is not None and (percent, want) == (candidate.percent, candidate.declared):
+        return None
     if candidate is not None and candidate.component != record.component:
         route = route.without_candidate(now=now, releases=versions.releases)
     return route.with_candidate(
@@ -195,22 +197,36 @@ def new_route(
             artifact=serving,
             percent=percent,
             since=now,
-            declared=want.percent,
+            declared=want,
             judged=now,
         )
     )
 
 
-def _next_share(
-    candidate: Candidate | None, want: DesiredAdapter, releases: ReleaseSettings, *, advances: bool
-) -> int | None:
-    """Return the share in percent that a declared version is to have now; None for the one that it has."""
-    if candidate is None or candidate.declared != want.percent:
-        first = 100 if releases.canary is None else releases.canary.after(0)
-        return first if want.percent is None else want.percent
-    if releases.canary is not None and advances:
-        return releases.canary.after(candidate.percent)
-    return None
+def _goes_back(route: Route, component: str, serving: Artifact) -> bool:
+    """Return True if a version needs no share: it has answered all callers, or has no other one beside it."""
+    versions = [version.artifact for version in route.served]
+    served = any(serving.same_version_as(version) for version in versions)
+    return served or route.live.component == component
+
+
+def _share(candidate: Candidate | None, want: int | None, releases: ReleaseSettings) -> int:
+    """Return the share in percent of a new version, as far as no step of a canary has ended.
+
+    want:
+        What the manifest says. A share that people have raised stays until it says another.
+    """
+    if (
+        candidate is not None
+        and candidate.declared == want
+        and (want is not None or releases.canary is not None)
+    ):
+        return candidate.percent
+    if want is not None:
+        return want
+    if releases.canary is None:
+        return 100
+    return releases.canary.after(0) if candidate is None else candidate.percent
 
 
 def _is_wanted(

@@ -63,7 +63,12 @@ class RouteCache:
             return {}, bounded(str(error), _HELD_BYTES)
 
     def _due(self, route: Route) -> float | None:
-        return None if self._versions is None else due(route.candidate, self._versions.releases)
+        if self._versions is None or route.candidate is None:
+            return None
+        want = self._versions.wanted.get(route.candidate.component)
+        # The manifest may have taken the canary over by hand since.
+        by_hand = want is None or want.percent is not None
+        return None if by_hand else due(route.candidate, self._versions.releases)
 
     def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
@@ -83,7 +88,8 @@ class RouteCache:
             self._routes[record.name] = route
             self._changed.add(record.name)
         elif decision.step is Step.KEEP and not has_copies and versions.is_declared(record):
-            self.waits_for_copy |= self._routes[record.name].live.component != record.component
+            answering = self._routes[record.name].answering
+            self.waits_for_copy |= record.component not in [one.component for one in answering]
         return without_failed_version(versions, record, decision)
 
     def superseded(self, records: Iterable[AdapterRecord]) -> list[AdapterRecord]:
@@ -147,6 +153,8 @@ def _news(route: Route) -> Iterator[tuple[str, float | None, str]]:
     """Yield the components that a route names now, since when, and what to tell."""
     for before in route.versions[1:2]:
         told = f"{route.live.artifact.version} answers instead of {before.artifact.version}"
+        if before.abandoned:
+            told = f"{route.live.artifact.version} answers all callers again"
         yield route.live.component, before.until, told
     candidate = route.candidate
     if candidate is not None:

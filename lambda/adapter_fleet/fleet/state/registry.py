@@ -86,8 +86,8 @@ _CHUNK_BYTES = 350_000
 _MAX_RECORD_BYTES = 400_000
 """Bytes of a record's document, in ASCII. The limits of a manifest keep every record below."""
 
-_MAX_ROUTES = 25
-"""Routes in one transaction. With the longest probes, six versions of an adapter have some 120 KB."""
+_MAX_ROUTES = 20
+"""Routes in one transaction. With the longest probes, seven versions of an adapter have some 140 KB."""
 
 _MAX_CACHED_STATES = 4
 """Desired states in memory. A warm function needs the newest one and the last that converged."""

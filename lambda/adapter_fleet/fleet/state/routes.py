@@ -99,7 +99,9 @@ class Route:
         candidate = self.candidate
         if candidate is None:
             return self
-        left = RoutedVersion(component=candidate.component, artifact=candidate.artifact, abandoned=True)
+        # There may be many of them until they are drained, so each is small.
+        artifact = replace(candidate.artifact, probe=None, evaluation=None)
+        left = RoutedVersion(component=candidate.component, artifact=artifact, abandoned=True)
         left = self._left(left, now=now, releases=releases)
         return replace(self, candidate=None)._with((*self.versions, left), now=now, releases=releases)
 
@@ -130,6 +132,16 @@ class Route:
             if index <= MAX_VERSIONS or version in stay
         ]
         return replace(routed, versions=tuple(listed))
+
+    @property
+    def answering(self) -> tuple[RoutedVersion, ...]:
+        """The version that answers, and the candidate."""
+        return (self.live, *self.all_versions[len(self.versions) :])
+
+    @property
+    def served(self) -> list[RoutedVersion]:
+        """The versions that answer or have answered all callers."""
+        return [version for version in self.versions if not version.abandoned]
 
     @property
     def all_versions(self) -> tuple[RoutedVersion, ...]:

@@ -154,7 +154,7 @@ class SageMakerPort(Protocol):
         """
 
     def requests(self, since: Mapping[str, float], until: float) -> dict[str, Requests]:
-        """Count the requests to components, each since a moment, with a call for every hundred of them."""
+        """Count the requests to components, each since a moment, with one call or more for every 125."""
 
     def complete(self, component: str, endpoint: str, prompt: PromptRequest) -> Completion:
         """Return what a component generates for a prompt.

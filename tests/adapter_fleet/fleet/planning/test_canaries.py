@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from adapter_fleet.fleet.planning.canaries import Verdict, judge
-from adapter_fleet.fleet.state.fleet_settings import CanarySettings
+from adapter_fleet.fleet.planning.canaries import Verdict, due, judge, window
+from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSettings
 from adapter_fleet.fleet.state.routes import Candidate, Route, RoutedVersion
 from adapter_fleet.fleet.state.sagemaker_port import Requests
 from adapter_fleet.manifest.desired import Artifact
@@ -40,6 +42,33 @@ def test_canary_is_judged_beside_the_version_before(
     judged, told = judge(ROUTE, found, CANARY)
     assert judged is verdict
     assert told.startswith(why)
+
+
+def test_fewer_failures_are_not_held_against_the_time_that_answers_take() -> None:
+    live = Requests(count=1000, errors=300, mean_latency=0.7)
+    found = {"live": live, "new": Requests(count=100, mean_latency=1.5)}
+    assert judge(ROUTE, found, CANARY)[0] is Verdict.ADVANCE
+
+
+def test_requests_count_by_whole_minutes_since_the_share_began() -> None:
+    began = replace(ROUTE.candidate, since=100_000.0, judged=100_000.0)  # type: ignore[type-var]
+    route = replace(ROUTE, candidate=began)
+    assert window([route], 100_630.0) == ({"live": 100_000.0, "new": 100_000.0}, 100_500.0)
+    since, until = window([route], 2_000_000.0)
+    assert (set(since.values()), until) == ({until - 86_400.0}, 1_999_860.0)
+
+
+def test_canary_that_is_held_is_judged_less_often() -> None:
+    releases, waits, began = ReleaseSettings(canary=CanarySettings(every_seconds=600.0)), [], ROUTE.candidate
+    assert began is not None
+    for _ in range(12):
+        moment = due(began, releases)
+        assert moment is not None
+        waits.append(moment - began.judged)
+        began = replace(began, judged=moment)
+    assert waits[:2] == [720.0, 720.0]
+    assert waits == sorted(waits)
+    assert waits[-1] == 3720.0
 
 
 def test_nothing_is_said_of_versions_without_metrics() -> None:

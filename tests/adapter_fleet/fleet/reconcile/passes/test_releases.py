@@ -321,7 +321,7 @@ class TestCanary:
         while self.shares(world)["a"].endswith(" 5"):
             world.step()
         assert self.shares(world)["a"].endswith(" 25")
-        assert 600 < world.clock.now() - began < 720
+        assert 600 < world.clock.now() - began < 760
         world.settle()
         assert self.shares(world)["a"] == component("a", 2)
         assert world.registry.routes()["a"].versions[1].component == component("a", 1)
@@ -363,6 +363,37 @@ class TestCanary:
             assert self.shares(world)["a"].endswith(f" {percent}")
         world.apply(replace(adapter("a", 2), percent=100), adapter("b"))
         assert self.shares(world)["a"] == component("a", 2)
+
+    def test_share_of_the_manifest_is_the_end_of_a_canary_by_itself(self, world: World) -> None:
+        self.begin(world)
+        world.service.faults.worse.add(artifact("a", 2).uri)
+        world.apply(replace(adapter("a", 2), percent=40), adapter("b"))
+        world.run_for(5000.0)
+        assert self.shares(world)["a"].endswith(" 40")
+        world.service.faults.worse.clear()
+        world.deploy(adapter("a", 2), adapter("b"))
+        world.settle_without_retries()
+        assert self.shares(world)["a"].endswith(" 40"), "a canary goes on from there"
+        world.settle()
+        assert self.shares(world)["a"] == component("a", 2)
+
+    def test_fleet_without_the_canary_any_more_sends_all_callers_there(self, world: World) -> None:
+        self.begin(world)
+        world.with_settings(RELEASES)
+        world.apply(adapter("a", 2), adapter("b"))
+        assert self.shares(world)["a"] == component("a", 2)
+
+    def test_version_that_has_answered_all_callers_does_so_again_at_once(self, world: World) -> None:
+        for version in (2, 3):
+            world.apply(adapter("a", version), adapter("b"))
+        world.service.faults.asked = 0.0
+        world.apply(replace(adapter("a", 2), percent=5), adapter("b"))
+        assert self.shares(world)["a"] == component("a", 2)
+        pin = {"artifact": artifact("a", 1), "replaces": artifact("a", 2)}
+        assert component("a", 1) not in world.service.components
+        world.order(OrderKind.PIN, "a", **pin)
+        world.settle()
+        assert self.shares(world)["a"] == component("a", 1), "it was loaded again"
 
     def test_manifest_that_takes_it_back_sends_nobody_there_and_drains_it(self, world: World) -> None:
         self.begin(world)
