@@ -1,7 +1,7 @@
 """One pass for one generation: observe, plan, apply, for as long as there is time and something to do.
 
 A pass may die at any moment. Whatever the next pass needs is in the registry before this one acts: an intent
-before each write. `docs/adr/0009-reconciler.md` explains why each promise holds, and which part does what.
+before each write. docs/design.md explains why each promise holds.
 """
 
 import itertools
