@@ -1,7 +1,7 @@
 """What a newer botocore knows of the operations that the embedded cloud answers.
 
 The difference between the newest botocore and the pinned one is the file that the embedded cloud merges into
-its model (docs/adr/0025-newer-shapes.md).
+its model. `make properties` writes it.
 """
 
 from __future__ import annotations

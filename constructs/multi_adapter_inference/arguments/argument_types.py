@@ -1,6 +1,6 @@
 """Checks of the arguments of public classes against their annotations.
 
-docs/adr/0014-checked-arguments.md says why no library does it.
+docs/adr/0014-libraries.md says why no library does it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A zip holds only what its entry module imports, so a function is deployed again only if its own code changed.
 The bytes depend only on the content: sorted entries, one time, one mode, and nothing compressed, as builds of
-zlib differ (docs/adr/0004-lambda-zip.md).
+zlib differ (docs/adr/0004-reproducible-builds.md).
 """
 
 from __future__ import annotations

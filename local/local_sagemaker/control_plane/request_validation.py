@@ -25,7 +25,7 @@ _NEWER_MODELS = Path(__file__).parent / "newer_models"
 
 @cache
 def service_model(service: str = "sagemaker") -> ServiceModel:
-    """Botocore's model of a service, with the newest members of SageMaker's hosting (docs/adr/0025)."""
+    """Botocore's model of a service, with the newest members of SageMaker's hosting."""
     # A loader of its own: one that a session shares may have cached the model without the newest members.
     loader = Loader(extra_search_paths=[str(_NEWER_MODELS)])
     return ServiceModel(loader.load_service_model(service, "service-2"), service)

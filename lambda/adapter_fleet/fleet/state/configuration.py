@@ -58,8 +58,7 @@ REMEMBERED_SECONDS = 3600.0
 """The limit on deletions also holds for all manifests of this time together."""
 
 MAX_READ_SECONDS = 600.0
-"""A pass has less than 15 minutes. One worker reads 100 MB/s, so that an archive of 16 GiB takes 3 minutes
-(docs/adr/0013-verified-archives.md)."""
+"""A pass has less than 15 minutes. One worker reads 100 MB/s, so an archive of 16 GiB takes 3 minutes."""
 
 HISTORY_SECONDS = 400 * 24 * 3600
 """How long an event is kept: a year, and some weeks to compare with the year before.

@@ -2,7 +2,8 @@
 
 A request reaches one copy of the base model, and SageMaker picks it. So a copy that has another adapter, or
 none, is found with a probability only. A healthy adapter may give a wrong answer now and then, too: on
-another batch, or behind another nonce. docs/adr/0019-probes.md has the chances of both errors.
+another batch, or behind another nonce. docs/adr/0019-probes.md has the method, and the tests compute the
+chances of both errors.
 """
 
 import math

@@ -2,7 +2,7 @@
 
 The object's metadata counts for nothing, as its writer sets it. S3's own SHA-256 is compared with the
 manifest's. If one of them is missing, the archive is read. The registry remembers each reading by version,
-so that each version is read once. docs/adr/0013-verified-archives.md has the reasons.
+so that each version is read once. docs/adr/0005-adapter-identity.md has the reasons.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 Engines answer with the base model, an earlier version or another adapter without an error, and a copy may
 have lost an adapter that others have. Only the declared version answers its probe as recorded.
-docs/adr/0019-probes.md says what is compared, and with what chance a wrong copy is missed.
+docs/adr/0019-probes.md says what is compared, and why.
 """
 
 from collections.abc import Iterator

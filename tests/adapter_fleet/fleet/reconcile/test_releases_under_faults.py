@@ -1,4 +1,4 @@
-"""Releases keep their four promises whatever happens, in any order (docs/adr/0032-versions-and-routes.md)."""
+"""Releases keep their four promises whatever happens, in any order (docs/guides/fleets.md)."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def put(
 
 
 def test_refusal_that_is_none_of_access_is_told_as_it_is(world: World) -> None:
-    """CopyObject takes 5 GB at most (docs/adr/0012)."""
+    """CopyObject takes 5 GB at most."""
     want = wanted("a")
     put(world, want.artifact)
     words = "InvalidRequest: The specified copy source is larger than 5368709120 bytes"
