@@ -214,6 +214,8 @@ def test_new_version_answers_a_place_of_the_callers_until_it_is_promoted(
         assert 4 < len(chosen) < 22
         until(lambda: has_answered(callers, "summary") >= chosen, "they have moved", seconds=120)
         assert has_answered(callers, "summary") == chosen
+        written = adapters(stack.cloud, "routes", "--stack", stack.name)
+        assert "adapter: acme" in written.stdout, written.output
         promoted = adapters(stack.cloud, "promote", "acme", "--stack", stack.name)
         assert promoted.exit_code == 0, promoted.output
         until(lambda: len(has_answered(callers, "summary")) == 30, "all have moved", seconds=120)

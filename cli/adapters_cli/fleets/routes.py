@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.orders import Order
-from adapter_fleet.fleet.state.routes import Candidate, Route, RoutedVersion
+from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import CommandError
 
@@ -15,7 +15,7 @@ def write_route(fleet: Fleet, route: Route, orders: Sequence[Order] = ()) -> Non
         raise CommandError(f"the route of adapter '{route.adapter}' was changed meanwhile; try again")
 
 
-def is_proven(fleet: Fleet, version: RoutedVersion | Candidate) -> bool:
+def is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
     """Return True if a version that stays is as it was when it answered, as far as anybody knows.
 
     Its last-modified time may have moved by itself since a pass looked; the description says what it serves.

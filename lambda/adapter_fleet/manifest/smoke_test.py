@@ -1,16 +1,18 @@
 """The smoke test of an adapter, as a manifest or an app declares it."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.documents.schema import RecordError
 from adapter_fleet.manifest.desired import SmokeRequest
-from adapter_fleet.manifest.expressions import problem_of_expression
 
 MAX_SMOKE_BYTES = 8_000
 """JSON bytes of a smoke request's body. A fleet's default one is stored for each adapter without one."""
+MAX_EXPRESSION_LENGTH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,5 +69,15 @@ def problems_of_smoke(smoke: SmokeRequest) -> Iterator[tuple[str, str]]:
         if size > MAX_SMOKE_BYTES:
             key = "prompt" if smoke.is_prompt else "body"
             yield key, f"should have at most {MAX_SMOKE_BYTES} bytes as JSON, got {size}"
-    if smoke.expect is not None and (problem := problem_of_expression(smoke.expect)):
+    if smoke.expect is not None and (problem := _problem_of_expression(smoke.expect)):
         yield "expect", problem
+
+
+def _problem_of_expression(text: str) -> str | None:
+    if len(text) > MAX_EXPRESSION_LENGTH:
+        return f"should have at most {MAX_EXPRESSION_LENGTH} characters, got {len(text)}"
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"should be a regular expression ({error}), got {short_repr(text)}"
+    return None

@@ -428,28 +428,6 @@ def test_manifest_that_is_too_large_once_each_adapter_has_the_defaults_is_an_err
     assert raised.value.findings[0].where == "adapters.yaml"
 
 
-@pytest.mark.parametrize("expect", ["(?i)[一-龥]", "[\\u4e00-\\U0010ffff]", "(?i)[^-]-", r"(?i)[\0-\377]-\\"])
-def test_an_expression_with_small_ranges_or_for_one_case_is_taken(expect: str) -> None:
-    (adapter,) = parse(entry(smoke={"prompt": "x", "expect": expect})).adapters
-    assert adapter.smoke
-    assert adapter.smoke.expect == expect
-
-
-@pytest.mark.parametrize(
-    "expect",
-    [
-        "(?i)" + "[一-龥]" * 3,
-        r"(?ai)[\x00-\U0010ffff]",
-        r"a(?-s:(?i:[\0-\uffff]))",
-        r"(?i)[\\U0010fff0-\U0010ffff]",
-        r"(?i)[\N{SPACE}-\N{TILDE}]",
-    ],
-)
-def test_an_expression_that_takes_long_to_compile_is_an_error(expect: str) -> None:
-    (found,) = errors(entry(smoke={"prompt": "x", "expect": expect}))
-    assert "smoke.expect: should have ranges of at most 50000 characters beside (?i), got " in found
-
-
 def test_two_adapters_of_one_name_are_an_error_whatever_the_case() -> None:
     artifact = f"artifact: s3://bucket/acme/sha256-{A}.tar.gz"
     text = "".join(f"- name: {name}\n  {artifact}\n" for name in ("acme", "ACME", "acme"))

@@ -71,13 +71,8 @@ def versions_of(
         if adapter.name not in known and proven is not None:
             known[adapter.name] = Route.first(adapter.name, adapter.component, proven, in_force)
         route = known.get(adapter.name)
-        if route is not None and route.drain_seconds < in_force.drain_seconds:
-            route = replace(route, drain_seconds=in_force.drain_seconds)
         if route is not None:
-            stays = releases is not None and _is_wanted(route.candidate, adapter, own)
-            known[adapter.name] = route = (
-                route if stays else route.without_candidate(now=now, releases=in_force)
-            )
+            route = known[adapter.name] = _as_declared(route, adapter, own, releases, now)
         routed = [] if route is None else route.in_force(in_force, now)
         named.update(one.component for one in routed)
         # What is gone is not loaded for a rollback alone.
@@ -102,6 +97,23 @@ def versions_of(
         named=named,
         wanted=declared | {name: version for name, version in kept.items() if name not in declared},
     )
+
+
+def _as_declared(
+    route: Route,
+    adapter: DesiredAdapter,
+    own: Collection[str],
+    releases: ReleaseSettings | None,
+    now: float,
+) -> Route:
+    """Return a route with the declared drain, and without a candidate that is not declared or not there."""
+    in_force, candidate = releases or _IN_PLACE_AGAIN, route.candidate
+    if route.drain_seconds < in_force.drain_seconds:
+        route = replace(route, drain_seconds=in_force.drain_seconds)
+    stays = releases is not None and candidate is not None and candidate.component in own
+    if candidate is None or (stays and adapter.artifact.same_version_as(candidate.artifact)):
+        return route
+    return route.without_candidate(now=now, releases=in_force)
 
 
 def versioned_name(component: str, artifact: Artifact | None) -> str:
@@ -227,16 +239,6 @@ def _share(candidate: Candidate | None, want: int | None, releases: ReleaseSetti
     if releases.canary is None:
         return 100
     return releases.canary.after(0) if candidate is None else candidate.percent
-
-
-def _is_wanted(
-    candidate: Candidate | None, adapter: DesiredAdapter, own: Mapping[str, AdapterRecord]
-) -> bool:
-    """Return True if a candidate has the declared version, and is there as far as the registry knows."""
-    if candidate is None or not adapter.artifact.same_version_as(candidate.artifact):
-        return False
-    record = own.get(candidate.component)
-    return record is not None and record.live is not None
 
 
 def is_superseded(versions: Versions, record: AdapterRecord) -> bool:

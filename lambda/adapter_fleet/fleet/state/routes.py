@@ -28,7 +28,7 @@ class RoutedVersion:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(RoutedVersion):
     """The version that answers a share of the callers.
 
     percent, since:
@@ -41,8 +41,6 @@ class Candidate:
         Why its share stayed then.
     """
 
-    component: str
-    artifact: Artifact
     percent: int
     since: float
     declared: int | None
@@ -136,7 +134,7 @@ class Route:
     @property
     def answering(self) -> tuple[RoutedVersion, ...]:
         """The version that answers, and the candidate."""
-        return (self.live, *self.all_versions[len(self.versions) :])
+        return (self.live,) if self.candidate is None else (self.live, self.candidate)
 
     @property
     def served(self) -> list[RoutedVersion]:
@@ -146,10 +144,7 @@ class Route:
     @property
     def all_versions(self) -> tuple[RoutedVersion, ...]:
         """The versions, and the candidate."""
-        if self.candidate is None:
-            return self.versions
-        candidate = RoutedVersion(component=self.candidate.component, artifact=self.candidate.artifact)
-        return (*self.versions, candidate)
+        return (*self.versions, *self.answering[1:])
 
     def in_force(self, releases: ReleaseSettings, now: float) -> list[RoutedVersion]:
         """Return the versions that stay: callers may still be sent there, or a rollback goes back there."""

@@ -261,7 +261,7 @@ class FleetOfReleases(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES), percent=st.sampled_from([10, 60, 100]))
     def raise_by_hand(self, name: str, percent: int) -> None:
-        """Do what `adapters release` and `adapters promote` do."""
+        """Do what `adapters promote` does."""
         self._raise(name, percent)
 
     def _raise(self, name: str, percent: int) -> None:
