@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 CHECKOV := .venv-checkov
-NEWEST := .venv-newest
 PYTHONS ?= 3.11 3.12 3.13 3.14
 RELEASE := .venv-release
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
@@ -22,7 +21,7 @@ TAG ?=
 WORKFLOWS := $(wildcard .github/workflows/*.yml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo local unit coverage test test-hostile test-clients test-suites test-newest test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports check-docs checkov bench lock properties docs reference snapshots wheel dist release-tag clean
+.PHONY: help setup demo local unit coverage test test-hostile test-clients test-suites test-docs test-evolutions test-examples test-local test-random-order test-alone test-pythons test-release test-upgrade test-vllm test-aws nightly check lint types imports check-docs checkov bench lock docs reference snapshots wheel dist release-tag clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -99,20 +98,10 @@ test-clients: setup  ## clients and notebooks that others wrote, each in an envi
 	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_gateway.py tests/clients/test_notebooks.py
 	python -m pytest tests/clients/test_recorded.py
 
-# The newest botocore and cfn-lint, which the lock cannot have: ministack pins an older botocore.
-$(NEWEST)/.installed: tests/properties/newest.txt $(VENV)/.installed
-	test -x $(NEWEST)/bin/python || $(PYTHON) -m venv $(NEWEST)
-	$(NEWEST)/bin/pip install --quiet --disable-pip-version-check -r tests/properties/newest.txt
-	touch $@
-
-test-newest: setup $(NEWEST)/.installed  ## every argument and every property against the newest botocore and cfn-lint
-	NEWEST=1 python -m pytest tests/properties
-
-nightly: setup $(NEWEST)/.installed $(VENV)/.evaluation  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
+nightly: setup $(VENV)/.evaluation  ## look for faults that a fleet does not survive, files that a check does not and calls that the embedded cloud does not, other ones every time; long loads
 	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py tests/adapter_fleet/fleet/reconcile/test_releases_under_faults.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
-	NEWEST=1 python -m pytest tests/properties
 	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
@@ -202,12 +191,7 @@ lock: setup  ## pin the newest versions that pyproject.toml and package.json all
 	done
 	printf 'check-wheel-contents\ntwine\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
 	    --no-header --no-annotate --no-emit-index-url -o tests/release/tools.txt
-	printf 'botocore\ncfn-lint\n' | uv pip compile --quiet --upgrade - --universal --python-version 3.11 \
-	    --no-header --no-annotate --no-emit-index-url -o tests/properties/newest.txt
 	npm install --package-lock-only
-
-properties: setup $(NEWEST)/.installed  ## write docs/reference/properties.md, and what the newest botocore has, anew
-	python -m tests.properties
 
 check-docs: setup  ## the tests of the documents that deploy nothing: what is generated is as the code, blocks are what the product takes
 	python -m pytest -n 2 --dist loadfile -m 'documents and not integration' tests/docs tests/examples tests/constructs
@@ -234,4 +218,4 @@ release-tag: setup  ## check that TAG names the version, and the newest release 
 	python -m tests.release.tag "$$TAG"
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(NEWEST) $(RELEASE) .venv-pythons node_modules cdk.out build dist
+	rm -rf $(VENV) $(CLIENTS) $(CHECKOV) $(VLLM) $(RELEASE) .venv-pythons node_modules cdk.out build dist

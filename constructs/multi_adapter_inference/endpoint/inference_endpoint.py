@@ -104,8 +104,6 @@ class InferenceEndpoint(IInferenceEndpoint):
         How often SageMaker writes its enhanced metrics, by instance and container, at a price of CloudWatch:
         10, 30, 60, 120, 180, 240 or 300 seconds. Default: it writes none.
 
-    docs/reference/properties.md has every property of the resources, and the argument for it.
-
     Example::
 
         endpoint = InferenceEndpoint(stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE)

@@ -101,8 +101,6 @@ class MultiAdapterEndpoint(OwnBaseComponent):
     inference_ami_version:
         The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
 
-    docs/reference/properties.md has every property of the resources, and the argument for it.
-
     Example::
 
         MultiAdapterEndpoint(

@@ -1,4 +1,4 @@
-"""Instance pools and reservations of an endpoint. `tests/properties` has what each one sets."""
+"""Instance pools and reservations of an endpoint. `test_properties.py` has what each one sets."""
 
 from typing import Any
 

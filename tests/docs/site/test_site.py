@@ -37,7 +37,6 @@ OF_EACH_KIND = (
     "comparison.html",
     "guides/promises.html",
     "reference/commands.html",
-    "reference/properties.html",
     "source/examples/tickets/train.py.html",
 )
 """Long tables, wide code, deep headings, and files of the repository."""

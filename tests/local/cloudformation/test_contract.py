@@ -10,6 +10,7 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import pytest
 from tests.local.cloudformation.test_autoscaling_types import SCOPE, scaled
 from tests.local.stacks import Bucket, Stack, serving
 from tests.local.waiting import until
-from tests.properties.properties import installed_schemas
 
 FAILS = tomllib.loads((Path(__file__).parent / "contract.toml").read_text())["fails"]
 UNUSED = {
@@ -71,8 +71,9 @@ RESOURCES = resources()
 
 
 def schema_of(kind: str) -> dict[str, Any]:
-    files = json.loads((installed_schemas() / "providers" / "us-east-1.json").read_text())
-    file = installed_schemas() / "resources" / f"{files[kind]}.json"
+    schemas = Path(str(files("cfnlint"))) / "data" / "schemas"
+    names = json.loads((schemas / "providers" / "us-east-1.json").read_text())
+    file = schemas / "resources" / f"{names[kind]}.json"
     found: dict[str, Any] = json.loads(file.read_text())
     return found
 

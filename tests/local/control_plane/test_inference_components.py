@@ -44,6 +44,30 @@ def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
     assert names in world.refusal("CreateInferenceComponent", **request)
 
 
+def test_settings_that_nothing_acts_on_are_described_as_they_were_sent(world: World) -> None:
+    world.serve("one")
+    specification = world.component("base")["Specification"]
+    stored = {
+        "SchedulingConfig": {"PlacementStrategy": "SPREAD"},
+        "DataCacheConfig": {"EnableCaching": True},
+        "StartupParameters": {"ModelDataDownloadTimeoutInSeconds": 600},
+    }
+    world.call(
+        "CreateInferenceComponent",
+        InferenceComponentName="stores",
+        EndpointName="endpoint",
+        VariantName="AllTraffic",
+        Specification={
+            "ModelName": "model",
+            "ComputeResourceRequirements": specification["ComputeResourceRequirements"],
+            **stored,
+        },
+        RuntimeConfig={"CopyCount": 1},
+    )
+    found = world.component("stores")["Specification"]
+    assert {key: found[key] for key in stored} == stored
+
+
 AS_SDK_V2: dict[str, Any] = {"VariantName": "AllTraffic", "RuntimeConfig": {"CopyCount": 1}}
 
 

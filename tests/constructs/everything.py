@@ -31,12 +31,11 @@ from multi_adapter_inference import (
     RoutingStrategy,
     StartupTimeouts,
 )
-from tests.properties.newer_shapes import ROOT
 
 ROLE = "arn:aws:iam::111122223333:role/llm"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/llm"
-BASE = ROOT / "examples" / "tickets" / "base"
+BASE = Path(__file__).parents[2] / "examples" / "tickets" / "base"
 
 
 def everything() -> dict[str, Any]:

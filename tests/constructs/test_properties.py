@@ -1,8 +1,7 @@
-"""What the page says of the constructs: every property has an answer, every argument sets its property."""
+"""Every argument of an endpoint, a base model and an adapter sets its property of CloudFormation."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -10,13 +9,7 @@ from typing import Any
 
 import pytest
 
-import multi_adapter_inference as library
-from tests.properties.everything import KEY, PLAN, ROLE, everything
-from tests.properties.newer_shapes import KINDS, merged_model
-from tests.properties.page import PAGE, Answers, answer_for, page, read_answers
-from tests.properties.properties import installed_schemas, of_api, of_cloudformation
-
-Properties = Mapping[str, set[str]]
+from tests.constructs.everything import KEY, PLAN, ROLE, everything
 
 # What `everything` sets each property to, and what of it tells that it was this argument.
 SETS: dict[str, dict[str, object]] = {
@@ -92,61 +85,8 @@ SETS: dict[str, dict[str, object]] = {
 
 
 @pytest.fixture(scope="module")
-def cloudformation() -> Properties:
-    return of_cloudformation(installed_schemas())
-
-
-@pytest.fixture(scope="module")
-def api() -> Properties:
-    return of_api(merged_model())
-
-
-@pytest.fixture(scope="module")
-def answers() -> Answers:
-    return read_answers()
-
-
-@pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
     return everything()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_property_has_an_answer_and_every_answer_a_property(
-    cloudformation: Properties, api: Properties, answers: Answers, kind: str
-) -> None:
-    properties = cloudformation[kind] | api[kind]
-    unanswered = [path for path in sorted(properties) if answer_for(path, answers[kind]) is None]
-    assert not unanswered, f"no answer in properties.toml: {', '.join(unanswered)}"
-    used = {answer.path for path in properties if (answer := answer_for(path, answers[kind])) is not None}
-    assert sorted(answers[kind].keys() - used) == []
-    for answer in answers[kind].values():
-        assert [answer.argument, answer.fixed, answer.left_out].count("") == 2, answer
-        assert answer.does in ("acts", "stores", "ignores", "refuses"), answer
-
-
-def test_the_page_is_what_they_make(cloudformation: Properties, api: Properties, answers: Answers) -> None:
-    written = page(cloudformation, api, answers)
-    new = set(re.findall("`([^`]+)`", written)) - set(re.findall("`([^`]+)`", PAGE.read_text()))
-    assert not new, f"not in {PAGE.name}, which `make properties` writes: {', '.join(sorted(new))}"
-    assert written == PAGE.read_text()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_argument_exists(answers: Answers, kind: str) -> None:
-    for answer in answers[kind].values():
-        if not answer.argument or answer.argument == "Tags.of()":
-            continue
-        match = re.fullmatch(r"([\w.]+)\((.+)\)", answer.argument)
-        assert match is not None, answer
-        function: Any = library
-        for name in match[1].split("."):
-            function = getattr(function, name)
-        # Of a construct itself, jsii's own class would answer.
-        signed: Any = vars(function)["__init__"] if isinstance(function, type) else function
-        parameters = inspect.signature(signed).parameters
-        assert set(match[2].split(", ")) <= parameters.keys(), answer
 
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, object]]:
@@ -184,16 +124,8 @@ def values_of(template: Mapping[str, Any], kind: str) -> dict[str, list[object]]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_argument_sets_its_property(
-    template: Mapping[str, Any], cloudformation: Properties, answers: Answers, kind: str
-) -> None:
-    claimed = {
-        path
-        for path in cloudformation[kind]
-        if (answer := answer_for(path, answers[kind])) is not None and answer.argument
-    }
-    assert claimed == SETS[kind].keys()
+@pytest.mark.parametrize("kind", SETS)
+def test_every_argument_sets_its_property(template: Mapping[str, Any], kind: str) -> None:
     values = values_of(template, kind)
     unset = {path: wanted for path, wanted in SETS[kind].items() if not _any_equal(wanted, values.get(path))}
     assert unset == {}
@@ -201,24 +133,3 @@ def test_every_argument_sets_its_property(
 
 def _any_equal(wanted: object, got: list[object] | None) -> bool:
     return any(_equal(wanted, value) for value in got or ())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_the_page_calls_fixed_has_that_value(
-    template: Mapping[str, Any], answers: Answers, kind: str
-) -> None:
-    values = values_of(template, kind)
-    fixed = ((answer.path, re.match("`([^`]+)`", answer.fixed)) for answer in answers[kind].values())
-    for path, wanted in fixed:
-        if wanted is not None:
-            assert {str(value).lower() for value in values[path]} == {wanted[1].lower()}, path
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_set_that_the_page_leaves_out(
-    template: Mapping[str, Any], answers: Answers, kind: str
-) -> None:
-    for path in values_of(template, kind):
-        answer = answer_for(path, answers[kind])
-        assert answer is not None, path
-        assert not answer.left_out, path
