@@ -138,7 +138,7 @@ def _addresses(account: Account, endpoint: str, component: str, *, model: str) -
 def _document(
     fleet: Fleet, target: Target, state: AdapterState, declared: DesiredAdapter | None
 ) -> dict[str, Any]:
-    account = fleet.account
+    account, answering = fleet.account, state.beside or state.component
     wanted = None if declared is None else declared.artifact
     tags = {} if declared is None else state.tags
     components = AdapterLookup(fleet, newest_generation(fleet)).components_of_versions(state.name)
@@ -168,7 +168,7 @@ def _document(
         "beside": None if state.beside is None else _beside(account, state.beside),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),
-        **_addresses(account, target.endpoint, state.component, model=state.component),
+        **_addresses(account, target.endpoint, answering, model=answering),
     }
 
 

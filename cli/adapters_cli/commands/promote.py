@@ -8,6 +8,7 @@ import typer
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_argument import complete_adapter
+from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import in_force
 from adapters_cli.fleets.orders import check_takes_orders
@@ -44,6 +45,7 @@ def promote(
     newest = newest_generation(fleet)
     check_takes_orders(newest)
     releases = in_force(fleet.registry, newest).request.target.settings.releases
+    AdapterLookup(fleet, newest).find([name])  # raises for a name that no adapter has
     route = fleet.registry.routes().get(name)
     candidate = None if route is None else route.candidate
     if releases is None or route is None or candidate is None:

@@ -69,15 +69,16 @@ class Canary:
     A deployment waits until the first steps have begun. `adapters status --wait` waits for the last ones.
 
     steps:
-        The shares in percent, rising, from 1 to 99. After the last step all callers follow.
+        The shares in percent, rising, from 1 to 99. After the last step all callers follow. Default: 5
+        and 25.
     every:
-        How long a step takes, at least a minute.
+        How long a step takes at least: a minute or more, and two more for late metrics. Default: 30 minutes.
     min_requests:
-        With fewer requests to either version, a step goes on.
+        With fewer requests to either version, a step goes on. Default: 100.
     max_error_increase:
-        How much larger the share of requests that fail, with 4XX or 5XX, may be: from 0 to 1.
+        How much larger the share of requests that fail, with 4XX or 5XX, may be: from 0 to 1. Default: 0.01.
     max_latency:
-        How many times as long the container may take for a request, in the mean.
+        How many times as long the container may take for a request, in the mean. Default: 1.25.
 
     Example::
 

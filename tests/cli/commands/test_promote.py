@@ -46,7 +46,7 @@ def test_rollback_takes_its_share_at_once(run: Run, world: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["zeta"], "adapter 'zeta' has no new version that answers a share of the callers"),
+        (["zeta"], "the fleet has no adapter 'zeta'"),
         (["acme", "--percent", 5], "'--percent' should be above 5, its share now, got 5"),
     ],
 )

@@ -8,7 +8,9 @@ from adapter_fleet.fleet.state.routes import Candidate, Route
 from adapter_fleet.fleet.state.sagemaker_port import Requests
 
 _LATE_SECONDS = 120.0
-"""How late metrics may come and still be counted."""
+"""How late the metrics of a step may come and still be counted."""
+_LOOK_SECONDS = 300.0
+"""How often a candidate that does worse is looked for during a step."""
 _LONGEST_WINDOW_SECONDS = 86400.0
 """CloudWatch keeps minutes for 15 days, and each costs a little to read."""
 _LONGEST_HOLD_SECONDS = 3600.0
@@ -29,26 +31,35 @@ def due(candidate: Candidate | None, releases: ReleaseSettings) -> float | None:
     """Return when a candidate is judged; None for one whose share people say."""
     if candidate is None or candidate.declared is not None or releases.canary is None:
         return None
-    every = releases.canary.every_seconds
+    end = candidate.since + releases.canary.every_seconds + _LATE_SECONDS
+    if candidate.judged < end:
+        return min(candidate.judged + _LOOK_SECONDS, end)
     # A canary that is held is judged less and less often.
     held = min(0.5 * (candidate.judged - candidate.since), _LONGEST_HOLD_SECONDS)
-    return candidate.judged + max(every, held) + _LATE_SECONDS
+    return candidate.judged + max(_LOOK_SECONDS, held)
 
 
 def window(routes: Iterable[Route], now: float) -> tuple[dict[str, float], float]:
     """Return since when the requests of both components of each route count, and until when."""
-    until = (now - _LATE_SECONDS) // 60 * 60
     since = {
-        version.component: max(route.candidate.since, until - _LONGEST_WINDOW_SECONDS)
+        version.component: max(route.candidate.since, now - _LONGEST_WINDOW_SECONDS)
         for route in routes
         if route.candidate is not None
         for version in route.answering
     }
-    return since, until
+    return since, now
 
 
-def judge(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -> tuple[Verdict, str]:
+def judge(
+    route: Route, found: Mapping[str, Requests], canary: CanarySettings, now: float
+) -> tuple[Verdict, str]:
     """Compare a candidate with the version that answers the others, in the same minutes; also say why."""
+    verdict, why = _compared(route, found, canary)
+    ends = route.candidate is not None and now >= route.candidate.since + canary.every_seconds + _LATE_SECONDS
+    return (verdict, why) if ends or verdict is Verdict.ROLL_BACK else (Verdict.HOLD, "")
+
+
+def _compared(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -> tuple[Verdict, str]:
     assert route.candidate is not None  # it is due
     live = found.get(route.live.component, Requests())
     candidate = found.get(route.candidate.component, Requests())

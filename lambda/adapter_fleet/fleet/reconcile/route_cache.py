@@ -44,7 +44,7 @@ class RouteCache:
         found, trouble = self._requests(routes)
         for route in routes:
             candidate = route.candidate
-            verdict, why = (Verdict.HOLD, trouble) if trouble else judge(route, found, canary)
+            verdict, why = (Verdict.HOLD, trouble) if trouble else judge(route, found, canary, self._began)
             assert candidate is not None  # it is due
             if verdict is Verdict.ROLL_BACK:
                 self.worse[candidate.component] = why
@@ -151,11 +151,12 @@ class RouteCache:
 
 def _news(route: Route) -> Iterator[tuple[str, float | None, str]]:
     """Yield the components that a route names now, since when, and what to tell."""
-    for before in route.versions[1:2]:
-        told = f"{route.live.artifact.version} answers instead of {before.artifact.version}"
-        if before.abandoned:
-            told = f"{route.live.artifact.version} answers all callers again"
-        yield route.live.component, before.until, told
+    live = route.live.artifact.version
+    for before in route.served[1:2]:
+        yield route.live.component, before.until, f"{live} answers instead of {before.artifact.version}"
+    for left in route.versions:
+        if left.abandoned:
+            yield left.component, left.until, f"{live} answers all callers again"
     candidate = route.candidate
     if candidate is not None:
         told = f"{candidate.artifact.version} answers {candidate.percent} % of the callers"

@@ -13,6 +13,8 @@ from adapter_fleet.fleet.state.sagemaker_port import Requests
 from adapter_fleet.manifest.desired import Artifact
 
 CANARY = CanarySettings(min_requests=100, max_error_increase=0.02, max_latency=1.5)
+LATER = 2000.0
+"""The step began at 0, and takes half an hour."""
 ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")
 ROUTE = Route(
     adapter="a",
@@ -39,7 +41,7 @@ def test_canary_is_judged_beside_the_version_before(
         component: Requests(count=count, errors=errors, mean_latency=latency)
         for component, (count, errors, latency) in (("live", live), ("new", new))
     }
-    judged, told = judge(ROUTE, found, CANARY)
+    judged, told = judge(ROUTE, found, CANARY, LATER)
     assert judged is verdict
     assert told.startswith(why)
 
@@ -47,32 +49,38 @@ def test_canary_is_judged_beside_the_version_before(
 def test_fewer_failures_are_not_held_against_the_time_that_answers_take() -> None:
     live = Requests(count=1000, errors=300, mean_latency=0.7)
     found = {"live": live, "new": Requests(count=100, mean_latency=1.5)}
-    assert judge(ROUTE, found, CANARY)[0] is Verdict.ADVANCE
+    assert judge(ROUTE, found, CANARY, LATER)[0] is Verdict.ADVANCE
 
 
-def test_requests_count_by_whole_minutes_since_the_share_began() -> None:
-    began = replace(ROUTE.candidate, since=100_000.0, judged=100_000.0)  # type: ignore[type-var]
-    route = replace(ROUTE, candidate=began)
-    assert window([route], 100_630.0) == ({"live": 100_000.0, "new": 100_000.0}, 100_500.0)
-    since, until = window([route], 2_000_000.0)
-    assert (set(since.values()), until) == ({until - 86_400.0}, 1_999_860.0)
+def test_requests_count_since_the_share_began_and_for_a_day_at_most() -> None:
+    assert window([ROUTE], 600.0) == ({"live": 0.0, "new": 0.0}, 600.0)
+    assert window([ROUTE], 90_000.0) == ({"live": 3_600.0, "new": 3_600.0}, 90_000.0)
 
 
-def test_canary_that_is_held_is_judged_less_often() -> None:
-    releases, waits, began = ReleaseSettings(canary=CanarySettings(every_seconds=600.0)), [], ROUTE.candidate
+def test_version_that_does_worse_leaves_before_its_step_ends_and_none_advances_before() -> None:
+    def verdict(errors: float, now: float) -> Verdict:
+        found = {"live": Requests(count=1000), "new": Requests(count=100, errors=errors)}
+        return judge(ROUTE, found, CANARY, now)[0]
+
+    assert (verdict(50, 600.0), verdict(0, 600.0)) == (Verdict.ROLL_BACK, Verdict.HOLD)
+    assert (verdict(0, 1919.0), verdict(0, 1920.0)) == (Verdict.HOLD, Verdict.ADVANCE)
+
+
+def test_canary_is_looked_at_during_its_step_at_its_end_and_then_less_often() -> None:
+    releases, looks, began = ReleaseSettings(canary=CanarySettings(every_seconds=600.0)), [], ROUTE.candidate
     assert began is not None
-    for _ in range(12):
+    for _ in range(14):
         moment = due(began, releases)
         assert moment is not None
-        waits.append(moment - began.judged)
+        looks.append(moment - began.judged)
         began = replace(began, judged=moment)
-    assert waits[:2] == [720.0, 720.0]
-    assert waits == sorted(waits)
-    assert waits[-1] == 3720.0
+    assert looks[:4] == [300.0, 300.0, 120.0, 360.0]
+    assert looks[3:] == sorted(looks[3:])
+    assert looks[-1] == 3600.0
 
 
 def test_nothing_is_said_of_versions_without_metrics() -> None:
-    assert judge(ROUTE, {}, CANARY)[0] is Verdict.HOLD
+    assert judge(ROUTE, {}, CANARY, LATER)[0] is Verdict.HOLD
 
 
 @pytest.mark.parametrize(
