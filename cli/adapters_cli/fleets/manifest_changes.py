@@ -23,12 +23,13 @@ from adapter_fleet.fleet.planning.observe import (
     with_tags,
 )
 from adapter_fleet.fleet.planning.plan import plan
-from adapter_fleet.fleet.planning.releases import by_adapter, is_superseded
+from adapter_fleet.fleet.planning.releases import Versions, by_adapter, is_superseded, new_route
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents
@@ -57,6 +58,8 @@ class Action(StrEnum):
     """Try again after a failure."""
     CLAIM = "claim"
     TAG = "tag"
+    ROUTE = "route"
+    """Send other callers to it."""
     WAIT = "wait"
     """A write is in progress, and the next step depends on its end."""
     KEEP = "keep"
@@ -176,6 +179,8 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         if change.action is Action.CREATE and change.name in routes:
             live = routes[change.name].live.artifact
             change = replace(change, before=live.version, before_artifact=live)
+        if change.action is Action.KEEP and versions is not None:
+            change = _routed(change, versions, routes.get(change.name), record, decision)
         artifact = decision.artifact or (want.artifact if want is not None else None)
         if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
             sent[component] = artifact
@@ -200,6 +205,26 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         ),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
+
+
+def _routed(
+    change: AdapterChange, versions: Versions, before: Route | None, record: AdapterRecord, decision: Decision
+) -> AdapterChange:
+    """Return the change of an adapter that stays, or that other callers are sent to it."""
+    planned = versions.routes.get(record.name)
+    after = new_route(versions, record, decision, now=0.0, has_copies=True) or planned
+    if before is None or after is None or not versions.is_declared(record):
+        return change
+    shares = [
+        [(one.component, getattr(one, "percent", 100)) for one in route.answering]
+        for route in (before, after)
+    ]
+    if shares[0] == shares[1]:
+        return change
+    percent = 100 if after.candidate is None else after.candidate.percent
+    live = before.live.artifact
+    why = f"for {percent} % of the callers"
+    return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
 
 
 def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:

@@ -187,13 +187,12 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
     """Return why a model cannot be split over this number of accelerators; None if it can.
 
     The number has to divide the heads. It also has to divide the key-value heads, or be a multiple of them
-    (QKVParallelLinear in vllm/model_executor/layers/linear.py, which divides all other widths as well). Each
-    accelerator needs whole groups of a quantized module (`create_weights` in layers/quantization/awq.py and
-    gptq.py, `validate_fp8_block_shape` in quantization/utils/fp8_utils.py).
+    (QKVParallelLinear in vllm/model_executor/layers/linear.py, which divides all other widths as well). What
+    a quantization needs beside, vLLM says when it starts.
     """
     if parallel == 1:
         return None
-    dimensions, quantization = shape.dimensions, shape.quantization
+    dimensions = shape.dimensions
     few, many = sorted((dimensions.key_value_heads, parallel))
     if dimensions.heads % parallel or many % few:
         return (
@@ -203,20 +202,6 @@ def problem_of_split(shape: ModelShape, parallel: int) -> str | None:
     inner = dimensions.modules["mlp.down_proj"].inputs
     if inner % parallel:
         return f"the {inner} inputs of 'mlp.down_proj' do not divide by that"
-    if quantization.undivided:
-        return "vLLM does not split weights that bitsandbytes has quantized"
-    for name in shape.linear_modules:
-        if name in _ROW_PARALLEL:
-            group, what = quantization.input_group, "inputs"
-            parts = [dimensions.modules[name].inputs // parallel]
-        else:
-            group, what = quantization.output_group, "outputs"
-            parts = _parts(shape, name, parallel)
-        if group is not None and (left := [part for part in parts if part % group]):
-            return (
-                f"the quantization has groups of {group} {what}, and each accelerator would have {left[0]} of"
-                f" those of {name!r}"
-            )
     return None
 
 
@@ -283,22 +268,17 @@ def token_bytes(shape: ModelShape, engine: EngineSettings, tensor_parallel: int 
 
 def _outputs(shape: ModelShape, name: str, tensor_parallel: int) -> int:
     """Return the outputs of a column-parallel module on one accelerator."""
-    return sum(_parts(shape, name, tensor_parallel))
-
-
-def _parts(shape: ModelShape, name: str, tensor_parallel: int) -> list[int]:
-    """Return the outputs on one accelerator of each part that a column-parallel module fuses."""
     # With fewer heads than accelerators, heads are repeated: each accelerator has one.
     dimensions = shape.dimensions
     key_values = _part(dimensions.key_value_heads, tensor_parallel) * dimensions.head_width
     if name in _KEYS_AND_VALUES:
-        return [key_values]
+        return key_values
     if name == _QUERIES_KEYS_AND_VALUES:
-        return [_part(dimensions.heads, tensor_parallel) * dimensions.head_width, key_values, key_values]
+        return _part(dimensions.heads, tensor_parallel) * dimensions.head_width + 2 * key_values
     outputs = dimensions.modules[name].outputs
     if name == _GATE_AND_UP:
-        return [_part(outputs // 2, tensor_parallel)] * 2
-    return [_part(outputs, tensor_parallel)]
+        return 2 * _part(outputs // 2, tensor_parallel)
+    return _part(outputs, tensor_parallel)
 
 
 def _part(size: int, parts: int) -> int:

@@ -23,18 +23,10 @@ class Quantization:
         engine's data type decides.
     unknown:
         The name of the quantization, if its bits are not known.
-    input_group, output_group:
-        Inputs and outputs of a module that share a scale. Each accelerator needs whole groups. None if there
-        are no groups.
-    undivided:
-        True if the weights cannot be split over accelerators.
     """
 
     bits: float | None = None
     unknown: str | None = None
-    input_group: int | None = None
-    output_group: int | None = None
-    undivided: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +98,12 @@ def _quantization(config: Any) -> Quantization:
             if bits is not None and group is not None:
                 if group <= 0:  # one scale for all inputs
                     return Quantization(bits=bits)
-                return Quantization(bits=bits + (16 + bits) / group, input_group=group)
+                return Quantization(bits=bits + (16 + bits) / group)
         case "fp8" | "fbgemm_fp8":
-            return _blocks(8.0, config.get("weight_block_size"))
+            return Quantization(bits=8.0)
         case "bitsandbytes":
-            # A 32-bit scale for each block of 64. Weights that are stored quantized cannot be split
-            # (vllm/model_executor/model_loader/bitsandbytes_loader.py).
-            return Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64, undivided=True)
+            # A 32-bit scale for each block of 64.
+            return Quantization(bits=8.0 if config.get("load_in_8bit") else 4.0 + 32 / 64)
         case "compressed-tensors":
             return _compressed_tensors(config)
     return Quantization(unknown=method)
@@ -124,18 +115,9 @@ def _compressed_tensors(config: dict[str, Any]) -> Quantization:
     match kinds:
         case [{"num_bits": int(bits), **more}] if bits > 0:
             group = _number(more.get("group_size"))
-            if group is not None and group > 0:
-                return Quantization(bits=bits + 16 / group, input_group=group)
-            return _blocks(float(bits), more.get("block_structure"))
+            scales = 16 / group if group is not None and group > 0 else 0
+            return Quantization(bits=bits + scales)
     return Quantization(unknown="compressed-tensors")
-
-
-def _blocks(bits: float, blocks: Any) -> Quantization:
-    """Return a quantization in blocks of [outputs, inputs], or with a scale for each output."""
-    match blocks:
-        case [int(outputs), int(inputs)] if outputs > 0 and inputs > 0:
-            return Quantization(bits=bits, output_group=outputs, input_group=inputs)
-    return Quantization(bits=bits)
 
 
 def _number(value: Any) -> int | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +75,19 @@ def test_status_and_describe_show_both_versions_and_wait_for_the_last_step(run: 
     world.service.faults.asked = 1000.0
     assert run("status", "--wait").exit_code == 0
     assert world.registry.routes()["acme"].live.artifact.uri == artifact("acme", 2).uri
+
+
+def test_plan_says_which_callers_another_share_sends(run: Run, world: World, tmp_path: Path) -> None:
+    def planned(version: int, **more: object) -> list[str]:
+        digest = f"sha256:{str(version) * 64}"
+        entry = {"name": "acme", "artifact": artifact("acme", version).uri, "digest": digest, **more}
+        (tmp_path / "next.json").write_text(json.dumps({"adapters": [entry]}))
+        return run("plan", tmp_path / "next.json").stdout.rstrip("\n").split("\t")
+
+    assert planned(2) == [""], "the canary goes on"
+    assert [planned(2, percent=60)[index] for index in (1, 2, 4)] == [
+        "route",
+        "111111111111",
+        "for 60 % of the callers",
+    ]
+    assert [planned(1)[index] for index in (1, 4)] == ["route", "for 100 % of the callers"]
