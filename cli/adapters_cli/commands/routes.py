@@ -15,7 +15,7 @@ _CALLBACK = "adapter_fleet.aws.litellm_routes.follows"
 
 EXAMPLES = """
 # The configuration of LiteLLM's proxy.
-adapters routes --to litellm --stack Tenants > config.yaml
+adapters routes --to litellm --stack Tenants
 """
 
 
