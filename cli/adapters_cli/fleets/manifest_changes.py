@@ -215,16 +215,18 @@ def _routed(
     after = new_route(versions, record, decision, now=0.0, has_copies=True) or planned
     if before is None or after is None or not versions.is_declared(record):
         return change
-    shares = [
-        [(one.component, getattr(one, "percent", 100)) for one in route.answering]
-        for route in (before, after)
-    ]
-    if shares[0] == shares[1]:
+    if _shares(before) == _shares(after):
         return change
     percent = 100 if after.candidate is None else after.candidate.percent
     live = before.live.artifact
     why = f"for {percent} % of the callers"
     return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
+
+
+def _shares(route: Route) -> tuple[str, tuple[str, int] | None]:
+    """Return which component answers, and which one answers a share."""
+    candidate = route.candidate
+    return route.live.component, None if candidate is None else (candidate.component, candidate.percent)
 
 
 def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:

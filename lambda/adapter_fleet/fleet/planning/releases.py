@@ -228,14 +228,8 @@ def _share(candidate: Candidate | None, want: int | None, releases: ReleaseSetti
     want:
         What the manifest says. A share that people have raised stays until it says another.
     """
-    if (
-        candidate is not None
-        and candidate.declared == want
-        and (want is not None or releases.canary is not None)
-    ):
-        return candidate.percent
     if want is not None:
-        return want
+        return candidate.percent if candidate is not None and candidate.declared == want else want
     if releases.canary is None:
         return 100
     return releases.canary.after(0) if candidate is None else candidate.percent
