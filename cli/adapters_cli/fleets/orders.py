@@ -6,7 +6,7 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.fleet_status import AdapterState, FleetStatus, StateGroup, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"
@@ -60,10 +60,18 @@ def _failed_or_pending(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]
         if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):
             components[component] = name
         else:
-            others.append(f"adapter '{name}' has not failed; it is {state.state if state else 'gone'}")
+            others.append(f"adapter '{name}' has not failed; it is {_state(name, state)}")
     if others:
         raise CommandError("\n".join(others))
     return components
+
+
+def _state(name: str, state: AdapterState | None) -> str:
+    if state is None:
+        return "gone"
+    if state.pinned:
+        return f"rolled back; 'adapters rollback {name} --undo' lets the manifest's version serve again"
+    return state.state
 
 
 def _has_failure(fleet: Fleet, component: str) -> bool:
