@@ -24,7 +24,7 @@ VECTORS = [
     ("tenant-7", "a@example.com", 72),
     ("ectsum", "0", 9),
 ]
-"""Those of docs/guides/fleets.md."""
+"""Some of them are in docs/guides/fleets.md."""
 
 AWAY = EndpointConnectionError(endpoint_url="http://dynamodb")
 

@@ -1,4 +1,4 @@
-"""The page on the rules says what the table of rules does. To write it anew:
+"""The page on the rules says what each rule asks for. To write it anew:
 
 python -m tests.adapter_fleet.artifacts.checks.test_requirements_and_remedies
 """
@@ -10,18 +10,22 @@ from pathlib import Path
 
 from adapter_fleet.artifacts.archive_error import ArchiveFault
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
+from adapter_fleet.common.findings import Severity
 
 PAGE = Path(__file__).parents[4] / "docs" / "guides" / "check-rules.md"
 BEGIN = "<!-- Below: written by tests/adapter_fleet/artifacts/checks/test_requirements_and_remedies.py. -->\n"
 
 
-def table() -> str:
-    rows = [f"| `{rule.id}` | {rule.severity} | {rule.requirement} | {rule.help} |" for rule in CheckRule]
-    return "\n".join(["| rule | severity | what it asks for | what to do |", "|---|---|---|---|", *rows, ""])
+def rules() -> str:
+    return "".join(f"- `{rule.id}`{_severity(rule)}: {rule.requirement}\n" for rule in CheckRule)
+
+
+def _severity(rule: CheckRule) -> str:
+    return "" if rule.severity is Severity.ERROR else f" ({rule.severity})"
 
 
 def test_page_has_every_rule_as_it_is() -> None:
-    assert PAGE.read_text().partition(BEGIN)[2].strip() == table().strip()
+    assert PAGE.read_text().partition(BEGIN)[2].strip() == rules().strip()
 
 
 def test_identifiers_are_words_and_tell_rules_apart() -> None:
@@ -34,4 +38,4 @@ def test_every_fault_of_an_archive_breaks_a_rule() -> None:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(PAGE.read_text().partition(BEGIN)[0] + BEGIN + "\n" + table())
+    PAGE.write_text(PAGE.read_text().partition(BEGIN)[0] + BEGIN + "\n" + rules())
