@@ -146,8 +146,8 @@ class Pass:
                 self._check_copies()
             if not self._reports:
                 self._routes.judge()
+                self._end_canaries()
             self._advance_all()
-            self._end_canaries()
             if checks_drift:
                 self._queue_tags()
             self._take_steps(writes=False)
@@ -502,7 +502,6 @@ class Pass:
             self._records.put(record)
             for event in events:
                 self._records.log(event)
-            self._advance(component)
         self._records.flush()  # before the routes, so that it begins no second time
 
     def _note_routes(self) -> None:

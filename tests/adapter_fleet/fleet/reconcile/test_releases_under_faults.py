@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import (
     CanarySettings,
     DeletionLimit,
@@ -86,6 +87,7 @@ class FleetOfReleases(RuleBasedStateMachine):
             Faults,
             listing_lag=st.sampled_from([0.0, 3.0]),
             describe_lag=st.sampled_from([0.0, 2.0]),
+            modified_moves=st.booleans(),
         ),
     )
     def begin(
@@ -222,6 +224,9 @@ class FleetOfReleases(RuleBasedStateMachine):
             raise AssertionError(*broken.args) from broken
         finally:
             self.world.service.around = self._around
+        failures = [record.failure for record in self.world.registry.records().values() if record.failure]
+        reasons = [failure.reason for failure in failures if failure.cause is Cause.UNEXPECTED]
+        assert [reason for reason in reasons if InjectedError.__name__ not in reason] == []
 
     # --- what happens
 

@@ -345,6 +345,14 @@ class TestCanary:
         world.settle()
         assert self.shares(world)["a"] == component("a", 2)
 
+    def test_last_modified_time_that_moves_by_itself_begins_no_canary_again(self, world: World) -> None:
+        world.service.faults.worse.add(artifact("a", 2).uri)
+        world.service.faults.modified_moves = True
+        world.apply(adapter("a", 2), adapter("b"))
+        failure = world.registry.records()[component("a", 2)].failure
+        assert failure is not None
+        assert failure.cause is Cause.CANARY
+
     def test_step_with_too_few_requests_goes_on_and_says_so(self, world: World) -> None:
         world.service.faults.asked = 99.0
         self.begin(world)
