@@ -111,8 +111,8 @@ test-docs: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## r
 	python -m pytest tests/docs tests/examples tests/constructs tests/integration -m documents
 	python -m tests.docs
 
-test-evolutions: setup  ## deploy every kind of change under both profiles, and record what callers notice in the guide
-	RECORD=1 python -m pytest tests/evolutions
+test-evolutions: setup  ## deploy every kind of change under both profiles, and ask who answers meanwhile and afterwards
+	python -m pytest tests/evolutions
 
 # They deploy, and take some minutes. EXAMPLES="01 05" runs these.
 test-examples: setup  ## take each numbered example out of the checkout, with the wheel alone, and run its tests there

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Profile
-from tests.evolutions.evolutions import EVOLUTIONS
-from tests.evolutions.record import DONE, write
-from tests.evolutions.story import Outcome, Story
+from tests.evolutions.story import Story
 
 PROFILES = ("kind", "hostile")
-Outcomes = dict[tuple[str, str], dict[str, Outcome]]
-
-
-@pytest.fixture(scope="session")
-def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
-    """What every deployment came to; written into the guide if `RECORD` is set and all went well."""
-    found: Outcomes = defaultdict(dict)
-    started = time.monotonic()
-    yield found
-    complete = sum(DONE in seen for seen in found.values()) == len(EVOLUTIONS) * len(PROFILES)
-    if "RECORD" in os.environ and complete and not request.session.testsfailed:
-        deployments = sum(len(seen) for seen in found.values())
-        write(
-            found, result=f"{deployments} deployments in {time.monotonic() - started:.0f} s, all as expected"
-        )
 
 
 @pytest.fixture(scope="session", params=PROFILES)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.evolutions.conftest import Outcomes
 from tests.evolutions.declared import EARLY, LATE
 from tests.evolutions.evolutions import EVOLUTIONS, NOTHING, Effect, Effects, Evolution
-from tests.evolutions.record import DONE
 from tests.evolutions.story import Outcome, Story
 
 pytestmark = pytest.mark.slow
@@ -23,7 +21,7 @@ def evolution(request: pytest.FixtureRequest) -> Evolution:
 
 @pytest.mark.parametrize("where", [EARLY, LATE], ids=["early", "late"])
 def test_failure_leaves_everything_as_it_was(
-    story: Story, evolution: Evolution, profile: str, where: str, outcomes: Outcomes
+    story: Story, evolution: Evolution, profile: str, where: str
 ) -> None:
     expected = evolution.expected(profile)
     if expected.refused is not None and where == LATE:
@@ -31,19 +29,15 @@ def test_failure_leaves_everything_as_it_was(
     outcome = story.deploy(evolution.change(story.declared, story), fails=where)
     assert outcome.deployment.status == "UPDATE_ROLLBACK_COMPLETE", outcome.deployment.reason
     assert (expected.refused or "no-such-base") in outcome.deployment.reason
-    outcomes[evolution.name, profile][where] = outcome
     assert_as_expected(outcome, expected.early if where == EARLY else expected.late)
     mend(story, outcome)
 
 
-def test_evolution_is_what_answers_afterwards(
-    story: Story, evolution: Evolution, profile: str, outcomes: Outcomes
-) -> None:
+def test_evolution_is_what_answers_afterwards(story: Story, evolution: Evolution, profile: str) -> None:
     expected = evolution.expected(profile)
     outcome = story.deploy(evolution.change(story.declared, story))
     status = "UPDATE_COMPLETE" if expected.refused is None else "UPDATE_ROLLBACK_COMPLETE"
     assert outcome.deployment.status == status, outcome.deployment.reason
-    outcomes[evolution.name, profile][DONE] = outcome
     assert_as_expected(outcome, expected.done)
     assert not (evolution.writes_nothing and outcome.writes), outcome
     mend(story, outcome)

@@ -1,10 +1,9 @@
-"""What the security guide says of the commands: a table, and policies to copy."""
+"""What the security guide says of the commands: a table, and files with policies to copy."""
 
 from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -19,6 +18,8 @@ from tests.iam.by_hand import by_hand
 from tests.iam.pieces import Piece
 
 GUIDE = ROOT / "docs/guides/security.md"
+FILES = ROOT / "docs/guides/policies"
+"""Where the policies to copy are."""
 
 _FLEET = frozenset(
     {
@@ -34,14 +35,15 @@ _READERS = (
 )  # fmt: skip
 _PUBLISHERS = ("check", "plan", "publish", "pull", "status")
 _OPERATORS = (
-    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "prune", "remove", "rollback",
+    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "promote", "prune", "remove",
+    "rollback",
 )  # fmt: skip
 POLICIES: Mapping[str, Sequence[str]] = {
-    "read only": _READERS,
+    "read-only": _READERS,
     "publisher": _PUBLISHERS,
     "operator": _OPERATORS,
 }
-"""The commands that each policy is for."""
+"""The commands that each policy is for, by the name of its file."""
 
 _LINE = 84
 
@@ -89,15 +91,18 @@ def commands() -> Sequence[str]:
 
 
 def text() -> str:
-    """Return the table of what commands call, and the policies."""
-    rows = [(f"`{command}`", _cell(calls_of(command))) for command in commands()]
-    parts = [table(["command", "calls"], rows)]
-    for name, of in POLICIES.items():
-        parts += [
-            textwrap.fill(f"**A policy for: {name}.** For {_names(of)}:", width=110),
-            f"```json\n{policy(of)}\n```",
-        ]
-    return "\n\n".join(parts)
+    """Return the table of what commands call, and that of the policies."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for command in commands():
+        alike[_cell(calls_of(command))].append(command)
+    calls = [(_names(of), cell) for cell, of in alike.items()]
+    files = [(f"[{name}](policies/{name}.json)", _names(of)) for name, of in POLICIES.items()]
+    return "\n\n".join([table(["command", "calls"], calls), table(["policy", "for"], files)])
+
+
+def files() -> Mapping[str, str]:
+    """Return the texts of the files with policies, by name."""
+    return {f"{name}.json": f"{policy(of)}\n" for name, of in POLICIES.items()}
 
 
 def _cell(calls: set[Piece]) -> str:
@@ -135,7 +140,7 @@ def policy(of: Iterable[str]) -> str:
 
 
 def as_json(statements: Sequence[Mapping[str, Any]]) -> str:
-    """Return a policy of statements, as it is written in the guide."""
+    """Return a policy of statements, as it is written in a file."""
     written = json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
     return re.sub(r"\[\s+([^][{}]*?)\s+\]", _on_one_line, written)
 

@@ -1,4 +1,4 @@
-"""What the security guide says of a deployment: policies for CloudFormation's role and for the deployer."""
+"""The policies of a deployment: for CloudFormation's role and for the deployer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tests.guides import ROOT, MadePart
+from tests.guides import ROOT
 from tests.iam import reference
-from tests.iam.commands_guide import GUIDE, as_json, statements
+from tests.iam.commands_guide import as_json, statements
 
 DEPLOYER_COMMANDS = ("preflight", "plan", "status", "history")
 
@@ -140,27 +140,14 @@ def _handled(type_: str) -> set[str]:
     }
 
 
-def text() -> str:
-    """Return the policies of CloudFormation's role and of the deployer."""
-    return "\n\n".join(
-        [
-            "**A policy for: CloudFormation's role.** To pass to `cdk bootstrap`:",
-            f"```json\n{as_json(execution_statements())}\n```",
-            "**A policy for: deployer.** It assumes the roles of the bootstrap stack, and is for\n"
-            "`preflight`, `plan`, `status`, `history`:",
-            f"```json\n{as_json(deployer_statements())}\n```",
-        ]
-    )
+def files() -> Mapping[str, str]:
+    """Return the texts of the files with policies, by name."""
+    return {
+        "execution-policy.json": f"{as_json(execution_statements())}\n",
+        "deployer.json": f"{as_json(deployer_statements())}\n",
+    }
 
 
 def size(statements: Sequence[Mapping[str, Any]]) -> int:
     """Return the characters that IAM counts of a managed policy."""
     return len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":")))
-
-
-PART = MadePart(
-    guide=GUIDE,
-    begin="<!-- made of a template, by tests/iam -->",
-    end="<!-- the end of what is made of a template -->",
-    text=text,
-)

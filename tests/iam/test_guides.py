@@ -1,18 +1,18 @@
-"""The security guide says what each command calls, and has policies for the commands and for a deployment."""
+"""The security guide says what each command calls, and files have policies to copy."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.guides import MadePart
 from tests.iam import commands_guide, deployment_guide, record
 from tests.iam.by_hand import by_hand
 from tests.iam.check import statement_faults
-from tests.iam.commands_guide import POLICIES, calls_of, commands, statements
+from tests.iam.commands_guide import FILES, GUIDE, PART, POLICIES, calls_of, commands, statements
 from tests.iam.deployment_guide import deployer_statements, execution_statements, size, types
 from tests.iam.pieces import as_list, pieces_of
 
@@ -25,11 +25,25 @@ _LONGER_NAMES = 450
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [commands_guide.PART, deployment_guide.PART], ids=["commands", "deployment"])
-def test_the_guide_has_what_is_made_for_it(part: MadePart) -> None:
+def test_the_guide_has_what_is_made_for_it() -> None:
     if os.environ.get("RECORD") == "1":
-        part.write()
-    assert part.in_guide() == part.text(), "RECORD=1 writes it"
+        PART.write()
+    assert PART.in_guide() == PART.text(), "RECORD=1 writes it"
+
+
+@pytest.mark.slow
+def test_the_files_have_the_policies_that_are_made() -> None:
+    made = {**commands_guide.files(), **deployment_guide.files()}
+    if os.environ.get("RECORD") == "1":
+        for name, text in made.items():
+            (FILES / name).write_text(text)
+    found = {file.name: file.read_text() for file in FILES.iterdir()}
+    assert found == made, "RECORD=1 writes them"
+
+
+def test_the_guide_names_every_file_with_a_policy() -> None:
+    named = re.findall(r"\(policies/([a-z-]+\.json)\)", GUIDE.read_text())
+    assert sorted(named) == sorted(file.name for file in FILES.iterdir())
 
 
 def test_every_command_is_on_record() -> None:

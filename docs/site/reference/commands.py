@@ -15,6 +15,136 @@ _EXAMPLE = "an example of the help, with names of a fleet that is not there"
 _USAGE = "a usage line"
 _ACCOUNT = "AWS"
 _ARGUMENTS, _OPTIONS = "Arguments", "Options"
+_EXIT_CODES = (
+    (
+        "0",
+        "everything is as it should be, or the work is done",
+    ),
+    (
+        "1",
+        "the answer is no: an adapter has failed, a manifest has errors, something is refused",
+    ),
+    (
+        "2",
+        "wrong usage: a wrong option, a missing file, or nothing that names the fleet",
+    ),
+    (
+        "3",
+        "something is pending",
+    ),
+    (
+        "4",
+        "the command could not ask AWS: no region, credentials, network or permission, a wrong "
+        "`AWS_ENDPOINT_URL`, no such stack, bucket or endpoint, or no fleet in it",
+    ),
+    (
+        "5",
+        "something would change; only `plan --detailed-exitcode` ends with it",
+    ),
+    (
+        "6",
+        "`benchmark --require` could not tell: the bound lies within the figure's interval, or base and "
+        "adapters do not compare",
+    ),
+    (
+        "130, 141",
+        "Ctrl-C; the reader of the output has gone, as with `| head`",
+    ),
+)
+_SIGNALS = (
+    "Another signal ends a command with 128 and the signal's number. `preview`, `evaluate` and `publish "
+    "--probe-on` delete their temporary component first: they end with 143 after SIGTERM, and with 129 after "
+    "SIGHUP. A traceback is a bug."
+)
+_CODES_OF_COMMANDS = (
+    (
+        "`status`",
+        "all are in service, as the newest manifest wants them; with names, those adapters",
+        "one has failed, the newest manifest failed or was refused, or the base component is not there or "
+        "failed",
+        "one is pending, or the fleet has not taken up the manifest in S3 yet",
+    ),
+    (
+        "`plan`",
+        "the manifest can be applied; with `--detailed-exitcode`, and changes nothing (5: changes something)",
+        "it has errors, would be refused, or makes an adapter fail",
+        "the base component is not in service, so that the fleet does nothing; or a quota has no room for all"
+        " adapters",
+    ),
+    (
+        "`apply`",
+        "the manifest is in force, and nothing is pending",
+        "as `plan`; or it failed, was superseded, or someone else wrote another one meanwhile",
+        "`--timeout` has passed, or the fleet has not noticed the manifest within two minutes; or it is in "
+        "force and something is pending, as after a deletion by hand",
+    ),
+    (
+        "`history`",
+        "there is a history, or the adapter is still to be created",
+        "the fleet knows no adapter of that name",
+        "",
+    ),
+    (
+        "`apply --retry`, `rollback`, `prune`",
+        "the order is stored; `apply --retry` without names: or none has failed",
+        "there is no such adapter, or nothing to order for a named one",
+        "",
+    ),
+    (
+        "`import`",
+        "the manifest has every adapter",
+        "the command left an adapter out, or nobody confirmed",
+        "",
+    ),
+    (
+        "`describe`",
+        "the adapter is shown",
+        "the fleet has no such adapter",
+        "",
+    ),
+    (
+        "`preview`",
+        "it loaded and answered",
+        "it breaks a rule, or did not",
+        "",
+    ),
+    (
+        "`invoke`",
+        "all answered",
+        "one did not, or is not in the fleet",
+        "",
+    ),
+    (
+        "`usage`",
+        "the use is shown",
+        "",
+        "",
+    ),
+    (
+        "`logs`",
+        "the lines are printed, also if there are none",
+        "the fleet never had such an adapter",
+        "",
+    ),
+    (
+        "`list`",
+        "the components are printed",
+        "",
+        "",
+    ),
+    (
+        "`remove`",
+        "the manifest is without the adapters",
+        "there is no such adapter, the fleet's guard would refuse it, or nobody confirmed",
+        "",
+    ),
+    (
+        "`token`",
+        "the token is printed",
+        "",
+        "",
+    ),
+)
 
 
 def page() -> str:
@@ -25,11 +155,12 @@ def page() -> str:
         "# Commands",
         wrapped(
             "Every command of `adapters`, as `adapters COMMAND --help` prints it."
-            " [Operating](../guides/operating.md) says what to do when, and what each exit code means."
+            " [Operating](../guides/operating.md) says what to do when."
         ),
         *_overview(group),
         "## Options of every command",
         *_parameters(group, context),
+        *_exit_codes(),
     ]
     for name in group.commands:
         parts += _command(name, group.get_command(context, name))
@@ -50,6 +181,14 @@ def _overview(group: Any) -> Iterator[str]:
     for panel, rows in panels.items():
         yield f"**{panel}**"
         yield table(("command", "what it does"), rows)
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "## Exit codes"
+    yield "A command ends with one of these codes:"
+    yield table(("exit code", "meaning"), _EXIT_CODES)
+    yield wrapped(_SIGNALS)
+    yield table(("command", "0", "1", "3"), _CODES_OF_COMMANDS)
 
 
 def _command(name: str, lazy: Any) -> Iterator[str]:
