@@ -87,7 +87,7 @@ test-random-order: setup $(VENV)/.evaluation  ## `make test` and `make test-loca
 test-alone: setup $(VENV)/.evaluation  ## each file of both in a process of its own
 	python -m tests.alone
 
-# docs/guides/divergences.md tells what the tests do differently there.
+# tests/profiles.py tells what the tests do differently there.
 test-hostile: setup $(CLIENTS)/sagemaker-2/installed.json $(VENV)/.evaluation  ## the integration tests with the embedded cloud's profile `hostile`
 	TEST_PROFILE=hostile python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m integration tests/integration tests/cli
 
@@ -118,7 +118,7 @@ test-evolutions: setup  ## deploy every kind of change under both profiles, and 
 test-examples: setup  ## take each numbered example out of the checkout, with the wheel alone, and run its tests there
 	python -m tests.examples $(EXAMPLES)
 
-test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record their tables in the guide; skipped where vLLM cannot be installed
+test-vllm: setup  ## the tests of the embedded cloud's engine `vllm`, and record their result in the guide; skipped where vLLM cannot be installed
 	RECORD=1 python -m tests.vllm
 
 test-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)

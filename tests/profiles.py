@@ -1,6 +1,14 @@
 """The profile of the embedded cloud that the integration tests run on.
 
 `make test-hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
+Under `hostile`, tests and their helpers do these things differently:
+
+- They wait a second before they read the listing of components, which lags behind.
+- They repeat a write that is refused or throttled, and count at least as many writes as needed.
+- Base models that are updated have room for one more copy.
+- Passes of the fleet run before adapters on new copies are asked.
+- A pass may be denied to ask a component that is gone, as the listing still has it without its tag.
+- They read both forms of a refusal on the OpenAI path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which tests the guides of promises and divergences name, and whether they ran.
+"""Which tests the guide of promises and the list of divergences name, and whether they ran.
 
     python -m tests.promised [--later TEXT …] REPORT…
 
@@ -17,12 +17,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-PROMISES, DIVERGENCES = ROOT / "docs/guides/promises.md", ROOT / "docs/guides/divergences.md"
+PROMISES, DIVERGENCES = ROOT / "docs/guides/promises.md", ROOT / "tests/local/divergences.py"
 
 
 @dataclass(frozen=True)
 class Named:
-    """A file of tests that a guide names, with the test or class where one is named."""
+    """A file of tests that a list names, with the test or class where one is named."""
 
     path: str
     name: str | None
@@ -31,13 +31,13 @@ class Named:
         return self.path if self.name is None else f"{self.path}::{self.name}"
 
 
-def named(guide: Path) -> list[Named]:
-    """Return what a guide names."""
+def named(file: Path) -> list[Named]:
+    """Return what a guide names in backticks, or a module in strings."""
     found: list[Named] = []
     path = ""
-    for text in re.findall(r"`((?:tests/\S+?\.py)?(?:::\w+)?)`", guide.read_text()):
-        file, _, name = text.partition("::")
-        path = file or path
+    for text in re.findall(r"""[`"]((?:tests/\S+?\.py)?(?:::\w+)?)[`"]""", file.read_text()):
+        given, _, name = text.partition("::")
+        path = given or path
         if path and text:
             found.append(Named(path, name or None))
     return found

@@ -1,4 +1,4 @@
-"""The guides of promises and divergences, and other documents, name tests that exist."""
+"""The guide of promises, the list of divergences and other documents name tests that exist."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.promised import DIVERGENCES, PROMISES, ROOT, named
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("guide", "least"), [(PROMISES, 40), (DIVERGENCES, 30)])
-def test_tests_that_the_guide_names_exist(guide: Path, least: int) -> None:
-    tests = named(guide)
+@pytest.mark.parametrize(("file", "least"), [(PROMISES, 40), (DIVERGENCES, 30)])
+def test_tests_that_are_named_exist(file: Path, least: int) -> None:
+    tests = named(file)
     assert len(tests) > least
     found = {test: names_in(ROOT / test.path) for test in tests}
     assert [str(test) for test in tests if not found[test] or test.name not in {None, *found[test]}] == []

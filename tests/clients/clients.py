@@ -21,6 +21,8 @@ class Client:
         The module beside this file that makes its calls.
     calls:
         How many those are, so that a script that ends early is noticed.
+    component:
+        How its users name a component, for the guide.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Client:
     pins: str
     script: str
     calls: int
+    component: str
 
     @property
     def environment(self) -> Environment:
@@ -41,9 +44,11 @@ class Client:
 
 
 CLIENTS = [
-    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 26),
-    Client("SageMaker Python SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 17),
-    Client("SageMaker Python SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 20),
-    Client("LiteLLM", "litellm", "litellm", "litellm", 19),
-    Client("OpenAI", "openai", "openai", "openai", 11),
+    Client("AWS CLI", "awscli", "aws-cli", "aws_cli", 26, "`--inference-component-name`"),
+    Client("SageMaker SDK 2", "sagemaker", "sagemaker-2", "sagemaker_2", 17, "`component_name=`"),
+    Client(
+        "SageMaker SDK 3", "sagemaker-core", "sagemaker-3", "sagemaker_3", 20, "`inference_component_name=`"
+    ),
+    Client("LiteLLM", "litellm", "litellm", "litellm", 19, "`model_id=`, or `openai/` as OpenAI"),
+    Client("OpenAI", "openai", "openai", "openai", 11, "`base_url=` and `model=` of `adapters describe`"),
 ]

@@ -23,7 +23,7 @@ class KnownFailure:
     words:
         What its error contains.
     why:
-        A sentence for the guide.
+        What does not work, for the guide.
     """
 
     fault: Fault
@@ -31,32 +31,31 @@ class KnownFailure:
     why: str
 
 
-_ONLY_CHATS = KnownFailure(
-    Fault.NONE, "Error code: 404", "the OpenAI path of SageMaker has chat completions and nothing else"
-)
+_ONLY_CHATS = KnownFailure(Fault.NONE, "Error code: 404", "anything but chats, which AWS refuses, too")
 _ENDPOINT_AS_MODEL = KnownFailure(
     Fault.CLIENT,
     "is not registered",
-    "the provider always sends the endpoint's name as `model`, and LMI has no model of that name. It works "
-    "for adapters, which the component chooses, and on AWS's vLLM container",
+    # It always sends the endpoint's name as `model`, and LMI has no model of that name. It works for
+    # adapters, which the component chooses, and on AWS's vLLM container.
+    "`sagemaker_chat/` for the base of an LMI container",
 )
 _STREAM_AS_DICTIONARY = KnownFailure(
     Fault.CLIENT,
     "'EventStream' object has no attribute 'get'",
-    "it reads the stream as a dictionary",
+    "`invoke_with_response_stream`",  # it reads the stream as a dictionary
 )
 
 KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "aws_cli": {
         "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
-            Fault.CLIENT, "argument operation: Invalid choice", "the AWS CLI has no calls that stream"
+            Fault.CLIENT, "argument operation: Invalid choice", "streams"
         ),
     },
     "sagemaker_2": {
         "Session.update_inference_component (adapter)": KnownFailure(
             Fault.CLIENT,
             "Invalid type for parameter RuntimeConfig, value: None",
-            "without `runtime_config` it sends a null, which botocore refuses",
+            "updating an adapter without `runtime_config`",  # it sends a null, which botocore refuses
         ),
     },
     "sagemaker_3": {
@@ -70,7 +69,7 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "sagemaker/ (AWS_ENDPOINT_URL alone)": KnownFailure(
             Fault.CLIENT,
             "Connection refused",
-            "it ignores the variable and calls AWS; `sagemaker_base_url` names the embedded cloud",
+            "`AWS_ENDPOINT_URL`",  # it calls AWS
         ),
     },
     "openai": {
@@ -80,7 +79,7 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "chat.completions.create (log probabilities)": KnownFailure(
             Fault.EMULATOR,
             "Error code: 424",
-            "only completions have log probabilities, through InvokeEndpoint",
+            "log probabilities of chats",
         ),
     },
 }

@@ -16,11 +16,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.guides import table
-from tests.local.model_server.protocol_table import ROWS, Answer, Row, check, make_places, prepare, send
+from tests.local.model_server.protocol_table import ROWS, Row, check, make_places, prepare, send
 from tests.local.model_server.tickets import ADAPTERS
 from tests.vllm.copies import running
-from tests.vllm.record import PROTOCOL
 
 pytestmark = pytest.mark.vllm
 
@@ -51,26 +49,10 @@ def as_lmi(folder: Path, as_image: httpx.Client) -> Iterator[httpx.Client]:
         yield copy.http
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, tuple[str, str]]:
-    """The rows of the table: what the NumPy server is tested to answer, and what vLLM answered."""
-    return {}
-
-
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_vllm_answers_what_the_table_says(
-    as_image: httpx.Client,
-    words: dict[str, str],
-    row: Row,
-    rows: dict[str, tuple[str, str]],
-    tables: dict[str, str],
-) -> None:
+def test_vllm_answers_what_the_table_says(as_image: httpx.Client, words: dict[str, str], row: Row) -> None:
     prepare(as_image)
-    response = send(as_image, row, words)
-    check(response, row.vllm)
-    rows[row.name] = (shown(row.lmi), shown(row.vllm))
-    head = ["request", "NumPy server as LMI", "NumPy server as vLLM, and vLLM"]
-    tables[PROTOCOL] = table(head, [[name, *answers] for name, answers in rows.items()])
+    check(send(as_image, row, words), row.vllm)
 
 
 def test_vllm_takes_an_adapter_that_is_narrower_than_the_base(as_image: httpx.Client, tmp_path: Path) -> None:
@@ -88,10 +70,6 @@ def test_vllm_takes_an_adapter_that_is_narrower_than_the_base(as_image: httpx.Cl
 def cut(key: str, tensor: Any) -> Any:
     """Leave the last input of a module out."""
     return tensor[:, :-1] if "lora_A" in key else tensor
-
-
-def shown(answer: Answer) -> str:
-    return f"{answer.status}" if answer.text is None else f"{answer.status}, answer of {answer.text}"
 
 
 @pytest.mark.parametrize("row", TEXTS, ids=lambda row: row.name)

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.guides import table
 from tests.local.model_server.tickets import KINDS, PROMPTS
 from tests.vllm.copies import RunningCopy, at_once
-from tests.vllm.record import TEXTS
 
 pytestmark = pytest.mark.vllm
 
@@ -51,27 +49,10 @@ def texts(copy: RunningCopy, form: str, *, together: int) -> Texts:
     return seen
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, list[str]]:
-    """The rows of the table of texts."""
-    return {}
-
-
 @pytest.mark.parametrize("together", [1, 8])
 @pytest.mark.parametrize("form", FORMS)
-def test_texts_are_the_same(
-    numpy: RunningCopy,
-    vllm: RunningCopy,
-    form: str,
-    together: int,
-    rows: dict[str, list[str]],
-    tables: dict[str, str],
-) -> None:
+def test_texts_are_the_same(numpy: RunningCopy, vllm: RunningCopy, form: str, together: int) -> None:
     expected, seen = [texts(copy, form, together=together) for copy in (numpy, vllm)]
-    equal = {label: sum(map(set.__eq__, expected[label], seen[label])) for label in KINDS}
-    how = f"{form}, {'one at a time' if together == 1 else f'{together} at once, 3 times'}"
-    rows[how] = [f"{equal[label]} of {len(PROMPTS)}" for label in KINDS]
-    tables[TEXTS] = table(["requests", *KINDS], [[how, *cells] for how, cells in rows.items()])
     assert expected == {label: [{prompt["answers"][label]} for prompt in PROMPTS] for label in KINDS}
     assert seen == expected
 

@@ -14,10 +14,8 @@ import pytest
 
 from local_sagemaker.settings import Settings
 from multi_adapter_inference import LmiContainer, LmiVersion, VllmContainer, VllmVersion
-from tests.guides import table
 from tests.local.model_server.tickets import ADAPTERS
 from tests.vllm.copies import LORA, RunningCopy, running
-from tests.vllm.record import STALE
 
 pytestmark = pytest.mark.vllm
 
@@ -65,15 +63,9 @@ def update_in_place(copy: RunningCopy, name: str, text: str, place: Path, other:
     return Seen(before, after, right)
 
 
-@pytest.fixture(scope="module")
-def rows() -> dict[str, list[str]]:
-    """The rows of the table."""
-    return {}
-
-
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_updated_adapter_is_mixed_with_the_one_before_only_if_prefixes_are_cached(
-    container: str, folder: Path, tmp_path: Path, tables: dict[str, str], rows: dict[str, list[str]]
+    container: str, folder: Path, tmp_path: Path, stale: list[dict[str, str]]
 ) -> None:
     environment = CONTAINERS[container]._environment_for(LORA, None)
     dialect = Settings().container_dialect(environment)
@@ -94,8 +86,8 @@ def test_updated_adapter_is_mixed_with_the_one_before_only_if_prefixes_are_cache
     # The adapter before answered with another text.
     assert [one for ones in seen.values() for one in ones if one.before == one.right] == []
     wrong = {where: [one for one in ones if one.after != one.right] for where, ones in seen.items()}
-    rows[container] = [f"{len(wrong[where])} of {len(CUSTOMERS)} wrong" for where in PLACES]
-    tables[STALE] = table(["container", *PLACES], [[name, *cells] for name, cells in rows.items()])
+    shown = {where: f"{len(wrong[where])} of {len(CUSTOMERS)} wrong" for where in PLACES}
+    stale.append({"container": container} | shown)
     if CONTAINERS[container].prefix_caching:
         assert wrong["the same path"] != []
     else:
