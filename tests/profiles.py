@@ -1,6 +1,6 @@
 """The profile of the embedded cloud that the integration tests run on.
 
-`make test-hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
+`make qa SUITE=hostile` sets the variable. Tests that start a cloud of their own choose its profile.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tests.clients.known_failures import KNOWN, Fault
 from tests.guides import last_run, table, write_below
 
 GUIDE = ROOT / "docs" / "guides" / "foreign-clients.md"
-BEGINNING = "<!-- Below: written by `make test-clients`. -->"
+BEGINNING = "<!-- Below: written by `make qa SUITE=clients`. -->"
 
 _FAILED = {
     Fault.CLIENT: "failed by the client",

@@ -1,4 +1,4 @@
-"""What clients pin, and what `make test-clients` recorded in the guide for the pinned versions."""
+"""What clients pin, and what `make qa SUITE=clients` recorded in the guide for the pinned versions."""
 
 from __future__ import annotations
 

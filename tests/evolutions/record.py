@@ -12,7 +12,7 @@ from tests.guides import last_run, table, write_below
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs" / "guides" / "evolutions.md"
-BEGINNING = "<!-- Below: written by `make test-evolutions`. -->"
+BEGINNING = "<!-- Below: written by `make qa SUITE=evolutions`. -->"
 
 DONE = "done"
 """The deployment that succeeds, beside those that fail EARLY and LATE."""

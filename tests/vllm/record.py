@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.guides import last_run, write_below
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "vllm.md"
-BEGINNING = "<!-- Below: written by `make test-vllm`. -->"
+BEGINNING = "<!-- Below: written by `make qa SUITE=vllm`. -->"
 
 TEXTS = "Texts of both engines"
 STALE = "Answers after an update in place"
