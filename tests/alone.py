@@ -20,7 +20,7 @@ NO_TESTS = 5
 
 
 def test_files() -> Iterator[Path]:
-    """Yield the files of `make test` and `make test-local`."""
+    """Yield the files of `make test` and `make qa SUITE=local`."""
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     for path in [*settings["testpaths"], "tests/local"]:
         yield from Path().glob(path if "*" in path else f"{path}/**/test_*.py")
@@ -39,7 +39,7 @@ def failed(file: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "files", nargs="*", type=Path, help="else every file of `make test` and `make test-local`"
+        "files", nargs="*", type=Path, help="else every file of `make test` and `make qa SUITE=local`"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many files at the same time")
     given = parser.parse_args()

@@ -1,6 +1,6 @@
 """The profile of the embedded cloud that the integration tests run on.
 
-`make test-hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
+`make qa SUITE=hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
 Under `hostile`, tests and their helpers do these things differently:
 
 - They wait a second before they read the listing of components, which lags behind.

@@ -23,7 +23,7 @@ def _row(one: Client) -> list[str]:
 
 PART = MadePart(
     guide=ROOT / "docs/guides/embedded-cloud.md",
-    begin="<!-- Begin: written by `make test-clients`. -->",
+    begin="<!-- Begin: written by `make qa SUITE=clients`. -->",
     end="<!-- End. -->",
     text=clients_table,
 )

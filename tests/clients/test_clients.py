@@ -1,4 +1,4 @@
-"""Clients that others wrote, unmodified, each in an environment of its own: `make test-clients`."""
+"""Clients that others wrote, unmodified, each in an environment of its own: `make qa SUITE=clients`."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from tests.integration.by_hand import TICKETS
 pytestmark = pytest.mark.timeout(1200)
 
 GUIDE = ROOT / "docs/how-to/notebook-and-sdk.md"
-BEGINNING = "<!-- Below: written by `make test-clients`. -->"
+BEGINNING = "<!-- Below: written by `make qa SUITE=clients`. -->"
 SOURCE = tomllib.loads((Path(__file__).parent / "notebooks.toml").read_text())
 SCALE = 0.02
 PRELUDE = f"""

@@ -19,5 +19,5 @@ def test_every_package_is_pinned_and_none_has_an_address() -> None:
 
 
 def test_guide_has_each_client_with_its_pinned_version_and_what_does_not_work() -> None:
-    assert PART.in_guide() == PART.text(), "`make test-clients` writes it"
+    assert PART.in_guide() == PART.text(), "`make qa SUITE=clients` writes it"
     assert KNOWN.keys() == {client.script for client in CLIENTS}

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 NOT_RUN, RUN_BY = "not run", "run by"
 COMMANDS = ("sh", "console")
 DATA = ("toml", "yaml", "json", "jsonl")
-SHOWN = ("text", "mermaid")
-"""What a command prints, and pictures."""
+SHOWN = ("text",)
+"""What a command prints."""
 
 _BLOCKS = FencedCodeBlockLexer(r"[^\n]*")
 _MARKS = DirectiveInHTMLCommentLexer(f"{NOT_RUN}|{RUN_BY}")
@@ -108,12 +108,15 @@ class Page:
         return str(self.path.relative_to(ROOT))
 
 
+def documents() -> list[Path]:
+    """Return the path of every page of the project."""
+    folders = ("docs", "bench", "examples")
+    return sorted([*ROOT.glob("*.md"), *(path for name in folders for path in (ROOT / name).rglob("*.md"))])
+
+
 def pages() -> list[Page]:
     """Return every page of the project that has blocks."""
-    paths = [*ROOT.glob("*.md")]
-    for folder in ("docs", "bench", "examples"):
-        paths += (ROOT / folder).rglob("*.md")
-    return [page for page in map(read, sorted(paths)) if page.blocks]
+    return [page for page in map(read, documents()) if page.blocks]
 
 
 @cache

@@ -97,11 +97,13 @@ def _check_make(arguments: list[str]) -> None:
     targets = set(_TARGET.findall(_makefile()))
     variables = {name for pair in _MAKE_VARIABLE.findall(_makefile()) for name in pair}
     for word in arguments:
-        name, equals, _ = word.partition("=")
+        name, equals, value = word.partition("=")
         if equals and name not in variables:
             raise ValueError(f"the Makefile has no variable {name!r}")
-        if not equals and name not in targets:
-            raise ValueError(f"the Makefile has no target {name!r}")
+        suites = [f"qa-{suite}" for suite in value.split()] if name == "SUITE" else []
+        for target in suites if equals else [name]:
+            if target not in targets:
+                raise ValueError(f"the Makefile has no target {target!r}")
 
 
 def _check_aws(arguments: list[str]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
-from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, pages
+from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, documents, pages
 from tests.docs.command_lines import problem_of
 from tests.docs.data_files import parse
 from tests.docs.shell import commands, script
@@ -54,6 +55,7 @@ def test_commands_and_data_are_what_the_product_accepts() -> None:
         ("sh", "adapters status --wiat", "No such option: --wiat"),
         ("sh", "cdk deploy -c environment=staging", "got 'staging'"),
         ("sh", "make tset", "the Makefile has no target 'tset'"),
+        ("sh", "make qa SUITE='local hostlie'", "the Makefile has no target 'qa-hostlie'"),
         ("sh", "cat environments/lcal.toml", "the repository has no 'environments/lcal.toml'"),
         ("sh", "aws sagemaker list-endpoints --nam x", "has no option '--nam'"),
         ("text", "$ ls", "should be 'console'"),
@@ -66,6 +68,13 @@ def test_mistake_is_found(language: str, text: str, problem: str) -> None:
     block = Block(path=ROOT / "README.md", line=1, language=language, text=text, mark=None)
     (found,) = problems(block)
     assert problem in found
+
+
+def test_targets_that_sentences_name_exist() -> None:
+    text = "".join(path.read_text() for path in documents() if path.name != "CHANGELOG.md")
+    named = set(re.findall(r"`(make\s[^`]+)`", text))
+    assert len(named) > 10
+    assert [problem for words in sorted(named) if (problem := problem_of(shlex.split(words)))] == []
 
 
 def test_base_model_in_a_bucket_is_one_that_synth_can_check() -> None:

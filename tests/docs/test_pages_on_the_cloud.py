@@ -1,6 +1,6 @@
 """Every page with commands, from top to bottom on the embedded cloud, where the stack `Tenants` is deployed.
 
-`make test-docs` runs it. A block of Python has to name this test in its mark, as in
+`make qa SUITE=docs` runs it. A block of Python has to name this test in its mark, as in
 `docs/guides/embedded-cloud.md`: the other ones declare constructs, which `test_snippets.py` runs.
 """
 

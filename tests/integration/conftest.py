@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["only_recorded_calls", "recording"]
 
-# `make test-vllm` sets the variable, and runs some of these tests on vLLM.
+# `make qa SUITE=vllm` sets the variable, and runs some of these tests on vLLM.
 PYTHON_OF_VLLM = os.environ.get("VLLM_PYTHON")
 ENGINE = {"engine_command": engine_command(PYTHON_OF_VLLM)} if PYTHON_OF_VLLM else {}
 

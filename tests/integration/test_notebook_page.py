@@ -41,7 +41,7 @@ def run(cloud: LocalCloud, folder: Path, *command: str) -> None:
 
 def test_every_step_of_the_page_works(cloud: LocalCloud, tmp_path: Path) -> None:
     """It ends with the deletion of all that it created."""
-    assert SDK_PYTHON.exists(), "the SDK has an environment of its own: run the suite with `make test-docs`"
+    assert SDK_PYTHON.exists(), "the SDK has an environment of its own: run `make qa SUITE=docs`"
     blocks = [block for block in read(PAGE).blocks if block.fate is Fate.RUN]
     for block in blocks:
         if block.language in COMMANDS:

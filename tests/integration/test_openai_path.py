@@ -1,6 +1,6 @@
 """Callers with IAM on: base, native adapters and a fleet's adapter, and who is refused.
 
-The same questions go through boto3 and through httpx; `make test-clients` asks with the `openai` client.
+The same questions go through boto3 and through httpx; `make qa SUITE=clients` asks with the `openai` client.
 """
 
 from __future__ import annotations

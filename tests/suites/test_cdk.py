@@ -1,4 +1,4 @@
-"""What the CDK command line offers, on the reference app in the embedded cloud: `make test-suites`."""
+"""What the CDK command line offers, on the reference app in the embedded cloud: `make qa SUITE=suites`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""moto's own tests of the services of this workflow, on the embedded cloud: `make test-suites`."""
+"""moto's own tests of the services of this workflow, on the embedded cloud: `make qa SUITE=suites`."""
 
 from __future__ import annotations
 

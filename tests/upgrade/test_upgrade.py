@@ -1,4 +1,4 @@
-"""An earlier commit's app, deployed and then updated by this one (`make test-upgrade FROM=<commit>`)."""
+"""An earlier commit's app, deployed and then updated by this one (`make qa SUITE=upgrade FROM=<commit>`)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.guides import last_run, write_below
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "vllm.md"
-BEGINNING = "<!-- Below: written by `make test-vllm`. -->"
+BEGINNING = "<!-- Below: written by `make qa SUITE=vllm`. -->"
 
 _VERSIONS = """
 import json, platform

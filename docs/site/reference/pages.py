@@ -6,7 +6,7 @@ from pathlib import Path
 from docs.site.reference import commands, constructs, environment, testing
 
 FOLDER = Path(__file__).parents[2] / "reference"
-MARK = "<!-- `make reference` writes this page. -->\n"
+MARK = "<!-- `make generate` writes this page. -->\n"
 """The last line of each generated page."""
 
 

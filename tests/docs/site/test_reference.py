@@ -19,7 +19,7 @@ def wanted() -> Mapping[str, str]:
 
 
 def test_pages_are_as_the_code_is(wanted: Mapping[str, str]) -> None:
-    assert list(stale(wanted)) == [], "run: make reference"
+    assert list(stale(wanted)) == [], "run: make generate"
 
 
 def test_every_public_name_has_a_section_on_one_page(wanted: Mapping[str, str]) -> None:

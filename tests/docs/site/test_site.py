@@ -1,6 +1,6 @@
 """The site of the documents: one strict build, and Chromium on its pages.
 
-`make test-docs` opens a page of each kind in Chromium; `make nightly` opens all of them. Without Chromium
+`make qa SUITE=docs` opens a page of each kind in Chromium; `make nightly` opens all of them. Without Chromium
 (variable CHROMIUM, or on PATH) the tests that need it are skipped.
 """
 

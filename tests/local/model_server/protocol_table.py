@@ -1,6 +1,6 @@
 """The container protocol as one table: a request, and what LMI and vLLM answer.
 
-The tests of the NumPy server send it to both dialects, and `make test-vllm` sends it to a real vLLM. The
+The tests of the NumPy server send it to both dialects, and `make qa SUITE=vllm` sends it to a real vLLM. The
 server has `OPTION_MAX_LORA_RANK=8` or its equivalent, and the adapters REGISTERED before each row.
 """
 
