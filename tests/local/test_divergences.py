@@ -1,7 +1,6 @@
 """Where the embedded cloud differs from AWS: these tests pass here and would fail on AWS.
 
-`divergences.py` says which test holds which line of the guide. Differences that no user of the library meets
-have a test here and no line there.
+`divergences.py` says which test holds which line of the guide.
 """
 
 from __future__ import annotations
@@ -341,27 +340,10 @@ def test_component_that_fails_is_deleted_also_without_rollback(client: Client, d
     assert refusal(describe, InferenceComponentName="failed")
 
 
-def test_types_have_no_schema_and_are_not_listed(client: Client) -> None:
-    stacks = client("cloudformation")
-    assert refusal(stacks.list_types)
-    described = stacks.describe_type(Type="RESOURCE", TypeName="AWS::SageMaker::InferenceComponent")
-    assert "Schema" not in described
-
-
 def deploy_topic(call: Callable[..., Any], stacks: Any, name: str, display: str) -> str:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": display}}
     call(StackName=name, TemplateBody=json.dumps({"Resources": {"Topic": topic}}))
     return ended(stacks, name)
-
-
-def test_deleted_stack_has_no_resources(client: Client) -> None:
-    """AWS lists them for 90 days by the id of the stack."""
-    stacks = client("cloudformation")
-    deploy_topic(stacks.create_stack, stacks, "deleted", "one")
-    stack = stacks.describe_stacks(StackName="deleted")["Stacks"][0]["StackId"]
-    stacks.delete_stack(StackName=stack)
-    assert ended(stacks, stack) == "DELETE_COMPLETE"
-    assert stacks.list_stack_resources(StackName=stack)["StackResourceSummaries"] == []
 
 
 def test_stack_policies_are_stored(client: Client) -> None:
@@ -370,13 +352,6 @@ def test_stack_policies_are_stored(client: Client) -> None:
     deny = {"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "*"}
     stacks.set_stack_policy(StackName="policies", StackPolicyBody=json.dumps({"Statement": [deny]}))
     assert deploy_topic(stacks.update_stack, stacks, "policies", "two") == "UPDATE_COMPLETE"
-
-
-def test_describe_events_has_failed_validations_alone(client: Client) -> None:
-    """AWS lists every event of a stack's operations. DescribeStackEvents has them here, too."""
-    stacks = client("cloudformation")
-    deploy_topic(stacks.create_stack, stacks, "operations", "one")
-    assert stacks.describe_events(StackName="operations")["OperationEvents"] == []
 
 
 # Functions, state machines and S3
@@ -401,35 +376,6 @@ def test_function_is_a_process_of_this_machine(client: Client) -> None:
     assert python != "/var/lang/bin/python3.9"
 
 
-def test_stopped_execution_may_fail(client: Client) -> None:
-    """On AWS it stays `ABORTED`. Here a task in progress is retried to its end, which counts."""
-    machines = client("stepfunctions")
-    task = {
-        "Type": "Task",
-        "Resource": "arn:aws:states:::lambda:invoke",
-        "Parameters": {"FunctionName": "nobody"},
-        "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}],
-        "End": True,
-    }
-    definition = json.dumps({"StartAt": "Task", "States": {"Task": task}})
-    machine = machines.create_state_machine(name="divergences", roleArn=NOBODY, definition=definition)
-    execution = machines.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
-    until(lambda: "TaskFailed" in str(machines.get_execution_history(executionArn=execution)))
-    machines.stop_execution(executionArn=execution)
-    until(lambda: machines.describe_execution(executionArn=execution)["status"] == "FAILED")
-
-
-def test_copied_object_has_the_checksums_of_its_source(client: Client) -> None:
-    """S3 computes the checksum that CopyObject asks for."""
-    s3 = client("s3")
-    s3.create_bucket(Bucket="divergent-copy")
-    original = {"Bucket": "divergent-copy", "Key": "original"}
-    s3.put_object(**original, Body=b"weights", ChecksumAlgorithm="CRC32")
-    s3.copy_object(Bucket="divergent-copy", Key="copy", CopySource=original, ChecksumAlgorithm="SHA256")
-    copied = s3.head_object(Bucket="divergent-copy", Key="copy", ChecksumMode="ENABLED")
-    assert "ChecksumSHA256" not in copied
-
-
 # CloudWatch
 
 
@@ -439,23 +385,6 @@ def test_metrics_that_the_library_does_not_read_are_missing(client: Client, depl
     listed = client("cloudwatch").list_metrics
     until(lambda: listed(Namespace="AWS/SageMaker", MetricName="Invocations")["Metrics"])
     assert not listed(Namespace="AWS/SageMaker", MetricName="ConcurrentRequestsPerModel")["Metrics"]
-
-
-def test_values_of_several_units_are_added_up(client: Client) -> None:
-    """Without a `Unit`, CloudWatch answers for each unit by itself."""
-    metrics = client("cloudwatch")
-    for unit in ("Milliseconds", "Microseconds"):
-        value = {"MetricName": "Wait", "Value": 1.0, "Unit": unit}
-        metrics.put_metric_data(Namespace="Divergences", MetricData=[value])
-    [point] = metrics.get_metric_statistics(
-        Namespace="Divergences",
-        MetricName="Wait",
-        StartTime=time.time() - 3600,
-        EndTime=time.time() + 60,
-        Period=7200,
-        Statistics=["Sum"],
-    )["Datapoints"]
-    assert point["Sum"] == 2
 
 
 def test_most_functions_of_metric_math_are_refused(client: Client) -> None:
