@@ -1,38 +1,56 @@
 """The page of the `adapters` command: every command and every option, as its help has them."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import typer
 
 from adapters_cli.main import app
-from docs.site.markdown import anchor, block, escaped, table, wrapped
+from adapters_cli.output.exit_codes import MEANINGS
+from docs.site.markdown import anchor, block, code, escaped, table, wrapped
 
 FILE = "commands.md"
 
-_EXAMPLE = "an example of the help, with names of a fleet that is not there"
-_USAGE = "a usage line"
-_ACCOUNT = "AWS"
-_ARGUMENTS, _OPTIONS = "Arguments", "Options"
+_REQUIRED = " [required]"
+_LEAST = re.compile(r"; x>=\d(?=])| \[x>=\d\]")
+_OFTEN = 3
+"""An option of so many commands is explained once."""
+
+Row = tuple[str, str]
+"""An argument or option, and what it does."""
 
 
 def page() -> str:
     """Return the page."""
     group: Any = typer.main.get_command(app)
-    context = typer.Context(group, info_name="adapters")
+    # What `--help` prints is the real command's.
+    commands = {name: lazy._command for name, lazy in group.commands.items()}
+    account = _rows(group)
+    own = {name: [row for row in _rows(each) if row not in account] for name, each in commands.items()}
+    counts = Counter(_optional(row) for rows in own.values() for row in rows if row[0].startswith("`-"))
+    shared = [row for row, count in counts.items() if count >= _OFTEN]
     parts = [
         "# Commands",
         wrapped(
             "Every command of `adapters`, as `adapters COMMAND --help` prints it."
-            " [Operating](../guides/operating.md) says what to do when, and what each exit code means."
+            " [Operating](../guides/operating.md) says what to do when."
         ),
-        *_overview(group),
-        "## Options of every command",
-        *_parameters(group, context),
+        _overview(group),
+        "## Shared options",
+        "Every command takes `--region` and `--profile`. Each command names the others that it takes.",
+        _entries([*account, *shared]),
+        "## Exit codes",
+        table(("exit code", "what it means"), [(str(each), text) for each, text in MEANINGS.items()]),
+        wrapped(
+            "Each command says below what its 1 and 3 mean. A command that nobody confirms ends with 1. A"
+            " signal ends a command with 128 and the signal's number; `preview`, `evaluate` and"
+            " `publish --probe-on` delete their temporary component first."
+        ),
     ]
-    for name in group.commands:
-        parts += _command(name, group.get_command(context, name))
+    for name, command in commands.items():
+        parts += _command(name, command, own[name], shared)
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,46 +60,56 @@ def command_names() -> list[str]:
     return list(group.commands)
 
 
-def _overview(group: Any) -> Iterator[str]:
-    panels: dict[str, list[tuple[str, str]]] = {}
+def _overview(group: Any) -> str:
+    panels: dict[str, list[str]] = {}
     for name, command in group.commands.items():
         panel = getattr(command, "rich_help_panel", None) or "Commands"
-        panels.setdefault(panel, []).append((f"[`{name}`](#{anchor(f'adapters {name}')})", command.summary))
-    for panel, rows in panels.items():
-        yield f"**{panel}**"
-        yield table(("command", "what it does"), rows)
+        panels.setdefault(panel, []).append(f"[`{name}`](#{anchor(f'adapters {name}')})")
+    return "\n".join(f"- {panel}: {', '.join(links)}" for panel, links in panels.items())
 
 
-def _command(name: str, lazy: Any) -> Iterator[str]:
-    command = lazy._command  # what `--help` prints is the real command's
-    context = typer.Context(command, info_name=f"adapters {name}")
+def _command(name: str, command: Any, rows: Collection[Row], shared: Collection[Row]) -> Iterator[str]:
     yield f"## adapters {name}"
-    usage = " ".join(["adapters", name, *command.collect_usage_pieces(context)])
-    yield block(usage, "text", reason=_USAGE)
+    yield code(" ".join(["adapters", name, *command.collect_usage_pieces(_context(command))]))
     yield _paragraphs(command.help)
-    examples = command.examples.strip()
-    if examples:
-        yield block(examples, "sh", reason=_EXAMPLE)
-    yield from _parameters(command, context)
-    if command.epilog:
-        yield _paragraphs(command.epilog)
+    yield block(command.examples.strip(), "sh", reason="example")
+    if own := [row for row in rows if _optional(row) not in shared]:
+        yield _entries(own)
+    elsewhere = [
+        f"`{row[0].strip('`').split(' ')[0].strip(',')}`{' (required)' * row[1].endswith(_REQUIRED)}"
+        for row in rows
+        if _optional(row) in shared
+    ]
+    if elsewhere:
+        yield f"[Shared options](#shared-options): {', '.join(elsewhere)}."
 
 
-def _parameters(command: Any, context: Any) -> Iterator[str]:
-    """Yield a table for each group of options. Those of the account have a section of their own."""
-    panels: dict[str, list[tuple[str, str]]] = {}
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        panel = parameter.rich_help_panel
-        if record is None or "--help" in parameter.opts or (panel == _ACCOUNT and command.name != "adapters"):
-            continue
-        is_argument = parameter.param_type_name == "argument"
-        title = panel or (_ARGUMENTS if is_argument else _OPTIONS)
-        panels.setdefault(title, []).append((f"`{record[0]}`", escaped(record[1])))
-    for title, rows in panels.items():
-        if title not in (_ARGUMENTS, _OPTIONS):
-            yield f"**{title}**"
-        yield table(("argument" if title == _ARGUMENTS else "option", "what it does"), rows)
+def _rows(command: Any) -> list[Row]:
+    """Return what the help has of each argument and option, other than `--help`."""
+    context = _context(command)
+    records = [
+        each.get_help_record(context) for each in command.get_params(context) if "--help" not in each.opts
+    ]
+    return [_row(*record) for record in records if record]
+
+
+def _row(name: str, text: str) -> Row:
+    text = _LEAST.sub("", " ".join(text.split()))
+    text = escaped(re.sub(r"(\d+)<=x<=(\d+)", r"\1 to \2", text))
+    # The usage line says it of an argument.
+    return f"`{name}`", text if name.startswith("-") else text.removesuffix(_REQUIRED)
+
+
+def _entries(rows: Iterable[Row]) -> str:
+    return "\n".join(wrapped(f"- **{name}**: {text}", indent="  ") for name, text in rows)
+
+
+def _optional(row: Row) -> Row:
+    return row[0], row[1].removesuffix(_REQUIRED)
+
+
+def _context(command: Any) -> Any:
+    return typer.Context(command, info_name="adapters")
 
 
 def _paragraphs(text: str) -> str:
