@@ -14,8 +14,8 @@ from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
 class AdminClient:
     """Changes settings, counts calls and injects faults from another process.
 
-    `local-sagemaker` prints url as AWS_ENDPOINT_URL and token as LOCAL_SAGEMAKER_TOKEN.
-    Every method raises PermissionError if the token belongs to another cloud.
+    `local-sagemaker` prints its url as AWS_ENDPOINT_URL and its token as LOCAL_SAGEMAKER_TOKEN. Every method
+    raises PermissionError if the token belongs to another cloud.
     """
 
     def __init__(self, url: str, token: str, ca_bundle: str | None = None):
@@ -28,23 +28,23 @@ class AdminClient:
         return self._call("GET", "settings")
 
     def change_settings(self, **changes: Any) -> dict[str, Any]:
-        """Change settings and return all of them; ValueError for an unknown one or a wrong value."""
+        """Change settings and return all; ValueError for an unknown one or a wrong value."""
         return self._call("PATCH", "settings", changes)
 
     def calls(self) -> dict[str, int]:
-        """API calls by operation since the start or the last reset."""
+        """API calls by operation since the start or reset."""
         return self._call("GET", "calls")
 
     def writes(self) -> dict[str, int]:
-        """Calls of operations that change something, by operation."""
+        """Calls of operations that change something."""
         return {operation: count for operation, count in self.calls().items() if is_write(operation)}
 
     def reset_calls(self) -> None:
-        """Reset the counts of calls."""
+        """Reset these counts."""
         self._call("DELETE", "calls")
 
     def requests(self) -> dict[str, int]:
-        """Answered requests by component since the start, as the embedded engine's servers counted them."""
+        """Answered requests by component since the start."""
         return self._call("GET", "requests")
 
     def fail_calls(
@@ -66,7 +66,7 @@ class AdminClient:
         self._call("POST", "faults", fault | {"times": times, "share": share})
 
     def lose_answers(self, operation: str, *, times: int | None = 1, share: float = 1.0) -> None:
-        """Execute calls but close their connections without an answer; botocore retries by default."""
+        """Execute calls, but send no answer; botocore retries by default."""
         fault = {"operation": operation, "lost": True, "times": times, "share": share}
         self._call("POST", "faults", fault)
 
@@ -79,7 +79,7 @@ class AdminClient:
         self._call("POST", "faults", {"held": component})
 
     def release(self, component: str) -> None:
-        """Let the changes of a held component end; clear_faults releases all components."""
+        """Let the changes of a held component end."""
         self._call("DELETE", f"faults?{urlencode({'held': component})}")
 
     def swap(self, component: str, *, directory: Path | None = None, copies: int | None = None) -> None:
@@ -91,13 +91,13 @@ class AdminClient:
         self._call("POST", "faults", fault if directory is None else fault | {"directory": str(directory)})
 
     def scale_waits(self, scale: float) -> None:
-        """Scale the waits of state machines, retries included; 1 is the whole time, 0 none."""
+        """Scale the waits of state machines; 1 is the whole time, 0 none."""
         content = self._send("POST", "/_ministack/config", {"stepfunctions._SFN_WAIT_SCALE": scale})
         if not content["applied"]:
             raise ValueError(f"'scale' should be a number of at least 0, got {scale!r}")
 
     def clear_faults(self) -> None:
-        """Clear all faults; swapped adapters stay so until their next update."""
+        """Clear all faults and holds; swapped adapters stay until their update."""
         self._call("DELETE", "faults")
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -33,20 +33,20 @@ class Stack:
 
 @dataclass(frozen=True, kw_only=True)
 class CdkApp:
-    """What to deploy: an app, and how its stacks are made.
+    """A CDK app to deploy.
 
     folder:
-        The folder of `cdk.json`; the commands run there.
+        The folder of `cdk.json`.
     app:
-        The command that synthesizes, as `cdk --app` takes it. Default: the `app` of `cdk.json`.
+        The command that synthesizes. Default: the `app` of `cdk.json`.
     context:
-        Values of `cdk -c`, such as which environment, or where a small model for tests is.
+        Values of `cdk -c`.
     stacks:
-        The stacks to deploy, as `cdk deploy` takes them. Default: all.
+        The stacks to deploy. Default: all.
     variables:
-        Further environment variables of the app.
+        Environment variables of the app.
     timeout:
-        The longest that one command may take, in seconds. Default: half an hour.
+        The longest time of one command, in seconds. Default: 1,800.
     """
 
     folder: Path
@@ -59,16 +59,14 @@ class CdkApp:
     def deploy(
         self, environment: Mapping[str, str], work: Path, *, report: Callable[[str], None] | None = None
     ) -> list[Stack]:
-        """Synthesize, bootstrap and deploy; return the deployed stacks.
-
-        An app that is deployed already is updated.
+        """Synthesize, bootstrap and deploy or update the app; return its stacks with their outputs.
 
         environment:
             The variables of a running cloud: `LocalCloud.environment`.
         work:
             A folder for the cloud assembly and for what the command line remembers.
         report:
-            Called with each command before it runs, such as `cdk synth`. Default: nothing is reported.
+            Called with each command before it runs, such as `cdk synth`.
 
         Raises CdkError if a command fails or takes longer than `timeout`.
         """

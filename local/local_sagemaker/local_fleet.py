@@ -21,15 +21,7 @@ _HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 
 
 class LocalFleet:
-    """The endpoint of a deployed app, with its base model and adapters.
-
-    cloud:
-        The embedded cloud that the app is deployed to.
-    app:
-        What was deployed.
-    stacks:
-        The deployed stacks with their outputs.
-    """
+    """A deployed `app` on a `cloud`, with its `stacks`."""
 
     cloud: LocalCloud
     app: CdkApp
@@ -42,7 +34,7 @@ class LocalFleet:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The outputs of all stacks; LookupError if two stacks have one of the same name."""
+        """The outputs of all stacks; LookupError for one that two stacks have."""
         owners: dict[str, str] = {}
         for stack in self.stacks:
             for name in stack.outputs:
@@ -56,15 +48,14 @@ class LocalFleet:
 
     @property
     def endpoint_name(self) -> str:
-        """The name of the endpoint; LookupError if the stacks have none, or several."""
+        """The endpoint's name; LookupError for none or several."""
         return self._endpoint[1]
 
     def components(self) -> dict[str, str]:
-        """The name of each component by the name of its adapter, and the base model's as `base`.
+        """The name of each component by its adapter's, and the base model's as `base`.
 
-        An adapter of a fleet has the name that its manifest gives it, a native one the id of its construct. A
-        component whose name tells neither, or whose adapter's name another component has too, has its own. So
-        do all of several base models.
+        An adapter of a fleet has the name in the manifest, a native one the id of its construct. A component
+        has its own name if no such name is known, or if two have it. So have several base models.
         """
         region, endpoint = self._endpoint
         pages = self._client("sagemaker", region).get_paginator("list_inference_components")
@@ -92,12 +83,7 @@ class LocalFleet:
         )
 
     def invoke(self, adapter: str, prompt: str, *, max_tokens: int = 128, **parameters: Any) -> str:
-        """Return what an adapter answers to a prompt.
-
-        The request has OpenAI's form of a completion, which every container takes, and temperature 0.
-
-        parameters:
-            Further members of the request's body.
+        """Return an adapter's answer at temperature 0. Parameters are those of OpenAI's completions.
 
         Raises LookupError for an unknown adapter, and botocore's ClientError if the endpoint refuses.
         """
@@ -106,10 +92,7 @@ class LocalFleet:
     def assert_serves(
         self, adapter: str, prompt: str, expect: str | re.Pattern[str], *, max_tokens: int = 128
     ) -> str:
-        """Assert that an adapter answers as expected; return its answer.
-
-        expect:
-            The whole answer, or a pattern of `re.compile` that is found in it.
+        """Assert that the answer is a text, or that a pattern is found in it; return the answer.
 
         A failure says what the adapter and the base model answered, and the state of the component.
         """

@@ -34,13 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def local_cloud_options() -> LocalCloudOptions:
-    """Arguments of `LocalCloud` for `local_cloud`, such as `{"account": "111122223333"}`. Override it."""
+    """Arguments of `local_cloud`. Override it, as with `{"account": "111122223333"}`."""
     return {}
 
 
 @pytest.fixture(scope="session")
 def local_cloud(pytestconfig: pytest.Config, local_cloud_options: LocalCloudOptions) -> Iterator[LocalCloud]:
-    """A running embedded cloud, on a free port; each process of pytest-xdist has its own."""
+    """A running `LocalCloud` on a free port. Each process of pytest-xdist has its own."""
     _require_extra()
     from local_sagemaker.server import LocalCloud
 
@@ -51,7 +51,7 @@ def local_cloud(pytestconfig: pytest.Config, local_cloud_options: LocalCloudOpti
 
 @pytest.fixture
 def local_cloud_variables(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
-    """Let boto3 reach the embedded cloud without arguments: its variables are in `os.environ` meanwhile."""
+    """Lets boto3 reach `local_cloud` by the variables in `os.environ`."""
     import os
 
     import boto3
@@ -68,7 +68,7 @@ def local_cloud_variables(local_cloud: LocalCloud, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="session")
 def local_fleet_app(pytestconfig: pytest.Config) -> CdkApp:
-    """The app that `local_fleet` deploys: that of `cdk.json` in pytest's root folder. Override it."""
+    """The `CdkApp` that `local_fleet` deploys: that of pytest's root folder. Override it."""
     _require_extra()
     from local_sagemaker.cdk_app import CdkApp
 
@@ -82,7 +82,7 @@ def local_fleet(
     local_fleet_app: CdkApp,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> LocalFleet:
-    """The app of `local_fleet_app`, deployed by the CDK command line once in a session.
+    """A `LocalFleet`: the app of `local_fleet_app`, deployed once in a session.
 
     Each command of the deployment is a line on the terminal, as a deployment takes a minute.
     """

@@ -34,24 +34,23 @@ class LocalCloudOptions(TypedDict, total=False):
 
 
 class LocalCloud:
-    """Starts `local-sagemaker`, waits until it is ready, and stops it.
+    """Runs `local-sagemaker` during a `with` block.
 
-    `url` is the address of every API. `environment` is this process's environment with the variables that
-    boto3 and the CDK command line need. `admin` changes settings, counts calls and injects faults; `token`
-    authorizes it. `process` is the command.
+    It has the `url` of every API, the `environment` for boto3 and the CDK command line, and `admin`, an
+    `AdminClient`.
 
     profile:
         `kind`: everything goes well. `hostile`: everything goes wrong that may.
     port:
         The port on 127.0.0.1. Default: a free one.
     iam:
-        Whether policies are enforced, over TLS with a CA of its own. Default: every key may do everything.
+        Whether policies are enforced, over TLS with a CA of its own.
     account:
-        The id of the account.
+        The account's id.
     state_dir:
-        A folder that keeps archives and logs. Default: a temporary one.
+        A folder for archives and logs. Default: a temporary one.
     settings:
-        Further settings by name, which `admin.settings()` lists.
+        Further settings of `admin.settings()`, by name.
     """
 
     url: str
@@ -85,10 +84,9 @@ class LocalCloud:
         return self.start()
 
     def start(self) -> "LocalCloud":
-        """Start the cloud and return it, where a `with` block does not fit, as in a notebook.
+        """Start the cloud until `stop()` or the end of this process.
 
-        It stops with this process at the latest. Raises RuntimeError if it runs already, and with its output
-        if it does not start.
+        Raises RuntimeError if it runs already, and with its output if it does not start.
         """
         if self._running:
             raise RuntimeError(f"the embedded cloud should be started once, got a second start at {self.url}")
@@ -128,10 +126,7 @@ class LocalCloud:
         return self
 
     def client(self, service: str, **options: Any) -> Any:
-        """Return a boto3 client of this cloud. Options are those of `boto3.client`, such as a `config`.
-
-        No file or profile of the user's AWS configuration is read.
-        """
+        """Return a boto3 client without the user's AWS configuration."""
         variables = self.environment
         given = {
             "endpoint_url": self.url,
@@ -163,7 +158,7 @@ class LocalCloud:
         self.stop()
 
     def stop(self) -> None:
-        """Stop the cloud and wait for its end. A cloud that does not run stays as it is."""
+        """Stop the cloud and wait for its end."""
         if not self._running:
             return
         self._running = False

@@ -62,9 +62,9 @@ Array = NDArray[np.float32]
 
 
 def write_base_model(folder: str | Path, answer: str = BASE_ANSWER) -> Path:
-    """Write a Hugging Face model directory of 3 MB that gives this answer to every prompt; return it.
+    """Write a model of 3 MB that gives this answer to every prompt; return its folder.
 
-    Raises ValueError for an answer that is too long or not printable ASCII.
+    Raises ValueError unless the answer is printable ASCII of at most 60 characters.
     """
     folder = Path(folder)
     tensors = _base_tensors(_numbers(answer))
@@ -112,12 +112,13 @@ def write_base_model(folder: str | Path, answer: str = BASE_ANSWER) -> Path:
 
 
 def write_adapter(folder: str | Path, answer: str, *, base: str | Path) -> Path:
-    """Write a PEFT adapter of a stand-in that gives this answer to every prompt; return its folder.
+    """Write an adapter of such a base model that gives this answer; return its folder.
 
     base:
         The folder that `write_base_model` wrote.
 
-    Raises ValueError for an answer that is too long or not printable ASCII, and for another base model.
+    Raises Raises ValueError unless the answer is printable ASCII of at most 60 characters, and for another
+    base model.
     """
     folder = Path(folder)
     numbers = _numbers(answer)

@@ -1,4 +1,7 @@
-"""Every public class has an example that synthesizes."""
+"""Every public class has an example that synthesizes.
+
+endpoint.md, base-models.md, adapters.md, fleets.md, interfaces.md and scaling-and-monitoring.md show them.
+"""
 
 from __future__ import annotations
 

@@ -74,16 +74,16 @@ def apply(
 ) -> None:
     """Write the fleet's manifest in S3 and wait until it is in force; or try adapters again.
 
-    Only for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). Other fleets change with a
-    deployment. Nothing is written if someone else has written the manifest meanwhile, or if `adapters plan`
-    would end with 1.
+    It is for fleets whose manifest is in S3 (`AdapterManifest.from_bucket`). It writes nothing if someone
+    else has written the manifest meanwhile, or if `adapters plan` would end with 1. Ctrl-C ends the waiting;
+    what is written stays.
 
-    Ends with 1 if the manifest is refused or fails. Ends with 3 if the time is over before it is in force,
-    or if something is pending then. Ctrl-C ends the waiting; what is written stays.
+    Ends with 1 if the manifest is refused, fails or is superseded. Ends with 3 if it is not in force in time,
+    if the fleet does not notice it within two minutes, or if something is pending.
 
-    --retry is for every fleet, and does not wait. The name of a pending adapter starts the fleet's state
-    machine again, in case it has stopped. It ends with 1 and orders nothing if one of the named adapters has
-    neither failed nor is pending.
+    --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
+    adapter is pending. It ends with 1 and orders nothing if a named adapter has neither failed nor is
+    pending.
     """
     if not retry and len(words or ()) != 1:
         raise UsageError("give one manifest, or --retry")

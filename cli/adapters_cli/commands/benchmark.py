@@ -84,8 +84,7 @@ def benchmark(
 ) -> None:
     """Load adapters and their base model, and compare latency and throughput.
 
-    Ends with 1 if a requirement is missed or no adapter answered, with 6 if one is undecided, and with 130
-    after Ctrl-C.
+    Ends with 1 if a requirement is missed or no adapter answered, and with 6 if a requirement is undecided.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint

@@ -84,19 +84,20 @@ def capacity(
         typer.Option(
             "--option",
             metavar="NAME=VALUE",
-            help="Variable of the container, such as OPTION_MAX_MODEL_LEN=8192 (LMI) or"
-            " SM_VLLM_MAX_MODEL_LEN=8192 (vLLM).",
+            help="Variable of the container, such as OPTION_MAX_MODEL_LEN=8192.",
         ),
     ] = None,
     adapters: Annotated[
-        int | None, typer.Option("--adapters", min=0, metavar="N", help="Number of adapters to count with.")
+        int | None,
+        typer.Option(
+            "--adapters", min=0, metavar="N", help="Number of adapters; else those of the manifests."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what fits into the accelerators' memory, and which adapters are in which tier.
 
-    The other options override the environment file. Adapters are those of the environment's manifests, or as
-    many as --adapters says. Ends with 1 if it does not fit.
+    The other options override the environment file. Ends with 1 if it does not fit.
     """
     account = account_of(context)
     file = None if environment is None else read_environment(environment)

@@ -81,12 +81,10 @@ def check(
 ) -> None:
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
-    An adapter that keeps all rules is 'not-compared' instead of 'ok' if some of its modules could not be
-    compared with the base model. Without a base model or a rank limit, a line says what was not compared, and
-    --strict does not count it.
+    An adapter is 'not-compared' instead of 'ok' if some of its modules could not be compared with the base
+    model. Without a base model or a rank limit, a line says what was not compared.
 
-    Ends with 1 if an adapter would not be served, and with 2 if an option is wrong. Ends with 4 if the only
-    error is that S3 gave no answer.
+    Ends with 1 if an adapter would not be served, and with 4 if the only error is that S3 gave no answer.
     """
     account = account_of(context)
     limits = ServingLimits.of_options(

@@ -57,13 +57,10 @@ def describe(
 ) -> None:
     """Show an adapter: its version, state, owner, evaluation, history, and the address that clients call.
 
-    Shows its requests of the last hour as well, from CloudWatch. The owner is its tag `owner`, else `team`.
-    The history has the newest ten events; `adapters history` shows all.
+    It shows the requests of the last hour as well, from CloudWatch. The owner is the tag `owner`, else
+    `team`. A client of OpenAI's API leaves the model of a base component empty.
 
-    For a component of no fleet, shows what SageMaker knows, and the address. A client of OpenAI's API
-    leaves the model of a base component empty.
-
-    Ends with 1 if the base component is not there or failed: no adapter answers then.
+    Ends with 1 if the fleet has no such adapter, or if the base component is not there or failed.
     """
     if (name is None) == (component is None):
         raise UsageError("give the adapter's name, or --component")

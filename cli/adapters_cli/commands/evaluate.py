@@ -99,8 +99,8 @@ def evaluate(
         typer.Option(
             "--reference-column",
             metavar="[NAME=]COLUMN",
-            help="The right answer; else 'reference'. With an adapter's name it is that one's, which is"
-            " asked the items that have it. Repeatable.",
+            help="The right answer; else 'reference'. With an adapter's name: that one's, which is asked only"
+            " the items that have it. Repeatable.",
         ),
     ] = None,
     template: Annotated[
@@ -121,7 +121,7 @@ def evaluate(
         typer.Option(
             "--require",
             metavar="[NAME=]RULE",
-            help="Ends with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'. Repeatable.",
+            help="End with 1 if not met: 'rougeL >= base + 20%', 'exact_match >= 0.9'. Repeatable.",
         ),
     ] = None,
     max_tokens: Annotated[
@@ -140,12 +140,10 @@ def evaluate(
 ) -> None:
     """Ask adapters and their base model the same items, score the answers, and say what differs.
 
-    An adapter that is not published is checked, uploaded, and runs under a throw-away name for the time.
-    `adapters publish --evaluation` takes result.json.
+    An adapter that is not published is checked, uploaded, and run under a temporary name.
 
-    The answers and the reports (result.json, report.md, report.html, junit.xml) are in --output, those of an
-    adapter with a reference column of its own in a folder of its name. After an interruption, the same
-    command asks only what is not answered yet.
+    The answers and reports are in --output, those of an adapter with a reference column of its own in a
+    folder of its name. After an interruption, the same command asks only what is not answered yet.
 
     Ends with 1 if a requirement is not met, or if answers are errors.
     """

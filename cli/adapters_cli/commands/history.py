@@ -47,9 +47,7 @@ def history(
 ) -> None:
     """Show the events of an adapter, or every change of the manifest; newest first.
 
-    Without a name, it shows the changes of the manifest: the fleet's generations.
-
-    Events are kept for 400 days.
+    Events are kept for 400 days. Ends with 1 if the fleet knows no adapter of that name.
     """
     fleet = find_fleet(account_of(context))
     if name is None:

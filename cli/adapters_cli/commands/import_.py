@@ -52,9 +52,7 @@ def import_(
     """Write a manifest of the adapters on an endpoint that belong to no fleet.
 
     --endpoint is required. With a fleet, the manifest also has the fleet's own adapters, so that it can be
-    applied as it is. With --take-over, the fleet may adopt the other adapters without creating them again: it
-    does so once its manifest has them. Adapters of a CloudFormation stack are left out: that stack would
-    delete them, or fail.
+    applied as it is. Adapters of a CloudFormation stack are left out: that stack would delete them, or fail.
 
     Ends with 1 if an adapter had to be left out.
     """

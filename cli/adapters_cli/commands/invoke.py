@@ -57,9 +57,8 @@ def invoke(
 ) -> None:
     """Send a prompt to adapters, and with --base to their base model; show the answers side by side.
 
-    A terminal marks what differs from the first answer.
-
-    Ends with 1 if one of them does not answer, and with 4 if none could be asked.
+    A terminal marks what differs from the first answer. Ends with 1 if one does not answer, and with 4 if
+    none could be asked.
     """
     # Imported here: botocore takes long, and `--help` does without.
     from adapters_cli.aws.generated_text import TextRequest

@@ -61,11 +61,10 @@ def list_(
 ) -> None:
     """List the components of every endpoint: those of fleets, of stacks, and foreign ones.
 
-    The tags of a component name its fleet, and CloudFormation its stack; one that was created by hand has
-    neither. A fleet of ADAPTERS_STACK has its name, another one the beginning of its uid.
+    Foreign ones belong to no fleet and no stack. A fleet of ADAPTERS_STACK has its name, another one the
+    beginning of its uid.
 
-    A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all. Reads the
-    tags of each component that it shows, and describes those of no fleet.
+    A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all.
     """
     account = account_of(context)
     names = endpoint_names(account) if account.endpoint is None else [account.endpoint]

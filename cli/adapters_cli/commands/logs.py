@@ -72,13 +72,10 @@ def logs(
 ) -> None:
     """Show what an adapter, its base model and its fleet log.
 
-    Without a name, it shows the fleet's own lines.
-
     These are the lines of the adapter's own log group, and those of the base model and of the fleet's
-    functions that name its component: an adapter runs in its base's container, which logs for all of them.
-    What Lambda writes around each call is left out, and so are metrics.
+    functions that name its component. Without a name, it shows the fleet's own lines.
 
-    Ends with 4 if none of the log groups is there.
+    Ends with 1 if the fleet never had the adapter, and with 4 if none of the log groups is there.
     """
     if follow and as_json:
         raise UsageError("--follow never ends by itself; give it without --json")

@@ -51,13 +51,12 @@ def plan(
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if an adapter is known to fail
-    because of it. An adapter fails if its component belongs to someone else, if its archive is not in S3, or
-    if this archive failed before. What fails already is shown, and does not count. Else ends with 3 if the
-    base component is not in service, because the fleet would change nothing for now, or if the quota of
-    components has no room for all adapters.
+    Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it makes an adapter fail: its
+    component belongs to someone else, its archive is not in S3, or its archive failed before. What fails
+    already does not count.
 
-    Orders of retry and rollback that the fleet has not taken yet are counted in.
+    Ends with 3 if the base component is not in service, or if the quota of components has no room for all
+    adapters.
     """
     fleet = find_fleet(account_of(context))
     target = manifest_target(fleet)

@@ -51,11 +51,9 @@ def preflight(
 ) -> None:
     """Check an account before a deployment of an environment. Nothing is written.
 
-    Each finding says what is wrong and what was got, with the command to run next. A check that needs a
-    permission which the caller lacks is not checked, and says so.
+    Each finding has the command to run next. A check without the permission for it is not made, and says so.
 
-    Ends with 1 if the deployment would fail. With --strict, ends with 1 as well if there are
-    warnings, or if something is not checked. Ends with 4 without a region or credentials.
+    Ends with 1 if the deployment would fail, and with 4 without a region or credentials.
     """
     file = read_environment(environment)
     account = account_of(context)

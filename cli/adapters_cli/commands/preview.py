@@ -54,8 +54,8 @@ def preview(
 ) -> None:
     """Bring an adapter up under a throw-away name on a real endpoint, try it there, and take it away.
 
-    Without prompts, the adapter is only loaded. It is taken away in any case, also after Ctrl-C and SIGTERM.
-    Its archive stays in S3, where `adapters publish` finds it.
+    Without prompts, the adapter is only loaded. Its component is always deleted, also after Ctrl-C and
+    SIGTERM. Its archive stays in S3.
 
     Ends with 1 if the adapter breaks a rule, or does not load or answer.
     """

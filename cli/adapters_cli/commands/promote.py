@@ -38,8 +38,8 @@ def promote(
 ) -> None:
     """Let the new version of an adapter, which answers a share of the callers, answer more of them or all.
 
-    Callers follow within 15 seconds. The version before stays in service, and `adapters rollback` goes back
-    to it. In a fleet with a canary, the steps above this share go on.
+    Callers follow within 15 seconds. The previous version stays in service for `adapters rollback`. With a
+    canary, the steps above this share go on.
     """
     fleet = find_fleet(account_of(context))
     newest = newest_generation(fleet)

@@ -46,12 +46,10 @@ def prune(
 ) -> None:
     """List or delete orphans: components with the fleet's tag that no manifest declares.
 
-    The fleet does not delete them by itself: someone may have tagged them, or the registry may be older than
-    they are. To keep an orphan, declare it in the manifest or remove its tag.
+    The fleet does not delete them by itself. To keep an orphan, declare it in the manifest or remove its tag.
 
-    With --endpoint, lists or deletes previews that killed commands left there, more than an hour old.
-
-    The key of an order that cannot be read, as `adapters status` shows it, removes that order.
+    With --endpoint, it lists or deletes previews of killed commands that are more than an hour old. The key
+    of an unreadable order, as `adapters status` shows it, removes that order.
     """
     if (everything and names) or (yes and not everything and not names):
         raise UsageError("give components, or --all")

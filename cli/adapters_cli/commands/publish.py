@@ -113,12 +113,11 @@ def publish(
     Each goes to PREFIX/NAME/sha256-IDENTITY.tar.gz and is never replaced there. After an interruption, the
     next run continues where this one stopped. Everything else in the manifest stays as it is.
 
-    A probe is a prompt and what this adapter answers, and the base model does not. The fleet asks it, and so
-    knows that nobody else answers in the adapter's place. It is in the file `probe.json` beside the weights,
-    or found with --probe-on, which runs each adapter there for a moment.
+    A probe is a prompt and an answer that only this adapter gives. It is in the file `probe.json` beside the
+    weights, or found with --probe-on, which runs each adapter there for a moment.
 
-    With --evaluation, the result of each version is stored beside its archive, and the manifest records it. A
-    version that missed a requirement, or that no result is about, is not named in the manifest.
+    With --evaluation, the manifest records the result of each version. It does not name a version that missed
+    a requirement or has no result.
 
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.

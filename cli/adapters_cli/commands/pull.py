@@ -45,10 +45,8 @@ def pull(
 ) -> None:
     """Copy a model from the hub to S3, for BaseModel.from_bucket.
 
-    Copies only what serving needs: safetensors, configuration, tokenizer and chat template. The bytes are
-    compared with the hub's digests. Files that are in S3 already are not copied again.
-
-    The hub, the token and the cache are those of the huggingface_hub library: HF_ENDPOINT, HF_TOKEN, HF_HOME.
+    It copies only what serving needs, and compares the bytes with the hub's digests. Files that are in S3
+    already are not copied again. HF_ENDPOINT, HF_TOKEN and HF_HOME name the hub, the token and the cache.
     """
     if not revision.strip():
         raise UsageError(f"'--revision' should be a commit, branch or tag, got {revision!r}")

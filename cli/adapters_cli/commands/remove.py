@@ -50,8 +50,8 @@ def remove(
 ) -> None:
     """Remove adapters from a manifest.
 
-    The rest of the manifest stays as it is, with its comments. A fleet deletes the adapters once it has the
-    manifest: at once for a manifest in S3, and with the next deployment for a file of the app.
+    The rest of the manifest stays as it is, with its comments. The fleet deletes the adapters at once for a
+    manifest in S3, and with the next deployment for a file of the app.
 
     With a fleet, nothing is written if its guard against deletions would refuse the manifest.
     """

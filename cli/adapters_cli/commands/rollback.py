@@ -54,10 +54,10 @@ def rollback(
     """Serve the last good version of an adapter until the manifest names another version.
 
     In a fleet with releases, callers go back within 15 seconds to a version that is kept in service. An older
-    one is loaded again first.
+    version is loaded again first.
 
-    --to serves the named version instead. `adapters history NAME` and `adapters status NAME` show the
-    versions; the first characters of a digest are enough.
+    `adapters history NAME` shows the versions; the first characters of a digest are enough. Ends with 1 if
+    there is nothing to order.
     """
     if undo and to is not None:
         raise UsageError("--undo goes back to what the manifest says; give it without --to")

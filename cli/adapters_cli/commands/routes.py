@@ -25,8 +25,7 @@ def routes(
 ) -> None:
     """Write the adapters of a fleet as the configuration of a gateway, with an entry for each adapter.
 
-    An entry names its adapter, and a callback finds the component that answers: no release changes the file.
-    For fleets with releases.
+    A callback finds the component that answers: no release changes the file. For fleets with releases.
     """
     if to != "litellm":
         raise UsageError(f"'--to' should be litellm, got {to!r}")

@@ -82,12 +82,9 @@ def status(
 ) -> None:
     """Show the state of every adapter.
 
-    Ends with 0 if all adapters are in service as the newest manifest declares them. Ends with 1 if one
-    failed, and with 3 while one is pending. With names, no other adapter counts.
-
-    The manifest and the base component always count. Ends with 1 if the manifest failed or was refused, or if
-    the base component is not there or failed: no adapter answers then. Ends with 3 if the fleet has not taken
-    up the manifest in S3 yet.
+    Ends with 1 if an adapter failed, if the newest manifest failed or was refused, or if the base component
+    is not there or failed. Ends with 3 if an adapter is pending, or if the fleet has not taken up the
+    manifest in S3 yet. With names, no other adapter counts.
 
     A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """

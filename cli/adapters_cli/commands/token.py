@@ -24,7 +24,6 @@ def token(
 ) -> None:
     """Print a bearer token for the addresses that `adapters describe` shows.
 
-    It is signed on this machine and sent nowhere. Whoever has it may send what you may send: keep it out of
-    logs and files.
+    It is signed on this machine and sent nowhere. Whoever has it may send what you may send.
     """
     typer.echo(account_of(context).bearer_auth(timedelta(minutes=minutes)).token())

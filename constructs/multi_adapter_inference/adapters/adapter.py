@@ -59,9 +59,8 @@ class ILoraAdapter(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractCla
 class LoraAdapter(ILoraAdapter):
     """A LoRA adapter on an endpoint's base model, for a few adapters that belong to the stack.
 
-    A new artifact updates the adapter in place. Callers put `component_name` into their requests. It is
-    `<prefix>-<name>-<hash>`, where the hash covers what SageMaker cannot change in place. So a replacement
-    never has the name of its predecessor.
+    A new artifact updates the adapter in place. Callers put `component_name` into their requests. Its hash
+    covers what SageMaker cannot change in place, so a replacement never has the name of its predecessor.
 
     endpoint:
         The base model to run on, from `add_base_model()`, or a `MultiAdapterEndpoint`. The adapter is created
@@ -71,12 +70,12 @@ class LoraAdapter(ILoraAdapter):
     adapter_name:
         The middle of the component's name. Default: the construct's id.
     component_name:
-        The whole name, for callers that need one that stays when the adapter moves to another base model.
-        Delete the adapter before you move it. Default: `<prefix>-<name>-<hash>`.
+        The whole name. It stays when the adapter moves to another base model. Delete the adapter before you
+        move it. Default: `<prefix>-<name>-<hash>`.
     component_per_version:
         Whether a new artifact gets a component of its own, with a new name, instead of an update in place.
         The new component answers before the old one is deleted. Callers need the new name. The archive's key
-        must be known at synth. Default: False.
+        must be known at synth.
 
     Example::
 
@@ -157,13 +156,7 @@ class LoraAdapter(ILoraAdapter):
     def from_component_name(
         cls, scope: Construct, id: str, component_name: str, *, endpoint: IBaseComponent
     ) -> ILoraAdapter:
-        """Return an adapter of this account and region that another app or a person made.
-
-        component_name:
-            The name that callers put into their requests.
-        endpoint:
-            The endpoint that the adapter runs on.
-        """
+        """Return an adapter that another app or a person made in this account and region."""
         return _ImportedAdapter(scope, id, component_name, endpoint)
 
 

@@ -25,8 +25,7 @@ VARIANT_NAME = "AllTraffic"
 class IBaseComponent(Resource, IInferenceComponent, metaclass=jsii.JSIIAbstractClass):
     """A base model on an endpoint, which adapters run on.
 
-    It is a `BaseComponent`, a `MultiAdapterEndpoint`, or an imported one. A setting that synth does not know
-    is None.
+    A `BaseComponent`, a `MultiAdapterEndpoint`, or an imported one. What synth does not know is None.
 
     Example::
 

@@ -69,7 +69,7 @@ class IInferenceComponent(ABC):
         This does not isolate tenants: the container lets a request to one adapter name another in its body.
 
         bearer_token:
-            True allows requests to `openai_base_url`, too. Default: False.
+            True allows requests to `openai_base_url`, too.
         """
         endpoint_arn = self._endpoint.endpoint_arn
         return grant_invoke(grantee, endpoint_arn, *self._component_arns, bearer_token=bearer_token)

@@ -59,11 +59,9 @@ class BaseComponent(OwnBaseComponent):
     model, container, lora:
         The model, the container that runs it, and how many adapters it serves.
     compute:
-        What each copy takes of its instance; by instance type where the endpoint has several of them and a
-        copy takes something else on each.
+        What each copy takes of its instance. A mapping says it for each instance type of the endpoint.
     copy_count:
         The number of copies. It is an error if they do not fit beside the copies of other base models.
-        Default: 1.
     startup:
         How long copies may take to start. Default: SageMaker's own limits.
     data_caching:
@@ -75,15 +73,14 @@ class BaseComponent(OwnBaseComponent):
         Whether the containers are cut off from every network. Code in an archive can then send nothing
         out. Default: True, unless the container itself downloads the model.
     artifact_sources:
-        The places in buckets from which the endpoint's role may read adapters. Adapters from directories need
-        no entry. Default: none.
+        The places in buckets where adapters are. The endpoint's role may read them. Adapters from directories
+        need no entry.
     component_prefix:
-        The beginning of each component's name, `<prefix>-base-<hash>`, and `<prefix>-<adapter>-<hash>`
-        of an adapter in the stack. Fleets have a prefix of their own. Default: made of the stack's name and
-        the path.
+        The beginning of the components' names: `<prefix>-base-<hash>`, and `<prefix>-<adapter>-<hash>` of an
+        adapter in the stack. Default: made of the stack's name and the path.
     component_name:
-        The whole name of the component, for callers that need one that stays when the path changes. Delete
-        the component before you move it to another endpoint. Default: made of the prefix.
+        The whole name of the component. It stays when the path changes. Delete the component before you move
+        it to another endpoint. Default: made of the prefix.
 
     Example::
 
@@ -155,17 +152,16 @@ class BaseComponent(OwnBaseComponent):
         role: iam.IRole | None = None,
         artifact_sources: Sequence[ArtifactSource] | None = None,
     ) -> IBaseComponent:
-        """Return a base model's component of this account and region that another app or a person made.
+        """Return the component of a base model that another app or a person made in this account and region.
 
         endpoint_name, component_name:
             The names of the endpoint and of the component.
         component_prefix:
             The beginning of the names of the adapters' components.
         lora:
-            The engine's limits, which adapters from directories are checked against. Default: not checked.
+            The engine's limits. Synth checks adapters from directories against them.
         role:
-            The endpoint's execution role, which gets the right to read adapters from directories. Default:
-            no right is added.
+            The endpoint's execution role. It gets the right to read adapters from directories.
         artifact_sources:
             The places in buckets where adapters must be. Default: anywhere.
         """

@@ -71,17 +71,15 @@ class InferenceEndpoint(IInferenceEndpoint):
     instance_type:
         The type of the instances.
     fallback_instance_types:
-        Further types, in their order: instances are of the first one that has capacity. Default: none.
+        Further types, in their order: instances are of the first one that has capacity.
     instance_count:
         The number of instances. It is an error if the copies of all base models do not fit on them.
-        Default: 1.
     min_instances, max_instances:
-        The fewest and the most instances: SageMaker adds and removes them as the copies need it. Give one
-        more than the copies need, so that a change of a base model finds room for its new copies. Default:
-        the number does not change; if the copies of a base model scale, as many as the fewest and the most
-        copies need.
+        The fewest and the most instances. SageMaker adds and removes instances as the copies need them. Give
+        one more than the copies need: a change of a base model needs room for its new copies. Default: the
+        number does not change, or follows the copies if they scale.
     capacity_reservation_arn:
-        The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
+        The ARN of an ML capacity reservation. Instances start only there.
     instance_provision_timeout:
         How long SageMaker looks for instances that have capacity: 5 minutes to 1 hour. Default: SageMaker's
         own limit.
@@ -230,7 +228,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         security_groups: Sequence[ec2.ISecurityGroup] = (),
         inference_ami_version: str | None = None,
     ) -> IInferenceEndpoint:
-        """Return an endpoint of this account and region that another app or a person made.
+        """Return an endpoint that another app or a person made in this account and region.
 
         A `BaseComponent` can run on it. The app that made it says how many instances it has.
 
@@ -274,9 +272,7 @@ class InferenceEndpoint(IInferenceEndpoint):
     ) -> BaseComponent:
         """Add a base model to the endpoint.
 
-        `BaseComponent` tells what each argument is, also the options: `copy_count`, `startup`,
-        `data_caching`, `placement_strategy`, `network_isolation`, `artifact_sources`, `component_prefix` and
-        `component_name`.
+        `BaseComponent` explains the arguments and the options.
         """
         check_child_id(self, id, "a base model", _OWN_IDS)
         return BaseComponent(

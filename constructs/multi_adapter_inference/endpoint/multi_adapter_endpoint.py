@@ -52,54 +52,18 @@ class InstancePool:
 class MultiAdapterEndpoint(OwnBaseComponent):
     """An endpoint with one base model: an `InferenceEndpoint` and a `BaseComponent` in one.
 
-    base_model, container, lora:
-        The model, the container that runs it, and how many adapters it serves.
-    instance_type:
-        The type of the instances.
-    instance_pools:
-        Further types, in their order: instances are of the first one that has capacity. Default: none.
-    instance_count:
-        The number of instances. It is an error if the copies do not fit on them. Default: 1.
-    max_instances:
-        The most instances: SageMaker adds and removes them as the copies need it. Give one more than the
-        copies need, so that a change of the base model finds room for its new copies. Default: the number
-        does not change; if the copies scale, as many as the most copies need.
-    capacity_reservation_arn:
-        The ARN of an ML capacity reservation. Instances start in it, and nowhere else. Default: none.
+    The two classes explain the arguments that are not listed here.
+
+    base_model:
+        The `model` of the base component.
+    base_component_name:
+        The `component_name` of the base component. Default: made of the prefix.
     compute:
-        What each copy of the base model takes of its instance.
-    copy_count:
-        The number of copies of the base model. Default: 1.
+        What each copy takes of an instance of `instance_type`.
+    instance_pools:
+        Further types, in their order: instances are of the first type that has capacity.
     startup:
         How long instances and copies may take to start. Default: SageMaker's own limits.
-    data_caching:
-        Whether each instance keeps the model's files and the image, so that copies of a scale-out start
-        faster. Default: SageMaker's own choice.
-    routing_strategy:
-        Which copy answers a request. Default: the one with the fewest requests in progress.
-    artifact_sources:
-        The places in buckets from which the role may read adapters. Adapters from directories need no entry.
-        Default: none.
-    component_prefix:
-        The beginning of each component's name, `<prefix>-base-<hash>`, and `<prefix>-<adapter>-<hash>`
-        of an adapter in the stack. Fleets have a prefix of their own. Default: made of the stack's name and
-        the path.
-    base_component_name:
-        The whole name of the base model's component, for callers that need one that stays when the path
-        changes. Delete the component before you move it to another endpoint. Default: made of the prefix.
-    role:
-        An existing role. The rights of the containers are added to it, if it can be changed. Default: a new
-        one.
-    vpc, vpc_subnets, security_groups:
-        Where the containers' network interfaces are. Default: in no VPC of the account.
-    network_isolation:
-        Whether the containers are cut off from every network. Code in an archive can then send nothing
-        out. Default: True, unless the container itself downloads the base model.
-    encryption_key:
-        The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
-        take none: hardware encrypts it. Default: a key of AWS.
-    inference_ami_version:
-        The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
 
     Example::
 
@@ -201,19 +165,10 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         role: iam.IRole | None = None,
         artifact_sources: Sequence[ArtifactSource] | None = None,
     ) -> IBaseComponent:
-        """Return an endpoint of this account and region that another app or a person made.
+        """Return an endpoint that another app or a person made in this account and region.
 
-        endpoint_name, base_component_name:
-            The names of the endpoint and of the base model's component.
-        component_prefix:
-            The beginning of the names of the adapters' components.
-        lora:
-            The engine's limits, which adapters from directories are checked against. Default: not checked.
-        role:
-            The endpoint's execution role, which gets the right to read adapters from directories. Default:
-            no right is added.
-        artifact_sources:
-            The places in buckets where adapters must be. Default: anywhere.
+        `BaseComponent.from_base_component_attributes` explains the arguments; `base_component_name` is its
+        `component_name`.
         """
         return ImportedBase(
             scope,

@@ -268,7 +268,6 @@ class OwnBaseComponent(IBaseComponent):
     ) -> CopyScaling:
         """Let the copies of the base model follow the load, and the instances follow the copies.
 
-        Fleets ask new copies for their adapters. Adapters need no scaling of their own.
         `copy_count` is only the number at the start: later deployments keep the copies that run.
         docs/guides/scaling.md has the details.
 
@@ -283,13 +282,11 @@ class OwnBaseComponent(IBaseComponent):
             How long a start from zero may take. Until then, further failures start no second copy.
             Default: 15 minutes.
         wake_for_adapters:
-            Whether failed requests to an adapter start a copy, too. CloudWatch cannot tell this endpoint's
-            adapters from others, so a failed request to any component without a copy in the account and
-            region starts one, and one more after each `wake_cooldown` while they keep failing. False: only
-            requests to the base model do. Default: True.
+            Whether failed requests to an adapter start a copy, too. CloudWatch does not know whose adapter it
+            is. So failed requests to any component in the account and region that has no copy start one here,
+            and one more after each `wake_cooldown`. False: only requests to the base model do.
         functions:
-            Where the function runs that reads the copies in a deployment. Default: AWS's own network and
-            keys, and logs for three months.
+            Where the function runs that reads the copies in a deployment.
         """
         with error_context(self):
             if self._scaling is not None:
@@ -377,20 +374,18 @@ class OwnBaseComponent(IBaseComponent):
     ) -> None:
         """Replace the copies a batch at a time when the base model, its container or its compute changes.
 
-        After each batch, SageMaker watches the alarms. If one rings, the old copies come back and the
+        SageMaker watches the alarms after each batch. If one rings, the old copies come back and the
         deployment fails. An alarm that rings before the update ends it at once.
 
         batch_size:
             How many copies a batch has, at most half of them. A base model with one copy has batches of one.
         wait:
-            How long the alarms are watched after each batch, at most an hour. Give more than an alarm needs
-            to ring.
+            How long the alarms are watched after each batch, at most an hour. Give alarms time to ring.
         max_server_errors:
-            How many requests to the endpoint may fail with a 5XX code in a minute, to any of its base models
-            or adapters. One more sets off an alarm that this makes, and needs a `wait` of 2 minutes. Default:
-            no such alarm.
+            How many requests to the endpoint may fail with a 5XX code in a minute. One more sets off an alarm
+            that this makes. It needs a `wait` of at least 2 minutes. Default: no such alarm.
         alarms:
-            Alarms of your own, at most ten with that one. Default: none.
+            Alarms of your own. At most ten in all.
 
         Example::
 

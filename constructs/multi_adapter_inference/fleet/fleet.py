@@ -117,18 +117,17 @@ class FleetOptions(TypedDict, total=False):
 class AdapterFleet(IAdapterFleet):
     """A fleet of adapters on an endpoint: one resource of the stack, however many adapters there are.
 
-    A deployment makes the endpoint's adapters equal to the manifest. It creates new adapters, updates those
-    with another artifact, deletes those that are gone, and touches no other. An adapter that fails does not
-    stop the others.
+    A deployment makes the endpoint's adapters equal to the manifest: it creates, updates and deletes
+    adapters, and touches no other component. An adapter that fails does not stop the others.
 
-    endpoint, manifest:
-        The base model that the adapters run on, from `add_base_model()`, or a `MultiAdapterEndpoint`; and the
-        adapters.
+    endpoint:
+        The base model that the adapters run on, from `add_base_model()`, or a `MultiAdapterEndpoint`.
     failure_policy:
-        How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down.
+        How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down,
+        which is none below 20 changed adapters.
     deletion_guard:
-        How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a
-        manifest without adapters is refused.
+        How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a manifest
+        without adapters is refused.
     request_rate:
         The most writes a second to SageMaker. A throttle lowers it for a while. Default: 5.
     timeout:
@@ -136,35 +135,31 @@ class AdapterFleet(IAdapterFleet):
     on_timeout:
         How a deployment ends after `timeout`. Default: it succeeds and reports the pending adapters.
     smoke_test:
-        The request for adapters that have none in the manifest. An adapter counts as in service only after
-        it passes. Default: none.
+        The request for adapters that have none in the manifest. An adapter is in service only after it
+        passes.
     drift_check:
         How often to look for changes made by hand, and for models that answer in an adapter's place.
         Default: never.
     evaluation:
-        What the evaluation of a new version should reach before the fleet takes it. Default: none is needed.
+        What the evaluation of a new version should reach before the fleet takes it.
     releases:
-        Makes each version a component of its own, and callers look up which one answers. Default: an adapter
-        is updated in place, under one name.
+        Makes each version a component of its own, and callers look up which one answers. Default: adapters
+        are updated in place.
     allow_base_replacement:
         Whether the fleet may move to another endpoint or base model, where every adapter is created again.
-        Default: False.
     component_prefix:
         The beginning of the components' names, `<prefix>-<adapter>`. Fleets on one endpoint need different
-        prefixes if their adapters have the same names. With another prefix, every adapter gets a new
-        component, which answers before the fleet deletes the old one. To the deletion guard, every adapter
-        is deleted then: a fleet of more than 10 needs `DeletionGuard.off()` for that deployment.
-        Default: the endpoint's.
+        prefixes if their adapters have the same names. A new prefix gives every adapter a new component
+        before the fleet deletes the old one. The deletion guard counts the old ones: a fleet of more than 10
+        needs `DeletionGuard.off()` for that deployment. Default: the endpoint's.
     registry_removal_policy:
         What happens to the fleet's table, and the histories in it, when the fleet is deleted. Default: it is
-        deleted.
+        deleted, too.
     functions:
-        The network of the functions, and the key and retention of what they write; the table has the key,
-        too. Default: AWS's own network and keys, and three months.
+        The network of the functions, and the key and retention of what they write.
     fleet_uid:
         The identifier that the fleet had, for a construct that was moved or renamed while its resources kept
-        their logical ids; see docs/guides/fleets.md. Default: made of the construct's path and the stack, so
-        two stacks made from one app have different ones.
+        their logical ids; see docs/guides/fleets.md. Default: made of the construct's path and the stack.
 
     Example::
 
@@ -315,22 +310,20 @@ class AdapterFleet(IAdapterFleet):
         manifest_key: str | None = None,
         has_routes: bool = False,
     ) -> IAdapterFleet:
-        """Return a fleet of this account and region that another app made.
+        """Return a fleet that another app made in this account and region.
 
-        fleet_uid, endpoint:
-            The fleet's identifier, and the endpoint that its adapters run on.
         component_prefix:
             The beginning of the components' names. Default: the endpoint's.
         registry:
-            The fleet's table, for `grant_read` and `grant_manage`. Default: none.
+            The fleet's table, for `grant_read` and `grant_manage`.
         state_machine:
-            The fleet's state machine, for `grant_manage`. Default: none.
+            The fleet's state machine, for `grant_manage`.
         stack_name:
-            The fleet's stack, so that the `adapters` command may find the fleet by it. Default: none.
+            The fleet's stack, so that the `adapters` command may find the fleet by it.
         manifest_bucket, manifest_key:
-            The manifest in S3, so that the `adapters` command may apply one. Default: none.
+            The manifest in S3, so that the `adapters` command may apply one.
         has_routes:
-            Whether the fleet has `releases`. Default: False.
+            Whether the fleet has `releases`.
         """
         imported = _ImportedFleet(scope, id)
         with error_context(imported):
@@ -357,32 +350,32 @@ class AdapterFleet(IAdapterFleet):
 
     @property
     def summary(self) -> str:
-        """The result of the last deployment, a text that names failed adapters and their reasons."""
+        """The result of the last deployment, with the failed adapters and their reasons."""
         return self._resource.get_att_string("Summary")
 
     @property
     def desired_count(self) -> str:
-        """The number of adapters in the manifest, at the last deployment."""
+        """Adapters in the manifest, at the last deployment."""
         return self._resource.get_att_string("Desired")
 
     @property
     def in_service_count(self) -> str:
-        """The number of adapters in service at the end of the last deployment."""
+        """Adapters in service, at the end of the last deployment."""
         return self._resource.get_att_string("InService")
 
     @property
     def failed_count(self) -> str:
-        """The number of adapters that had failed at the end of the last deployment."""
+        """Adapters that had failed, at the end of the last deployment."""
         return self._resource.get_att_string("Failed")
 
     @property
     def pending_count(self) -> str:
-        """The number of adapters whose change was in progress at the end of the last deployment."""
+        """Adapters whose change was in progress, at the end of the last deployment."""
         return self._resource.get_att_string("Pending")
 
     @property
     def orphan_count(self) -> str:
-        """The number of components with the fleet's tag but in no manifest, after the last deployment."""
+        """Components with the fleet's tag but in no manifest, after the last deployment."""
         return self._resource.get_att_string("Orphans")
 
     def monitor(
@@ -400,7 +393,7 @@ class AdapterFleet(IAdapterFleet):
         topic:
             Where every alarm and its end is sent. Default: nowhere; add actions of your own.
         max_failed:
-            How many adapters may have failed. Default: none.
+            How many adapters may have failed.
         max_convergence_age:
             How long the fleet may differ from its manifest. Default: 1 hour.
         max_server_errors:

@@ -74,7 +74,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     """The names of components by adapter; None if synth does not know the manifest."""
 
     has_routes: bool = False
-    """True if each version of an adapter is a component of its own: callers look up which one answers."""
+    """True for a fleet with `releases`: callers look up which component answers."""
 
     stack_arns: Sequence[str] = ()
     """The ARNs of the stacks by whose names the `adapters` command finds the fleet."""
@@ -82,10 +82,11 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     def component_name(self, adapter: str) -> str:
         """Return the name of an adapter's component, which callers put into their requests.
 
-        Raises ValueError for an adapter that is not in the manifest, if synth knows the manifest, and for a
-        fleet with `releases`, whose versions are components of their own. Otherwise the name is
-        `<prefix>-<adapter>`. That is wrong for an adapter to which a manifest in S3, or the manifest of
-        another app, gives a `component`: that `component` is the name.
+        It is `<prefix>-<adapter>`, or the `component` that the manifest gives. Synth does not know a manifest
+        in S3 or of another app: its adapters with a `component` have another name.
+
+        Raises ValueError for an adapter that is not in a manifest that synth knows, and for a fleet with
+        `releases`, whose versions are components of their own.
         """
         self._check_adapter(adapter)
         with error_context(self):
@@ -128,17 +129,16 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     ) -> iam.Grant:
         """Let `grantee` send requests to every adapter of the fleet, or to the named ones.
 
-        Without names, the policy goes by the fleet's tag, so it also covers adapters of later manifests. That
-        of a fleet with `releases` goes by tags in any case, and allows reading the routes. This does not
-        isolate tenants: the container lets a request to one adapter name another in its body.
+        Without names, the policy names the fleet's tag, so it also covers adapters of later manifests. With
+        `releases`, it always names tags, and also allows reading the routes. This does not isolate tenants:
+        the container lets a request to one adapter name another in its body.
 
         adapters:
-            Names of adapters; see `component_name` for those of a manifest that synth does not know. Default:
-            every adapter.
+            Names of adapters. For a manifest that synth does not know, see `component_name`.
         components:
-            Names of components, in addition to `adapters`. Default: none.
+            Names of components, in addition to `adapters`.
         bearer_token:
-            True allows requests to the adapters' `openai_base_url`, too. Default: False.
+            True allows requests to the adapters' `openai_base_url`, too.
         """
         if adapters is None and components is None:
             return self._grant_by_tags(grantee, None, bearer_token=bearer_token)
@@ -199,11 +199,10 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` use the whole `adapters` command: see the fleet, give orders, apply a manifest.
 
-        The grant allows no change of a component, a generation or the history itself. In the registry it
-        allows orders, and a pass carries out only what the command offers: to retry a failed adapter, to
-        serve a version that served, to take over an adapter of the fleet's own endpoint and base model that
-        belongs to nobody, and to delete an orphan. `adapters plan` and `import` read archives under the
-        endpoint's `artifact_sources`.
+        It allows no change of a component, a generation or the history itself. It allows orders, and the
+        fleet carries out only these: retry a failed adapter, serve a version that served, take over an
+        adapter of its own endpoint and base model that belongs to nobody, and delete an orphan. `adapters
+        plan` and `import` read archives under the endpoint's `artifact_sources`.
         """
         operated = self._operated("managed")
         if self.state_machine is None:

@@ -30,8 +30,6 @@ class FailurePolicy:
     Only the adapters that a deployment changes count. A deployment that fails is rolled back: the adapters
     that it changed get their previous version again.
 
-    Default: 5 % of the changed adapters, rounded down. Below 20 changed adapters that is none.
-
     Example::
 
         AdapterFleet(
@@ -62,23 +60,23 @@ class FailurePolicy:
 class Canary:
     """Lets each new version of an adapter answer a few of the callers first, and more with each step.
 
-    After a step, the requests to the new version are compared with those to the version before, in the same
-    minutes. If it did worse, all callers go back, and it counts as failed. With too few requests the step
-    goes on. Callers say who they are, as `AdapterRoutes` takes it; the others get the version before.
+    After each step, the fleet compares the new version with the previous one, in the same minutes. If the new
+    version did worse, all callers go back, and it counts as failed. Callers without a name for
+    `AdapterRoutes` get the previous version.
 
     A deployment waits until the first steps have begun. `adapters status --wait` waits for the last ones.
 
     steps:
-        The shares in percent, rising, from 1 to 99. After the last step all callers follow. Default: 5
-        and 25.
+        The rising shares of the callers in percent, from 1 to 99. After the last step all callers follow.
+        Default: 5 and 25.
     every:
-        How long a step takes at least: a minute or more, and two more for late metrics. Default: 30 minutes.
+        The shortest time of a step, at least a minute. Late metrics add two. Default: 30 minutes.
     min_requests:
         With fewer requests to either version, a step goes on. Default: 100.
     max_error_increase:
-        How much larger the share of requests that fail, with 4XX or 5XX, may be: from 0 to 1. Default: 0.01.
+        How much larger the share of failed requests (4XX or 5XX) may be, from 0 to 1. Default: 0.01.
     max_latency:
-        How many times as long the container may take for a request, in the mean. Default: 1.25.
+        How many times as long the container may take for a request on average. Default: 1.25.
 
     Example::
 
@@ -115,15 +113,14 @@ _LEAST_DRAIN_SECONDS = 80
 class Releases:
     """Makes each version of an adapter a component of its own, and its name a route to one of them.
 
-    Callers look the route up, as `AdapterRoutes` does. A new version gets no request before it is in service
-    and has passed its smoke request; the one before goes on meanwhile. Going back is one item written.
+    Callers look the route up, as `AdapterRoutes` does. The previous version answers until the new one is in
+    service and has passed its smoke test.
 
     keep:
-        How many earlier versions of each adapter stay in service, for a rollback at once.
+        How many earlier versions of each adapter stay in service, for a rollback at once. Default: 1.
     drain:
-        How long a version stays after its route has ceased to name it, at least 80 seconds: callers keep a
-        route for 15 seconds, and a request may take a minute. It is also for how long callers can do without
-        the registry.
+        How long a version stays after its route has ceased to name it, at least 80 seconds. Callers can do
+        without the registry for as long. Default: 15 minutes.
     canary:
         How a new version comes to answer all callers. Default: at once, or as the manifest's `percent` says.
 
@@ -159,11 +156,8 @@ class Releases:
 class DeletionGuard:
     """How much of a fleet one deployment, or one new manifest, may delete. Made by one of its methods.
 
-    It refuses a manifest that lost its second half. It also compares with the manifest that was in force an
-    hour before, so that many small manifests delete no more than one may. It never stops a rollback or the
-    deletion of the stack.
-
-    Default: 20 % of a fleet of more than 10 adapters; a manifest without adapters is refused.
+    It also compares with the manifest of an hour before, so that many small manifests delete no more than one
+    may. It never stops a rollback or the deletion of the stack.
 
     Example::
 
@@ -202,7 +196,7 @@ class DriftCheck:
     """How often to look for changes made by hand, and what to do about them. Made by one of its methods.
 
     every:
-        How often: in whole minutes, as EventBridge's rate expressions have no seconds.
+        How often, in whole minutes.
     probes:
         How many adapters each check asks for their probes, those with the oldest answer first; None for all.
         With n copies of the base model, each takes 1, 8, 14, 19, 24 … requests. Default: 10.
@@ -229,20 +223,12 @@ class DriftCheck:
 
     @staticmethod
     def report(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
-        """Report each changed adapter in the registry and in `metric_drifted`.
-
-        probes:
-            How many adapters each check asks for their probes; None for all. Default: 10.
-        """
+        """Report each changed adapter in the registry and in `metric_drifted`."""
         return DriftCheck(every=every, probes=probes)
 
     @staticmethod
     def repair(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
-        """Report each changed adapter, and give it back what the manifest declares.
-
-        probes:
-            How many adapters each check asks for their probes; None for all. Default: 10.
-        """
+        """Report each changed adapter, and give it back what the manifest declares."""
         return DriftCheck(every=every, _action=DriftAction.REPAIR, probes=probes)
 
 
@@ -251,20 +237,20 @@ class DriftCheck:
 class RequiredEvaluation:
     """What an adapter's evaluation should reach before the fleet takes a new version.
 
-    `adapters evaluate` asks a version and the base model the same questions, and `adapters publish
-    --evaluation` records in the manifest how both did. Synth refuses a manifest with a version that has no
-    such record or is below the bar. So does the fleet, for a manifest in S3, before its first write.
+    `adapters publish --evaluation` records the result of `adapters evaluate` in the manifest. Synth refuses a
+    manifest with a version that has no record or is below the bar. The fleet does the same for a manifest in
+    S3, before its first write.
 
-    The fleet holds only versions that it never served, so that a bar that is set or raised stops no other
-    change. Synth does not know what the fleet has, and holds all versions but those of `exempt`. No rollback
-    is ever refused. Adapters that are listed in code or found in a directory have no record.
+    The fleet checks only versions that it never served, so a raised bar stops no other change. Synth does not
+    know these, and checks all but those of `exempt`. No rollback is refused. Adapters listed in code or found
+    in a directory have no record.
 
     requirements:
         Each a metric and a bar, such as `rougeL >= base + 20%` or `exact_match >= 0.9`.
     dataset:
-        The digest of the items that have to be asked, as `adapters evaluate` prints it. Default: any.
+        The digest of the items, as `adapters evaluate` prints it. Default: any.
     exempt:
-        Names of adapters that need no evaluation. Default: none.
+        Names of adapters that need no evaluation.
 
     Example::
 

@@ -23,9 +23,9 @@ class UsageMetrics:
     CloudWatch bills each combination of a metric and its dimensions; docs/guides/monitoring.md counts them.
 
     by:
-        Keys of tags of the manifest, such as `tenant`. Each value has metrics of its own. Default: none.
+        Keys of tags of the manifest, such as `tenant`. Each value has metrics of its own.
     per_adapter:
-        Whether each adapter has metrics of its own. Default: False.
+        Whether each adapter has metrics of its own.
     every:
         How often the function runs, in whole minutes, at most 3 hours. Default: 15 minutes.
     max_use:

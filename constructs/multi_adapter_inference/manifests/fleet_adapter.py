@@ -105,8 +105,8 @@ class FleetAdapter:
     smoke:
         The adapter's own smoke test, or False for none. Default: the fleet's.
     probe:
-        What this version answers, and nobody else. Default: none, so that only a weaker check is made after a
-        smoke test with a prompt: whether the answer differs from the base model's.
+        What this version answers, and nobody else. Default: none. After a smoke test with a prompt, the fleet
+        then checks only that the answer differs from the base model's.
     percent:
         The share of the callers whom this version answers when it is new, from 1 to 100, in a fleet with
         `releases`. Default: what its releases say.

@@ -59,8 +59,8 @@ class AdapterManifest(ABC):
         """Use a YAML or JSON document on this machine. Its paths are relative to the file.
 
         buckets:
-            The buckets that the document refers to by alias (`artifact: {bucket: <alias>, key: …}`), such as
-            buckets of the same app, whose names only the deployment knows. Default: none.
+            The buckets that the document names by alias, `artifact: {bucket: <alias>, key: …}`, as only the
+            deployment knows the names of buckets of the same app.
         """
         if str(path).startswith("s3:/"):  # pathlib makes one slash of two
             raise ValueError(
@@ -95,11 +95,10 @@ class AdapterManifest(ABC):
             As in `from_file`.
         enable_events:
             Make the bucket send its events to EventBridge. Set it to False for a bucket of another app that
-            does so already. Default: True.
+            does so already.
         reread_every:
-            How often to compare the object's version with the last one that the fleet read, by one
-            HeadObject, as an event can be lost. Each drift check and each order of the `adapters` command
-            compares it too. Default: 15 minutes.
+            How often to look for a version whose event was lost, by one HeadObject. Each drift check and each
+            order of the `adapters` command looks, too. Default: 15 minutes.
         """
         if key.startswith(SCHEME):
             raise ValueError(f"'key' should be the key alone, without the bucket, got {key!r}")

@@ -66,15 +66,6 @@ class BoundModel:
 class BaseModel(ABC):
     """The model that the adapters were trained for. Made by one of the `from_*`.
 
-    name:
-        The name that adapters have for it. None if it is not known.
-    needs_network:
-        Whether the container downloads it.
-    config:
-        Its `config.json`. Default: that of the well-known model of its name.
-    folder:
-        Where its files are, which may say what it is. Default: not known.
-
     Example::
 
         BaseModel.from_bucket(
@@ -90,6 +81,17 @@ class BaseModel(ABC):
         config: str | Path | None = None,
         folder: str = "",
     ) -> None:
+        """Take what is known of the model.
+
+        name:
+            The name that adapters have for it. None if it is not known.
+        needs_network:
+            Whether the container downloads it.
+        config:
+            Its `config.json`. Default: that of the well-known model of its name.
+        folder:
+            Where its files are, which may say what it is. Default: not known.
+        """
         self._facts, self._shape = BaseModelFacts(name=name), known_shape(name)
         if config is not None:
             read = read_model_config(Path(config))
@@ -118,7 +120,7 @@ class BaseModel(ABC):
             A copy of its `config.json` on this machine. Synth checks the memory of a copy with it, or with
             the `name` of a well-known model, and else warns. Default: the well-known model's.
         download:
-            Who downloads it. Default: SageMaker.
+            Who downloads it.
         """
         return _BucketModel(bucket, prefix, name=name, config=config, download=download)
 

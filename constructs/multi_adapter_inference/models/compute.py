@@ -127,15 +127,14 @@ class ComputeRequirements:
 class StartupTimeouts:
     """How long instances and copies of the base model may take to start: at most 1 hour each.
 
+    Default: SageMaker's own limits.
+
     model_download:
-        The time to download the model's files onto the instance, at least 1 minute. Default: SageMaker's own
-        limit.
+        The time to download the model's files onto the instance, at least 1 minute.
     container_health_check:
         The time until the container has loaded the model and answers its health check, at least 1 minute.
-        Default: SageMaker's own limit.
     instance_provision:
-        How long SageMaker looks for instances that have capacity, at least 5 minutes. Default: SageMaker's
-        own limit.
+        How long SageMaker looks for instances that have capacity, at least 5 minutes.
 
     Example::
 

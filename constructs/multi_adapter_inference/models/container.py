@@ -66,15 +66,7 @@ class StartupDownload:
 class IContainer(ABC):
     """A container that serves a base model with its adapters: an `LmiContainer` or a `VllmContainer`.
 
-    version:
-        The container's release.
-    environment:
-        The user's settings of the container. Default: none.
-    prefix_caching:
-        Whether the engine keeps what it computed of a prompt's beginning for the next request. Default:
-        False.
-    repository, tag:
-        An image of the user's own, built on that release. Default: AWS's image.
+    Its attributes are the arguments of these two.
 
     Example::
 

@@ -26,22 +26,20 @@ class InstanceType:
     """A hosting instance type with GPUs, and what one instance has. Facts given here win over known ones.
 
     Synth does not check a fact that is neither given nor known. A name that neither this library nor
-    botocore's API model has is an error, unless a fact is given with it, as for a type that is newer than
-    both.
+    botocore's API model has is an error, unless a fact is given with it.
 
     name:
         The name with `ml.`.
     accelerators:
-        The number of accelerators. Default: the known one.
+        The number of accelerators.
     accelerator_memory_gib:
-        The memory of one accelerator, in GiB. Default: the known one.
+        The memory of one accelerator, in GiB.
     memory_gib:
-        The memory of the host, in GiB. Default: the known one.
+        The memory of the host, in GiB.
     vcpus:
-        The number of vCPUs. Default: the known one.
+        The number of vCPUs.
     local_storage:
         Whether the disks are NVMe in the host, which encrypts them in hardware and takes no KMS key.
-        Default: True for a known type.
 
     Example::
 
@@ -125,7 +123,7 @@ class InstanceType:
         """Return the type of that name.
 
         accelerators, accelerator_memory, memory, vcpus, local_storage:
-            The facts of the class. Default: the known ones.
+            The facts of the class.
         """
         return cls(
             name=name,

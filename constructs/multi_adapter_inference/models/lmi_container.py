@@ -20,7 +20,7 @@ class LmiContainer(IContainer):
         More settings (`OPTION_MAX_MODEL_LEN`, …). A setting of the library is an error. Default: none.
     prefix_caching:
         Whether the engine keeps what it computed of a prompt's beginning for the next request. If it does, an
-        adapter that is updated in place may answer with what its previous version left. Default: False.
+        adapter that is updated in place may answer with text of its previous version.
     repository:
         The ECR repository of an image of your own, built on that release. Default: AWS's image.
     tag:

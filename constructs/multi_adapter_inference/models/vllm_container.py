@@ -17,18 +17,11 @@ class VllmContainer(IContainer):
     It takes OpenAI's request bodies only, and serves the endpoint's OpenAI path. vLLM uses one accelerator of
     a copy unless `SM_VLLM_TENSOR_PARALLEL_SIZE` says otherwise.
 
-    version:
-        The release. It decides how adapters are served, also for an image of your own.
+    `LmiContainer` explains the other arguments.
+
     environment:
         More settings: `SM_VLLM_MAX_MODEL_LEN` is vLLM's `--max-model-len`. A setting of the library is an
-        error. Default: none.
-    prefix_caching:
-        Whether the engine keeps what it computed of a prompt's beginning for the next request. If it does, an
-        adapter that is updated in place may answer with what its previous version left. Default: False.
-    repository:
-        The ECR repository of an image of your own, built on that release. Default: AWS's image.
-    tag:
-        The tag in `repository`. Default: the release's tag.
+        error.
 
     Example::
 

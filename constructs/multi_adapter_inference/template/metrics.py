@@ -20,7 +20,7 @@ CONTAINER_NAMESPACES = (
 
 
 class MetricOptions(TypedDict, total=False):
-    """The options of every `metric_*`: those of the CDK's `MetricOptions` that a service metric needs.
+    """The options of every `metric_*`: those of the CDK's metrics that a service metric needs.
 
     Example::
 

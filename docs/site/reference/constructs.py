@@ -7,16 +7,22 @@ from functools import cache
 
 import griffe
 
-from docs.site.markdown import anchor, block, table, wrapped
-from docs.site.reference.docstrings import linked, summary, to_markdown
+from docs.site.markdown import anchor, block, code, table, wrapped
+from docs.site.reference.docstrings import linked, to_markdown
 from docs.site.reference.sources import load
 
 FOLDER = "constructs"
 
 _ROOT = "../../"
 _WIDTH = 96
-_SIGNATURE = "a signature"
 _METRIC = "metric_"
+_EXAMPLES = "<!-- run by: tests/constructs/test_examples.py -->"
+_INTERNAL = (
+    "adapters_depend_on annotate base_model_version_for bind bucket_name hosting_for identity in_copies"
+    " max_memory_mib min_memory_mib needed_by_adapters of_copies registry_mapping_id shares_of stack_arns"
+    " warn_of_unchecked_archives warn_of_updates_in_place"
+)
+"""What only this library's own constructs use."""
 _ENUMS = {"Enum", "StrEnum"}
 
 
@@ -27,7 +33,12 @@ class Group:
     file: str
     title: str
     about: str
-    names: tuple[str, ...]
+    listed: str
+
+    @property
+    def names(self) -> list[str]:
+        """The names one by one."""
+        return self.listed.split()
 
 
 GROUPS = (
@@ -35,87 +46,40 @@ GROUPS = (
         "endpoint.md",
         "The endpoint",
         "The instances, the base models on them, and how requests reach the copies.",
-        (
-            "MultiAdapterEndpoint",
-            "InferenceEndpoint",
-            "BaseComponent",
-            "BaseModelOptions",
-            "InstanceType",
-            "InstancePool",
-            "ComputeRequirements",
-            "StartupTimeouts",
-            "RoutingStrategy",
-            "PlacementStrategy",
-            "BatchSize",
-        ),
+        "InferenceEndpoint BaseComponent MultiAdapterEndpoint BaseModelOptions InstanceType InstancePool"
+        " ComputeRequirements StartupTimeouts RoutingStrategy PlacementStrategy BatchSize",
     ),
     Group(
         "base-models.md",
         "Base models and containers",
         "Where the base model comes from, which container runs it, and how many adapters it holds.",
-        (
-            "BaseModel",
-            "ModelDownload",
-            "LoraServing",
-            "LmiContainer",
-            "LmiVersion",
-            "VllmContainer",
-            "VllmVersion",
-        ),
+        "BaseModel ModelDownload LoraServing LmiContainer LmiVersion VllmContainer VllmVersion",
     ),
     Group(
         "adapters.md",
         "Native adapters",
         "A few adapters, each of them a resource of the stack.",
-        ("LoraAdapter", "AdapterArtifact", "ArtifactSource"),
+        "LoraAdapter AdapterArtifact ArtifactSource",
     ),
     Group(
         "fleets.md",
         "Fleets",
         "Hundreds of adapters in one resource: the manifest, and what the fleet does about failures.",
-        (
-            "AdapterFleet",
-            "FleetOptions",
-            "AdapterManifest",
-            "FleetAdapter",
-            "SmokeTest",
-            "AdapterProbe",
-            "FleetMember",
-            "FailurePolicy",
-            "DeletionGuard",
-            "DriftCheck",
-            "FunctionHosting",
-            "Releases",
-            "Canary",
-            "RequiredEvaluation",
-            "OnTimeout",
-        ),
+        "AdapterFleet FleetOptions AdapterManifest FleetAdapter SmokeTest AdapterProbe FleetMember"
+        " FailurePolicy DeletionGuard DriftCheck FunctionHosting Releases Canary RequiredEvaluation"
+        " OnTimeout",
     ),
     Group(
         "scaling-and-monitoring.md",
         "Scaling and monitoring",
         "Copies that follow the load, a dashboard, alarms, and the use of each adapter.",
-        (
-            "CopyScaling",
-            "ScalingTarget",
-            "ScalingMetric",
-            "AdapterFleetMonitoring",
-            "MetricOptions",
-            "UsageMetrics",
-        ),
+        "CopyScaling ScalingTarget ScalingMetric AdapterFleetMonitoring MetricOptions UsageMetrics",
     ),
     Group(
         "interfaces.md",
         "Interfaces",
         "What the constructs accept and what `from_…` returns. This library alone implements them.",
-        (
-            "IInferenceComponent",
-            "IInferenceEndpoint",
-            "IBaseComponent",
-            "ILoraAdapter",
-            "IAdapterFleet",
-            "IContainer",
-        ),
+        "IInferenceComponent IInferenceEndpoint IBaseComponent ILoraAdapter IAdapterFleet IContainer",
     ),
 )
 
@@ -141,20 +105,18 @@ def _index() -> str:
         wrapped(
             "Everything that `from multi_adapter_inference import …` has. Lengths of time are `Duration`"
             " and sizes are `Size`, as everywhere in the CDK. A wrong argument is a `ValueError` at synth:"
-            " it names the argument, what it should be and what it got."
+            " it names the argument, what it should be and what it got. Members that only the library itself"
+            " uses are left out."
         ),
     ]
     for group in GROUPS:
-        rows = [
-            (f"[`{name}`]({group.file}#{anchor(name)})", summary(_docstring(_class(name))))
-            for name in group.names
-        ]
-        parts += [f"## {group.title}", table(("name", "what it is"), rows)]
+        links = ", ".join(f"[`{name}`]({group.file}#{anchor(name)})" for name in group.names)
+        parts += [f"## {group.title}", wrapped(group.about), wrapped(f"{links}.")]
     return "\n\n".join(parts) + "\n"
 
 
 def _page(group: Group) -> str:
-    parts = [f"# {group.title}", wrapped(group.about)]
+    parts = [f"# {group.title}", wrapped(group.about), _EXAMPLES]
     for name in group.names:
         parts += _class_parts(name, _class(name))
     return "\n\n".join(parts) + "\n"
@@ -165,47 +127,84 @@ def _class_parts(name: str, found: griffe.Class) -> Iterator[str]:
     yield f"## {name}"
     yield _markdown(first)
     initializer = found.all_members.get("__init__")
-    if isinstance(initializer, griffe.Function) and not _is_enum(found) and not _is_interface(found):
+    if isinstance(initializer, griffe.Function) and not _is_made_elsewhere(found, first):
         yield signature(name, initializer)
-    if rest:
+    if rest := rest.partition("Example::")[0] if _is_interface(found) else rest:
         yield _markdown(rest)
     if _is_enum(found):
         rows = [
             (f"`{name}.{member.name}`", _one_paragraph(member) or f"`{member.value}`")
             for member in _attributes(found)
+            if member.name.isupper()
         ]
         yield table(("value", "what it means"), rows)
         return
+    if "TypedDict" in _bases(found):
+        yield wrapped(f"Keys: {', '.join(f'`{member.name}`' for member in _attributes(found))}.")
     constants = [f"`{member.name}`" for member in _attributes(found) if member.name.isupper()]
     if constants:
         yield wrapped(f"Known ones: {', '.join(constants)}.")
-    if "TypedDict" in _bases(found):
-        rows = [(f"`{member.name}`", f"`{member.annotation}`") for member in _attributes(found)]
-        yield table(("key", "type"), rows)
     yield from _members(name, found)
 
 
 def _members(owner: str, found: griffe.Class) -> Iterator[str]:
-    members = [_target(member) for at, member in _all_members(found).items() if not at.startswith("_")]
-    properties = [
-        member
-        for member in members
-        if isinstance(member, griffe.Attribute) and member.docstring and not member.name.isupper()
-    ]
+    homes = {each: _home(each, found) for each in _shown(found)}
+    for home in dict.fromkeys(homes.values()):
+        if home != owner:
+            names = dict.fromkeys(_short_name(each) for each, at in homes.items() if at == home)
+            yield wrapped(f"From [`{home}`]({_address(home)}): {', '.join(names)}.")
+    members = [each for each, home in homes.items() if home == owner]
+    properties = [each for each in members if isinstance(each, griffe.Attribute)]
     if properties:
         rows = [(f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each)) for each in properties]
         yield table(("property", "type", "what it is"), rows)
-    functions = [member for member in members if isinstance(member, griffe.Function) and member.docstring]
-    metrics = [
-        (f"`{each.name}`", _one_paragraph(each)) for each in functions if each.name.startswith(_METRIC)
-    ]
+    functions = [each for each in members if isinstance(each, griffe.Function)]
     for each in functions:
-        if not each.name.startswith(_METRIC):
+        if not _is_metric(each):
             yield f"### {owner}.{each.name}"
             yield signature(each.name, each)
             yield _markdown(_docstring(each))
+    metrics = [
+        (f"`{each.name}`", re.sub("^Return (.)", lambda found: found[1].upper(), _one_paragraph(each)))
+        for each in functions
+        if _is_metric(each)
+    ]
     if metrics:
         yield table(("metric", "what it is"), metrics)
+
+
+def _shown(found: griffe.Class) -> list[griffe.Object]:
+    """Return the members with a docstring, those of its bases in the same package too."""
+    bases = [each for each in found.mro() if each.package is found.package]
+    members = [_target(each) for cls in (*reversed(bases), found) for each in cls.members.values()]
+    shown = {
+        each.name: each
+        for each in members
+        if each.docstring
+        and isinstance(each, griffe.Attribute | griffe.Function)
+        and not each.name.startswith("_")
+        and not each.name.isupper()
+        and each.name not in _INTERNAL.split()
+    }
+    return list(shown.values())
+
+
+def _home(member: griffe.Object, found: griffe.Class) -> str:
+    """Return the public class whose section explains a member: the most general one that has it."""
+    above = [each.name for each in (found, *found.mro()) if member.name in each.all_members]
+    if (public := [name for name in above if name in _addresses()])[1:]:
+        return public[-1]
+    owner = member.parent
+    heirs = [name for name in _addresses() if owner in (_class(name), *_class(name).mro())]
+    return min(heirs, key=lambda name: len(_class(name).mro()))
+
+
+def _is_metric(member: griffe.Object) -> bool:
+    return member.name.startswith(_METRIC)
+
+
+def _short_name(member: griffe.Object) -> str:
+    return f"`{_METRIC}…`" if _is_metric(member) else f"`{member.name}`"
 
 
 def signature(name: str, function: griffe.Function) -> str:
@@ -214,26 +213,24 @@ def signature(name: str, function: griffe.Function) -> str:
     given = [each for each in function.parameters if each.name not in ("self", "cls")]
     # The class's own methods alone set a keyword with an underscore.
     parameters = [each for each in given if each.kind is not keyword or not each.name.startswith("_")]
-    shown: list[str] = []
-    for position, each in enumerate(parameters):
-        before = parameters[position - 1].kind if position else None
-        if each.kind is keyword and before is not each.kind:
-            shown.append("*")
-        if before is griffe.ParameterKind.positional_only and each.kind is not before:
-            shown.append("/")
-        shown.append(_parameter(each))
-    if parameters and parameters[-1].kind is griffe.ParameterKind.positional_only:
-        shown.append("/")
+    shown = [_parameter(each) for each in parameters]
+    first = next((at for at, each in enumerate(parameters) if each.kind is keyword), None)
+    if first is not None:
+        shown.insert(first, "*")
     result = "" if function.name == "__init__" or function.returns is None else f" -> {function.returns}"
     line = f"{name}({', '.join(shown)}){result}"
-    if len(line) > _WIDTH:
-        line = "\n".join([f"{name}(", *(f"    {each}," for each in shown), f"){result}"])
-    return block(line, "python", reason=_SIGNATURE)
+    if len(line) <= _WIDTH:
+        return code(line)
+    lines = [f"{name}(", *(f"    {each}," for each in shown), f"){result}"]
+    return block("\n".join(lines), "python", reason="signature")
 
 
 def _parameter(parameter: griffe.Parameter) -> str:
     stars = "**" if parameter.kind is griffe.ParameterKind.var_keyword else ""
+    # A default of None says that it may be left out.
+    optional = str(parameter.default) == "None"
     annotation = "" if parameter.annotation is None else f": {parameter.annotation}"
+    annotation = annotation.removesuffix(" | None") if optional else annotation
     default = "" if parameter.default is None or stars else f" = {_default(str(parameter.default))}"
     return f"{stars}{parameter.name}{annotation}{default}"
 
@@ -276,12 +273,6 @@ def _attributes(found: griffe.Class) -> list[griffe.Attribute]:
     ]
 
 
-def _all_members(found: griffe.Class) -> Mapping[str, griffe.Object | griffe.Alias]:
-    """Return the members by name: the class's own first, then those of its bases in the same package."""
-    members = {**found.members, **found.all_members}
-    return {name: each for name, each in members.items() if _target(each).package is found.package}
-
-
 def _target(found: griffe.Object | griffe.Alias) -> griffe.Object:
     return found.final_target if isinstance(found, griffe.Alias) else found
 
@@ -294,8 +285,14 @@ def _is_enum(found: griffe.Class) -> bool:
     return bool(_bases(found) & _ENUMS)
 
 
+def _is_made_elsewhere(found: griffe.Class, about: str) -> bool:
+    """Return whether no user calls the initializer."""
+    without = _bases(found) & {*_ENUMS, "TypedDict", "ABC"}
+    return bool(without or _is_interface(found) or re.search("Made by|makes it", about))
+
+
 def _is_interface(found: griffe.Class) -> bool:
-    return bool(re.match("I[A-Z]", found.name) or _bases(found) & {"TypedDict", "ABC"})
+    return bool(re.match("I[A-Z]", found.name))
 
 
 @cache

@@ -11,7 +11,6 @@ from docs.site.markdown import block, wrapped
 _ENTRY = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*:")
 _DOCUMENT = re.compile(r"\bdocs/([\w/.-]+\.md)\b")
 _NAME = re.compile(r"(?<![\[`])`([A-Za-z]\w*)`(?!`)")
-_EXAMPLE = "an example of a docstring, which a test of its own runs"
 
 Links = Callable[[str], str | None]
 """The address of a public name, if it has one."""
@@ -26,11 +25,6 @@ def to_markdown(docstring: str, *, links: Links, root: str) -> str:
         The way from the page to the folder of the documents, such as `../../`.
     """
     return "\n\n".join(_parts(docstring.splitlines(), links, root))
-
-
-def summary(docstring: str) -> str:
-    """Return the first paragraph of a docstring."""
-    return " ".join(docstring.partition("\n\n")[0].split())
 
 
 def linked(text: str, *, links: Links, root: str) -> str:
@@ -54,7 +48,7 @@ def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
             if entries:
                 yield "\n".join(entries)
                 entries = []
-            yield block("\n".join(_indented(lines)), "python", reason=_EXAMPLE)
+            yield block("\n".join(_indented(lines)), "python")
         elif _ENTRY.fullmatch(line):
             names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
             text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)

@@ -9,10 +9,12 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from adapter_fleet.environment.environment_schema import Environment
-from docs.site.markdown import anchor, table, wrapped
+from adapter_fleet.serving.lora_limits import LoraServing
+from docs.site.markdown import anchor, wrapped
 from docs.site.reference.docstrings import to_markdown
 
 FILE = "environment.md"
+_LORA = "constructs/base-models.md#loraserving"
 
 _NAME = "NAME"
 """Stands for a name that the user chooses. Tags as `<name>` have other anchors on a code host."""
@@ -32,10 +34,9 @@ def page() -> str:
     parts = [
         "# Environment files",
         wrapped(
-            "Every key of `environments/<name>.toml`, from the classes that read these files. The reference"
-            " app deploys one file: `cdk deploy -c environment=<name>`. Relative paths are relative to the"
-            " file. A key without a default may be left out. A wrong key or value is an error at synth,"
-            " with the file, the key and what it got."
+            "Every key of `environments/<name>.toml`. The reference app deploys one file:"
+            " `cdk deploy -c environment=<name>`. Relative paths are relative to the file. Keys may be left"
+            " out, except for those marked *needed*. A wrong key or value is an error at synth."
             " [Preflight](../guides/preflight.md#a-file-for-your-own-app) has a whole file."
         ),
     ]
@@ -76,13 +77,14 @@ def _section(path: str, table_class: type) -> Iterator[str]:
     # The docstring begins with the name of the table, which the heading has.
     about = about.removeprefix(f"`{path.replace(_NAME, '<name>')}`: ")
     about = about[:1].upper() + about[1:]
+    if table_class is LoraServing:
+        about = about.partition("\n\n")[0] + f" [`LoraServing`]({_LORA}) explains them."
     yield to_markdown(about, links=lambda _: None, root="../")
     hints = get_type_hints(table_class)
-    rows = [
-        (f"`{each.name}`", _type(hints[each.name], path, each.name), _default(each))
+    yield "\n".join(
+        wrapped(f"- `{each.name}`: {_type(hints[each.name], path, each.name)}{_default(each)}", indent="  ")
         for each in dataclasses.fields(table_class)
-    ]
-    yield table(("key", "value", "default"), rows)
+    )
 
 
 def _type(hint: Any, path: str, name: str) -> str:
@@ -117,12 +119,10 @@ def _choices(members: Sequence[Enum]) -> str:
 
 def _default(field: "dataclasses.Field[Any]") -> str:
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-        return "*needed*"
+        return ", *needed*"
     value = field.default
     if value is None or value is dataclasses.MISSING or dataclasses.is_dataclass(value):
         return ""
     if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, Enum):
-        return f"`{value.value}`"
-    return f"`{value}`" if value != "" else ""
+        return f", default `{str(value).lower()}`"
+    return f", default `{value}`" if value != "" else ""

@@ -20,15 +20,15 @@ _REGIONS_UNTIL_2_4 = frozenset(
 class VllmVersion(Enum):
     """A release of AWS's vLLM container. Each value is the image's tag and the version of vLLM in it.
 
-    1.3 is the first whose changelog has adapters that a request's header picks. The tags and versions are
-    those of the changelog in aws/deep-learning-containers, and from 2.4 on those of its release notes. 1.3
-    and 1.4 have a build of vLLM from between 0.19 and 0.20, and 2.0 a candidate of 0.22.1.
+    1.3 is the first with adapters that a request's header picks. Source: the changelog of
+    aws/deep-learning-containers, and from 2.4 on its release notes.
 
     Example::
 
         VllmContainer(version=VllmVersion.V2_6)
     """
 
+    # 1.3 and 1.4 have a build of vLLM from between 0.19 and 0.20, and 2.0 a candidate of 0.22.1.
     V1_3 = ("server-sagemaker-cuda-v1.3", "0.20.0")
     V1_4 = ("server-sagemaker-cuda-v1.4", "0.20.0")
     """The last on CUDA 12, whose driver SageMaker's default AMI has."""

@@ -64,6 +64,5 @@ def test_docstring_becomes_paragraphs_entries_and_code() -> None:
         "Do it.\n\n"
         "- **`one`**, **`other`**: Both of [`Thing`](things.md#thing). Default: none.\n\n"
         "[docs/guides/fleets.md](../guides/fleets.md) has more.\n\n"
-        "<!-- not run: an example of a docstring, which a test of its own runs -->\n"
         "```python\ndo(\n    1\n)\n```"
     )
