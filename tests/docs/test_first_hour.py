@@ -1,13 +1,14 @@
 """The first hour of a new user: `start.md`, then the pages of `how-to` in the order of their index.
 
-Each page goes on in the folder, the shell and the embedded cloud of the page before. `make qa SUITE=docs`
-runs them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `onboard-without-deploying.md`,
-`import-what-is-there.md`, `publish-from-training.md`, `evaluate-in-ci.md`, `scale.md`, `watch.md`,
-`roll-back.md`, `release.md` and `move-between-endpoints.md`.
+Each page goes on in the folder, the shell and the embedded cloud of the page before. `make qa SUITE=docs` runs
+them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `publish-from-training.md`,
+`evaluate-in-ci.md`, `scale.md`, `watch.md`, `roll-back.md`, `release.md`, `move-between-endpoints.md`,
+`onboard-without-deploying.md` and `import-what-is-there.md`. None deletes what a page before it made.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -33,6 +34,20 @@ PAGES = [
 ]
 
 
+MADE = """
+import json
+import subprocess
+
+import boto3
+
+status = subprocess.run(["adapters", "status", "--json"], stdout=subprocess.PIPE)
+pages = boto3.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName="Inference")
+names = [resource["LogicalResourceId"] for page in pages for resource in page["StackResourceSummaries"]]
+print(json.dumps(names + [adapter["name"] for adapter in json.loads(status.stdout)["adapters"]]))
+"""
+"""Prints the resources of the stack and the adapters of the fleet."""
+
+
 class Shell:
     """A reader's shell, with a home of its own."""
 
@@ -42,16 +57,23 @@ class Shell:
         self._state.touch()
         self._started.touch()
 
-    def run(self, page: Path) -> None:
-        """Run the blocks of a page that are this test's. Every command should succeed."""
+    def run(self, page: Path) -> set[str]:
+        """Run the blocks of a page that are this test's. Every command should succeed.
+
+        Returns the resources and adapters that are there afterwards.
+        """
+        self._run("-x", *(block.text for block in read(page).blocks if runs(TEST, block)))
+        return set(json.loads(self._run("+x", f"python - <<'MADE'{MADE}MADE\n")))
+
+    def _run(self, option: str, *blocks: str) -> str:
         lines = [
             f"trap 'jobs -p >> {self._started}' EXIT",
             f"set -e -o pipefail; . {self._state}",
-            *(block.text for block in read(page).blocks if runs(TEST, block)),
+            *blocks,
             f"{{ printf 'cd %q\\n' \"$PWD\"; export -p; }} > {self._state}",
         ]
         done = subprocess.run(
-            ["bash", "-x", "-c", "\n".join(lines)],
+            ["bash", option, "-c", "\n".join(lines)],
             cwd=self._home,
             env=os.environ | reader_variables(self._home),
             stdin=subprocess.DEVNULL,
@@ -59,7 +81,8 @@ class Shell:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{page.name}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return done.stdout
 
     def close(self) -> None:
         """End the embedded cloud that the pages have started."""
@@ -75,9 +98,19 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     shell.close()
 
 
+@pytest.fixture(scope="module")
+def made() -> set[str]:
+    """The resources and adapters that the pages so far have made."""
+    return set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page_runs_after_the_pages_before_it(shell: Shell, page: Path) -> None:
-    shell.run(page)
+def test_page_runs_after_the_pages_before_it_and_deletes_nothing_of_theirs(
+    shell: Shell, made: set[str], page: Path
+) -> None:
+    found = shell.run(page)
+    assert made - found == set()
+    made |= found
 
 
 def test_every_page_that_names_this_test_is_run() -> None:
