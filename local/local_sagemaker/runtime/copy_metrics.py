@@ -25,7 +25,7 @@ from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.endpoints import Endpoints
-from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.ports import Copy
 from local_sagemaker.errors import logged
 from local_sagemaker.runtime.invocation_metrics import NAMESPACE, component_dimensions
 

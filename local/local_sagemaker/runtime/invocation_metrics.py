@@ -12,7 +12,7 @@ import time
 
 from local_sagemaker.control_plane.component import BaseComponent, Component, base_of
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.monitoring.metric_points import rounded
+from local_sagemaker.monitoring.metrics import rounded
 
 NAMESPACE = "AWS/SageMaker"
 MICROSECONDS = "Microseconds"

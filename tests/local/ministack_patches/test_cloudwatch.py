@@ -15,7 +15,7 @@ from ministack.services import cloudwatch as cloudwatch_service
 
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, check_alarm
 from local_sagemaker.ministack_patches.internals import scope
-from local_sagemaker.monitoring.metric_points import Points
+from local_sagemaker.monitoring.metrics import Points
 from tests.local.stacks import Stack
 from tests.local.waiting import until
 

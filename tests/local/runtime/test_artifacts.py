@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import HostingError
-from local_sagemaker.runtime.artifacts import Artifacts, extract
-from local_sagemaker.runtime.extracted_archives import ExtractedArchives
+from local_sagemaker.runtime.artifacts import Artifacts, ExtractedArchives, extract
 from tests.fakes.s3 import FakeS3
 
 

@@ -1,19 +1,16 @@
-"""vLLM's dialect of the container protocol, which the AWS vLLM image serves.
+"""What containers do differently in the container protocol, as one object for each container."""
 
-[V] vLLM's `entrypoints/sagemaker`, `entrypoints/openai/models/serving.py` and AWS's package
-model-hosting-container-standards; its words are those of vLLM 0.32.
-"""
-
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from local_sagemaker.container_protocol import ADAPTER_HEADER
-from local_sagemaker.model_server.bodies import name_in, parse_invocation, parse_object
-from local_sagemaker.model_server.dialect import Dialect, Registration, true_or_false
+from local_sagemaker.model_server.bodies import name_in, name_in_body, parse_invocation, parse_object
 from local_sagemaker.model_server.errors import (
     AdapterLoadError,
     BadRequestError,
@@ -25,6 +22,111 @@ from local_sagemaker.model_server.errors import (
     UnknownModelError,
 )
 from local_sagemaker.model_server.invocations import Invocation
+from local_sagemaker.model_server.served_model import ServedModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """A checked request to register an adapter."""
+
+    name: str
+    source: Path
+    preload: bool = True
+    pin: bool = False
+
+
+class Dialect(ABC):
+    """How one container reads the requests of the protocol, and how it answers them."""
+
+    ping_methods: ClassVar[tuple[str, ...]]
+    needs_runtime_lora: ClassVar[bool]
+
+    def __init__(self, served: ServedModel) -> None:
+        self._served = served
+
+    @abstractmethod
+    async def registration(self, request: Request) -> Registration:
+        """Read a request to register an adapter."""
+
+    @abstractmethod
+    async def invocation(self, request: Request) -> Invocation:
+        """Read a request to `/invocations`."""
+
+    @abstractmethod
+    async def chat(self, request: Request) -> Invocation:
+        """Read a request to `/v1/chat/completions`."""
+
+    @abstractmethod
+    def done(self, message: str) -> Response:
+        """Answer that an adapter was registered or unregistered."""
+
+    @abstractmethod
+    def refusal(self, error: ModelServerError) -> Response:
+        """Answer with an error."""
+
+
+def true_or_false(name: str, value: Any) -> bool:
+    """Read a flag of a query or a JSON body."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value.lower() not in ("true", "false"):
+        raise BadRequestError(f"'{name}' should be true or false, got '{value}'")
+    return value.lower() == "true"
+
+
+class LmiDialect(Dialect):
+    """[V LMI's adapter docs, djl-serving] Registration by query; a body can name an adapter.
+
+    [I] AWS does not name LMI among the containers that serve `/v1/chat/completions`. [T] One gateway's
+    documentation does, with streams of JSON lines. Here, LMI chooses the adapter as on `/invocations`, and
+    streams as OpenAI does.
+    """
+
+    ping_methods = ("GET",)
+    needs_runtime_lora = False
+
+    async def registration(self, request: Request) -> Registration:
+        """Read the query; a body is ignored."""
+        query = request.query_params
+        name, source = query.get("name"), query.get("src")
+        if not name or not source:
+            raise BadRequestError("the query should have 'name' and 'src'")
+        return Registration(
+            name=name,
+            source=Path(source),
+            preload=true_or_false("preload", query.get("preload", "true")),
+            pin=true_or_false("pin", query.get("pin", "false")),
+        )
+
+    async def invocation(self, request: Request) -> Invocation:
+        """Read any of the three forms; the header, the query or the body names the adapter, in this order.
+
+        [V djl-serving, create_stream_chunk_output] Streams of all forms are lines of JSON.
+        """
+        invocation = await self._parse(
+            request, request.query_params.get("adapter"), ("prompt", "inputs", "messages")
+        )
+        return invocation.in_lines()
+
+    async def chat(self, request: Request) -> Invocation:
+        """Read OpenAI's chat form; the header or the body names the adapter."""
+        return await self._parse(request, None, ("messages",))
+
+    async def _parse(self, request: Request, in_query: str | None, forms: tuple[str, ...]) -> Invocation:
+        content = parse_object(await request.body())
+        # Whoever may invoke the base can use any adapter in this way.
+        adapter = request.headers.get(ADAPTER_HEADER) or in_query or name_in_body(content, self._served)
+        return parse_invocation(content, self._served, forms=forms, adapter=adapter)
+
+    def done(self, message: str) -> Response:
+        """Answer with an object."""
+        return JSONResponse({"status": message})
+
+    def refusal(self, error: ModelServerError) -> Response:
+        """Answer with DJL serving's object."""
+        content = {"code": error.status, "type": type(error).__name__, "message": str(error)}
+        return JSONResponse(content, error.status)
+
 
 # The types of errors, by status.
 ERROR_TYPES = {400: "BadRequestError", 404: "NotFoundError"}

@@ -1,17 +1,25 @@
-"""SageMaker's API and CloudFormation types as services of ministack."""
+"""SageMaker and Application Auto Scaling as services of ministack: APIs and CloudFormation types."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import ministack.app
-from ministack.core import router
+from ministack.core import iam_actions, router
+from ministack.services import eventbridge
 from ministack.services.cloudformation import changesets, drift, provisioners
 
+from local_sagemaker.autoscaling.service import SERVICE
+from local_sagemaker.cloudformation.autoscaling_types import AUTOSCALING_TYPES
 from local_sagemaker.cloudformation.handlers import Handlers
 from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
+from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import bearer_token, iam, type_registry
-from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, parse_request, refusal
 from local_sagemaker.ministack_patches.internals import expect, expect_names, provision_type
 
 
-def install(cloud: Cloud) -> None:
+def install_sagemaker(cloud: Cloud) -> None:
     """Register SageMaker with ministack; UnknownMinistackError if ministack's internals differ."""
     for holder, name in (
         (ministack.app, "SERVICE_HANDLERS"),
@@ -42,3 +50,34 @@ def install(cloud: Cloud) -> None:
     iam.install(lambda: cloud.plane().tags.all().items())
     type_registry.install()
     bearer_token.check_internals()
+
+
+def install_autoscaling(cloud: Cloud) -> None:
+    """Register Application Auto Scaling with ministack; UnknownMinistackError if its internals differ."""
+    expect(SERVICE not in ministack.app.SERVICE_HANDLERS, "ministack has no Application Auto Scaling")
+    for name in ("_parse_cron_fields", "_cron_next_fire"):
+        expect(hasattr(eventbridge, name), f"eventbridge.{name} reads cron expressions")
+
+    async def handle(
+        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+    ) -> Response:
+        del method, path, query
+        operation = headers.get("x-amz-target", "").rpartition(".")[2]
+        try:
+            answer = cloud.autoscaling().call(operation, parse_request(body))
+        except ApiError as error:
+            return refusal(error, CONTENT_TYPE, "message")
+        return 200, {"Content-Type": CONTENT_TYPE}, json.dumps(answer).encode()
+
+    ministack.app.SERVICE_HANDLERS[SERVICE] = handle
+    router.SERVICE_PATTERNS[SERVICE] = {
+        "target_prefixes": ["AnyScaleFrontendService."],
+        "host_patterns": [],
+        "credential_scope": SERVICE,
+    }
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[SERVICE] = SERVICE
+    iam_actions._BOTOCORE_SERVICE_MAP[SERVICE] = [SERVICE]
+
+    for kind in AUTOSCALING_TYPES:
+        handlers = kind(lambda operation, request: cloud.autoscaling().call(operation, request))
+        provision_type(kind.name, handlers, kind.create_only)
