@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.evaluation import EvaluationRecord
 from adapters_cli.artifacts.evaluation_store import store_evaluation
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.result_file import read_result

@@ -6,7 +6,7 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.evaluation.evaluation_record import evaluations_folder
+from adapter_fleet.evaluation import evaluations_folder
 from adapters_cli.aws.s3_location import CONDITION_FAILED
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.evaluation.stored_evaluation import recorded_time, to_stored

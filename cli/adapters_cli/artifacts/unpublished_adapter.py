@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
-from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name, digest_in_key
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters

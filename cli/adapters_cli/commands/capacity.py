@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,

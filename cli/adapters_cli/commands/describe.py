@@ -10,7 +10,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe

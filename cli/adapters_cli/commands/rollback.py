@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapters_cli.evaluation.dataset_rows import NO_JSON as _NO_JSON
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
 from adapters_cli.evaluation.prompt_template import PromptTemplate

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
 
-from adapter_fleet.common.naming import component_name
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.orders import Order
+from adapter_fleet.fleet.state.records import Order
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import CommandError

@@ -14,7 +14,7 @@ from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
 
 if TYPE_CHECKING:
-    from adapter_fleet.environment.environment_schema import BaseModelTable
+    from adapter_fleet.environment import BaseModelTable
 
 _CONFIG_FILE = "config.json"
 

@@ -9,7 +9,7 @@ import typer
 from adapters_cli.output.errors import UsageError
 
 if TYPE_CHECKING:
-    from adapter_fleet.environment.environment_schema import Environment
+    from adapter_fleet.environment import Environment
 
 _FOLDER = Path("environments")
 """The folder of the app's environment files."""
@@ -34,10 +34,10 @@ class EnvironmentFile:
 def read_environment(name: str) -> EnvironmentFile:
     """Read `environments/<name>.toml`, or the file of that path. Raises UsageError with all its mistakes."""
     # Imported here: most commands do without.
-    from adapter_fleet.environment import environment_reader
+    from adapter_fleet import environment
 
     try:
-        path = environment_reader.find_environment(name, folder=_FOLDER, setting="--environment")
-        return EnvironmentFile(path=path, tables=environment_reader.read_environment(path))
-    except environment_reader.EnvironmentFileError as error:
+        path = environment.find_environment(name, folder=_FOLDER, setting="--environment")
+        return EnvironmentFile(path=path, tables=environment.read_environment(path))
+    except environment.EnvironmentFileError as error:
         raise UsageError(str(error)) from None

@@ -2,14 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
-from adapter_fleet.serving.container_release import check_rank
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersion, VllmVersion, check_rank
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
-from adapter_fleet.serving.releases import ContainerRelease
-from adapter_fleet.serving.vllm import VllmVersion
 from adapters_cli.aws.account import Account
 from adapters_cli.models.base_model_option import BaseModelOption
 from adapters_cli.models.environment_option import EnvironmentFile, read_environment

@@ -19,9 +19,14 @@ from typing import IO
 
 from isal import igzip_threaded
 
-from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import (
+    CONFIG_FILE,
+    REQUIRED_FILES,
+    ArchiveError,
+    tar_end,
+    tar_header,
+    tar_padding,
+)
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.foreign_content import UTF8_MARK
@@ -108,16 +113,16 @@ class AdapterFiles:
             file = self._files[name]
             file.seek(0)
             expected = os.fstat(file.fileno()).st_size
-            yield canonical_tar.header(name, expected)
+            yield tar_header(name, expected)
             size = 0
             while piece := file.read(_BLOCK_BYTES):
                 yield piece
                 size += len(piece)
             if size != expected:
                 raise OSError(f"'{self._where}': {name} changed while it was read")
-            yield canonical_tar.padding(size)
+            yield tar_padding(size)
             sizes.append(size)
-        yield canonical_tar.end(sizes)
+        yield tar_end(sizes)
 
 
 def identity_of(source: Path | IO[bytes]) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.archive import ArchiveError, ArchiveFault, truncated
 from adapter_fleet.artifacts.decompressing_reader import MAX_BYTES, MAX_ENTRIES, DecompressingReader, Readable
 
 BLOCK_BYTES = 512

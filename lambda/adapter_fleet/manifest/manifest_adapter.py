@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from adapter_fleet.common.archive_names import digest_in_key
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.naming import component_name
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.common.naming import component_name, digest_in_key
+from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
+from adapter_fleet.evaluation import EvaluationBar, EvaluationRecord, Figure, evaluations_folder
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_state import NO_COPY

@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
+from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.evaluation.result import RequirementOutcome
 from adapters_cli.evaluation.result_file import to_json

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.evaluation import Requirement
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError
 from adapters_cli.evaluation.answer_log import AnswerLog, open_log

@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.metrics.custom import Custom
 from adapters_cli.evaluation.metrics.exact_match import ExactMatch

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapters_cli.evaluation.metrics.metric import Metric, Pair, ScoreError
 from adapters_cli.evaluation.result import MetricFacts
 

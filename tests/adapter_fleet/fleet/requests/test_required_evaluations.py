@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.generations import Generation, Source
 from adapter_fleet.fleet.state.records import AdapterRecord
 from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment

@@ -15,9 +15,8 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import (
     Lease,
     LeaseLostError,

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import BotoCoreError
 
 from adapter_fleet.artifacts.packing import identity_of, pack
-from adapter_fleet.aws.s3_archives import S3Archives
+from adapter_fleet.aws.s3_objects import S3Archives
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact

@@ -1,21 +1,23 @@
-"""The tables of an environment file: what differs between two deployments of the app.
+"""The environment file of the app: what differs between two deployments, and how it is read.
 
-Everything else is Python, in `stacks/multi_adapter_inference_stack.py`. `environment_reader.read_environment`
-reads a file; the app and the `adapters` command both use it.
+Everything else is Python, in `stacks/multi_adapter_inference_stack.py`. The app and the `adapters` command
+both read the file with `read_environment`.
 """
 
 import re
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter_fleet.common.near_names import known_or_meant
+from cattrs import Converter
+
+from adapter_fleet.common.naming import did_you_mean, known_or_meant
+from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersion, VllmVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
-from adapter_fleet.serving.releases import ContainerRelease
 from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS
-from adapter_fleet.serving.vllm import VllmVersion
 
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?")
 _KEY_ARN = re.compile(
@@ -257,3 +259,58 @@ def _check_one_of(**settings: object) -> None:
 def _check_goes_with(name: str, value: object, **choices: object) -> None:
     if value is not None and all(choice is None for choice in choices.values()):
         raise ValueError(f"'{name}' should be given with {' or '.join(choices)} only, got {value!r}")
+
+
+# TOML's own words for its types.
+_WORDS: dict[type, str] = {
+    list: "an array",
+    dict: "a table",
+    LmiVersion: "an integer",
+    VllmVersion: "a string",
+}
+
+
+class EnvironmentFileError(ValueError):
+    """Every error in an environment file, one on each line."""
+
+
+def find_environment(name: str, *, folder: Path, setting: str) -> Path:
+    """Return `<folder>/<name>.toml`, or the file of that path if `name` ends with `.toml`.
+
+    Raises EnvironmentFileError if there is no such file. `setting` names the user's argument in the message.
+    """
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        if name.endswith(".toml"):
+            raise EnvironmentFileError(f"'{setting}' should be a file that is there, got {name!r}")
+        existing = ", ".join(sorted(file.stem for file in folder.glob("*.toml")))
+        known = f"one of {existing}, or " if existing else ""
+        meant = did_you_mean(name.removesuffix(".toml"), (file.stem for file in folder.glob("*.toml")))
+        nowhere = "" if existing else f"; there is no {folder / '*.toml'} in the present folder"
+        raise EnvironmentFileError(
+            f"'{setting}' should be {known}the path of a .toml file, got {name!r}{nowhere}{meant}"
+        )
+    return path
+
+
+def read_environment(path: Path) -> Environment:
+    """Read an environment file.
+
+    Raises EnvironmentFileError with a line for each error: file, key, what it should be and what was got.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EnvironmentFileError(f"{path}: not a TOML document: {error}") from None
+    try:
+        return structure(_converter(path.parent), data, Environment, words=_WORDS)
+    except StructureError as error:
+        raise EnvironmentFileError("\n".join(f"{path}: {problem}" for problem in error.problems)) from None
+
+
+def _converter(folder: Path) -> Converter:
+    converter = strict_converter()
+    converter.register_structure_hook(Path, lambda value, _: folder / exactly(value, str))
+    converter.register_structure_hook(LmiVersion, lambda value, _: LmiVersion.numbered(exactly(value, int)))
+    converter.register_structure_hook(VllmVersion, lambda value, _: VllmVersion.numbered(exactly(value, str)))
+    return converter

@@ -1,22 +1,61 @@
-"""The archives of adapters in S3: finds, reads and copies them."""
+"""The manifests of fleets and the archives of adapters in S3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.decompressing_reader import Readable
 from adapter_fleet.artifacts.identity import identities_of
 from adapter_fleet.artifacts.object_stream import ObjectStream
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+
+_MISSING = ("NoSuchKey", "404")
+
+
+class S3Manifests:
+    """`Manifests` by boto3's client."""
+
+    def __init__(self, client: "S3Client") -> None:
+        self._client = client
+
+    def read(self, bucket: str, key: str) -> tuple[bytes, str] | None:
+        """Return the newest text of an object and its version, None if there is no such object."""
+        try:
+            found = self._client.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return None
+            raise
+        # One byte more than a manifest may have, so that a manifest that is too large is refused as such.
+        return found["Body"].read(MAX_DOCUMENT_BYTES + 1), _version_of(found)
+
+    def version(self, bucket: str, key: str) -> str | None:
+        """Return the newest version of an object, None if there is no such object."""
+        try:
+            found = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return None
+            raise
+        return _version_of(found)
+
+
+def _version_of(answer: Mapping[str, Any]) -> str:
+    """Return the version id of an object; in a bucket without versioning, its entity tag."""
+    version: str | None = answer.get("VersionId")
+    return answer["ETag"].strip('"') if version in (None, "null") else version
+
 
 CallContext = Callable[[str], AbstractContextManager[None]]
 """Counts a call of an operation, and translates its errors into those of the port."""

@@ -3,10 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment.environment_reader import EnvironmentFileError, read_environment
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.environment import EnvironmentFileError, read_environment
+from adapter_fleet.serving.container_releases import LmiVersion, VllmVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.vllm import VllmVersion
 
 GOOD = """
 [base_model]
