@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.worker_threads import read_each
-from adapters_cli.fleets.base_state import BaseState
+from adapters_cli.fleets.base_component import BaseState
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import NoFleetError
 

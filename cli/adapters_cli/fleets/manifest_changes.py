@@ -30,9 +30,8 @@ from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.aws.account import Account
+from adapters_cli.aws.account import Account, find_quota, is_component_quota
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.aws.service_quotas import find_quota, is_component_quota
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError

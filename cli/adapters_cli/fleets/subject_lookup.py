@@ -10,7 +10,7 @@ from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_place import BasePlace
+from adapters_cli.fleets.base_component import BasePlace
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.named_components import find_components, live_component
 from adapters_cli.fleets.versions import is_named

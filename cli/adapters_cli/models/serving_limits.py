@@ -8,8 +8,7 @@ from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersio
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.aws.account import Account
-from adapters_cli.models.base_model_option import BaseModelOption
-from adapters_cli.models.environment_option import EnvironmentFile, read_environment
+from adapters_cli.models.options import BaseModelOption, EnvironmentFile, read_environment
 from adapters_cli.output.errors import option_errors
 
 

@@ -119,3 +119,11 @@ def error_text(error: Exception) -> str:
         return str(error)
     details = error.response.get("Error", {})
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
+
+
+def missing_library(error: ModuleNotFoundError) -> CommandError:
+    """Return what to tell the user if a library of the extra is not installed."""
+    return CommandError(
+        f"the library {error.name!r} should be installed for evaluations:"
+        " pip install 'cdk-multi-adapter-inference[evaluate]'"
+    )

@@ -4,7 +4,7 @@ from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import EvaluatedItem, EvaluationResult, Subject
 from adapters_cli.reports import figures, verdict
 from adapters_cli.reports.item_ranking import gain, worst_first
-from adapters_cli.reports.markdown_text import code, fenced, folded, plain, table
+from adapters_cli.reports.markup import code, fenced, folded, plain, table
 
 _WORST = 5
 _SIGNS = {"passed": "✅ ", "failed": "❌ ", "open": ""}

@@ -19,7 +19,6 @@ from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredErr
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-
 _MISSING = ("NoSuchKey", "404")
 
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-
 MAX_SEARCH_SECONDS = 2.0
 
 # Pattern and text go through standard input, as an argument holds no NUL and at most 128 KiB.

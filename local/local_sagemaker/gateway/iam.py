@@ -21,7 +21,6 @@ from local_sagemaker.ministack_patches.internals import expect, expect_names
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-
 _SERVICE = "sagemaker"
 _SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
 

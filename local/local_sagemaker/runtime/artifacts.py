@@ -21,7 +21,6 @@ from local_sagemaker.errors import HostingError
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-
 _PIECE_BYTES = 2**16
 
 ClientForRole = Callable[[str], "S3Client"]

@@ -15,7 +15,7 @@ import pytest
 from adapter_fleet.evaluation import EvaluationBar, EvaluationRecord, Figure, evaluations_folder
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
-from adapters_cli.fleets.base_state import NO_COPY
+from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run

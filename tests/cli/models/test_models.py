@@ -14,8 +14,8 @@ from adapter_fleet.serving.instance_types import INSTANCES
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import known_shape
 from adapters_cli.models.capacity import Workload, larger
-from adapters_cli.models.environment_option import read_environment
 from adapters_cli.models.model_files import ModelFile, is_wanted, wanted_files
+from adapters_cli.models.options import read_environment
 from adapters_cli.output.errors import CommandError, UsageError
 
 LLAMA = known_shape("llama-3.1-8b")

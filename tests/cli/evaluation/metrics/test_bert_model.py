@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters_cli.evaluation.metrics.bert_model import BertModel
+from adapters_cli.evaluation.metrics.bert_score import BertModel
 from tests.cli.evaluation.metrics.tiny_bert import POSITIONS, random_weights, write_bert
 
 TEXTS = ["the cat sat on the mat .", "dogs", "", "the the the the the the"]

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import Result
 
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapters_cli.fleets.base_place import BasePlace, base_place, rank_limit_of_manifest
+from adapters_cli.fleets.base_component import BasePlace, base_place, rank_limit_of_manifest
 from adapters_cli.output.errors import NoFleetError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.adapter_fleet.synthetic import SyntheticAdapter

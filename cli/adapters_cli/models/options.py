@@ -1,9 +1,10 @@
-"""The base model of `--base-model` or of an environment: a directory, a config.json, or a known name."""
+"""The options `--base-model` and `--environment`, and what they name."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
@@ -14,7 +15,7 @@ from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
 
 if TYPE_CHECKING:
-    from adapter_fleet.environment import BaseModelTable
+    from adapter_fleet.environment import BaseModelTable, Environment
 
 _CONFIG_FILE = "config.json"
 
@@ -125,3 +126,35 @@ def shape_at(account: Account, where: str, *, name: str | None = None) -> tuple[
             " decoder like Llama, or they are not all there"
         )
     return name or model.facts.name or where, model.shape
+
+
+_FOLDER = Path("environments")
+"""The folder of the app's environment files."""
+
+ENVIRONMENT_OPTION: Any = typer.Option(
+    "--environment",
+    "-e",
+    metavar="NAME",
+    help="environments/NAME.toml of the app, or the path of any .toml file.",
+    show_default=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentFile:
+    """An environment file and its tables."""
+
+    path: Path
+    tables: "Environment"
+
+
+def read_environment(name: str) -> EnvironmentFile:
+    """Read `environments/<name>.toml`, or the file of that path. Raises UsageError with all its mistakes."""
+    # Imported here: most commands do without.
+    from adapter_fleet import environment
+
+    try:
+        path = environment.find_environment(name, folder=_FOLDER, setting="--environment")
+        return EnvironmentFile(path=path, tables=environment.read_environment(path))
+    except environment.EnvironmentFileError as error:
+        raise UsageError(str(error)) from None
