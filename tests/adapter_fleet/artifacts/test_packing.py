@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts import archive
+from adapter_fleet.artifacts import packing
 from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.packing import AdapterFiles, identity_of, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -128,7 +128,7 @@ def test_failure_keeps_the_archive_that_was_there(
     def fail(sizes: list[int]) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(archive, "end", fail)
+    monkeypatch.setattr(packing, "tar_end", fail)
     with pytest.raises(MemoryError):
         pack(directory, target)
     with pytest.raises(FileNotFoundError, match="adapter_config"):
