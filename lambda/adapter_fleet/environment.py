@@ -14,9 +14,13 @@ from cattrs import Converter
 from adapter_fleet.common.naming import did_you_mean, known_or_meant
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
-from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersion, VllmVersion
+from adapter_fleet.serving.container_releases import (
+    REGISTRY_ACCOUNTS,
+    ContainerRelease,
+    LmiVersion,
+    VllmVersion,
+)
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
 from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS
 
 _TOPIC_ARN = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[\w-]{1,256}(\.fifo)?")

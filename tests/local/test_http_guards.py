@@ -1,4 +1,4 @@
-"""What the ports of the embedded cloud refuse, by the headers that a browser adds."""
+"""What the ports of the embedded cloud refuse, by a browser's headers, and who may use admin paths."""
 
 from __future__ import annotations
 

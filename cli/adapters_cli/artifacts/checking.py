@@ -28,7 +28,7 @@ from adapters_cli.artifacts.local_adapters import (
 )
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 
 _THREADS = 8

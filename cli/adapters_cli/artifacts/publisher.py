@@ -22,7 +22,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing
 from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 from adapters_cli.output.progress_bars import TransferBars, Watch, rate
 from adapters_cli.output.text import print_note

@@ -8,8 +8,7 @@ from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.models.options import check_model_name
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ServingLimits, check_model_name
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.text import few
 

@@ -325,8 +325,7 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
 def _write_reports(result: EvaluationResult, folder: Path) -> None:
     """Write the result and the reports on it."""
     from adapters_cli.reports.html_page import html_page
-    from adapters_cli.reports.junit import junit
-    from adapters_cli.reports.markdown import markdown
+    from adapters_cli.reports.text_reports import junit, markdown
 
     folder.mkdir(mode=0o700, exist_ok=True)
     for name, text in (

@@ -37,8 +37,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    SmokeSettings,
 )
-from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.value_rules import (
     Violation,
     adapter_message,

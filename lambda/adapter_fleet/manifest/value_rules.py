@@ -27,8 +27,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     S3Artifact,
     named_digest,
+    problems_of_smoke,
 )
-from adapter_fleet.manifest.smoke_test import problems_of_smoke
 
 MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""

@@ -32,9 +32,9 @@ from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.http_guards import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
-from local_sagemaker.runtime.copy_metrics import CopyMetrics
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
+from local_sagemaker.runtime.metrics import CopyMetrics
 from local_sagemaker.settings import CurrentSettings, Settings
 
 # A region is the name of a folder here. [V botocore, validate_region_name] It is a label of a host's name.

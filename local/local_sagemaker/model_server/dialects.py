@@ -145,7 +145,11 @@ class VllmError(ModelServerError):
 
 
 class VllmDialect(Dialect):
-    """The header names the adapter on `/invocations`, and the body's `model` on `/v1/chat/completions`."""
+    """The header names the adapter on `/invocations`, and the body's `model` on `/v1/chat/completions`.
+
+    The AWS vLLM image serves it. [V] vLLM's `entrypoints/sagemaker`, `entrypoints/openai/models/serving.py`
+    and AWS's package model-hosting-container-standards; its words are those of vLLM 0.32.
+    """
 
     ping_methods = ("GET", "POST")
     needs_runtime_lora = True

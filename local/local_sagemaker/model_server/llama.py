@@ -1,4 +1,4 @@
-"""The Llama decoder in NumPy; each row of a batch has its own LoRA adapter or none."""
+"""The Llama decoder in NumPy, with its key-value cache; each row of a batch has its own LoRA adapter."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

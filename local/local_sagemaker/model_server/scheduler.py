@@ -221,7 +221,7 @@ class Batch:
             results.append((generation, step))
             if step.finish_reason:
                 finished.append(generation)
-                # Before the client gets the last token. `runtime/copy_metrics.py` counts these lines.
+                # Before the client gets the last token. `runtime/metrics.py` counts these lines.
                 logger.info("answered adapter=%s", generation.request.adapter or "")
         self._remove(finished)
 

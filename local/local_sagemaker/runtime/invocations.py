@@ -24,7 +24,7 @@ from local_sagemaker.control_plane.ports import Copy
 from local_sagemaker.control_plane.request_validation import header_problems
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
-from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
+from local_sagemaker.runtime.metrics import MeasuredCall, no_capacity
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream|async-invocations)")
 _OPERATIONS = {

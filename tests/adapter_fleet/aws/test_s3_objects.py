@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVer
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 URI = "s3://bucket/acme.tar.gz"
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -27,9 +27,9 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    SmokeSettings,
 )
 from adapter_fleet.manifest.parser import SCHEMA_FILE, ManifestDocument
-from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.writer import manifest_text
 
 A, B = "a" * 64, "b" * 64

@@ -14,7 +14,7 @@ from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome,
 from adapters_cli.evaluation.stored_evaluation import to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import result_of
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 IDENTITY = "a" * 64
 ARCHIVE = f"s3://my-adapters/prod/acme/sha256-{IDENTITY}.tar.gz"

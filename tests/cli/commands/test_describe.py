@@ -19,7 +19,7 @@ from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run
-from tests.fakes.clients import FakeClient, client_error
+from tests.fakes import FakeClient, client_error
 
 IDENTITY = "ab" * 32
 URI = f"s3://bucket/acme/sha256-{IDENTITY}.tar.gz"

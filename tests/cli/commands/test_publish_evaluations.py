@@ -19,7 +19,7 @@ from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.evaluation.result import RequirementOutcome, to_json
 from tests.cli.evaluation_results import result_of
 from tests.cli.publishing import BUCKET, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 MISSED = RequirementOutcome(
     requirement="rougeL >= 0.9", subject="beta", met=False, reason="rougeL of 'beta' is 0.3"

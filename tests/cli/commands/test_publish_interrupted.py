@@ -16,7 +16,7 @@ from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from tests.cli.publishing import BUCKET, STORED, World
-from tests.fakes.s3 import FakeS3, Object
+from tests.fakes import FakeS3, Object
 
 pytestmark = pytest.mark.slow
 

@@ -27,8 +27,7 @@ from local_sagemaker.ministack_patches.lambda_functions import raised_type, show
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
-from tests.local.stacks import ROLE, Stack
-from tests.local.waiting import until
+from tests.local.stacks import ROLE, Stack, until
 
 SLEEPY = """
 import time

@@ -15,7 +15,7 @@ import pytest
 
 from local_sagemaker.errors import HostingError
 from local_sagemaker.runtime.artifacts import Artifacts, ExtractedArchives, extract
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 
 def archive(folder: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:

@@ -18,7 +18,7 @@ from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import pick_copy
 from local_sagemaker.settings import CurrentSettings, Settings
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 from tests.local.engine import COMMAND
 
 

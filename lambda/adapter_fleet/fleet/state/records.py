@@ -1,4 +1,4 @@
-"""Records that the registry stores: of each adapter, of its history, and of the fleet.
+"""Records that the registry stores: of each adapter, its history, the fleet, and orders of people.
 
 Each record is one item, and the names of its fields are those of the stored JSON: a renamed field loses what
 running fleets have stored. All times are seconds since 1970.
@@ -327,7 +327,10 @@ class OrderKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One order. It is kept until a pass has carried it out; a pin is kept until it is void."""
+    """What a person asks of one adapter, in addition to the manifest.
+
+    An order is kept until a pass has carried it out; a pin is kept until it is void.
+    """
 
     kind: OrderKind
     component: str

@@ -1,4 +1,4 @@
-"""How far a generation is, and why it fails."""
+"""How far a generation is, why it fails, what a rollback wants, and when the next pass comes."""
 
 from __future__ import annotations
 

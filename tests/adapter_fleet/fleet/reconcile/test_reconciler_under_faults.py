@@ -38,8 +38,7 @@ from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash, Faults
 from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
-from tests.adapter_fleet.memory_dynamodb import Item
-from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.adapter_fleet.memory_registry import Item, MemoryRegistry
 
 NIGHTLY = "NIGHTLY" in os.environ
 EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 30

@@ -26,8 +26,7 @@ from adapter_fleet.fleet.state.registry import (
 )
 from adapter_fleet.manifest.desired import Artifact, Probe
 from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
-from tests.adapter_fleet.memory_dynamodb import CanceledError, Item, MemoryDynamoDb
-from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.adapter_fleet.memory_registry import CanceledError, Item, MemoryDynamoDb, MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
 

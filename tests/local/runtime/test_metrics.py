@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.runtime.copy_metrics import CopyMetrics
-from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
+from local_sagemaker.runtime.metrics import CopyMetrics, MeasuredCall, no_capacity
 from tests.local.world import World
 
 Serving = Callable[..., tuple[World, CopyMetrics]]
