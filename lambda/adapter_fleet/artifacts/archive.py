@@ -1,10 +1,8 @@
-"""The files of an adapter, what can be wrong with its archive, and the canonical tar.
+"""The files of an adapter, and of its archive, and why an archive cannot be read.
 
-The SHA-256 of the canonical tar is the adapter's identity (docs/adr/0005-adapter-identity.md). The fleet's
-Lambda function imports this module and not the rules, so a change of a rule leaves it as it is.
+The fleet's Lambda function imports this module and not the rules, so a change of a rule leaves it as it is.
 """
 
-import tarfile
 from collections.abc import Container
 from enum import StrEnum
 
@@ -56,32 +54,3 @@ class ArchiveError(ValueError):
 def truncated() -> ArchiveError:
     """Return the error for an archive that ends too early."""
     return ArchiveError("it is truncated", ArchiveFault.DAMAGED)
-
-
-def tar_header(name: str, size: int) -> bytes:
-    """Return the bytes before the content of a file."""
-    # A new TarInfo has no owner, the time 0 and the mode 0644. PAX equals USTAR for files up to 8 GiB.
-    entry = tarfile.TarInfo(name)
-    entry.size = size
-    return entry.tobuf(tarfile.PAX_FORMAT)
-
-
-def tar_padding(size: int) -> bytes:
-    """Return the bytes after the content of a file."""
-    return bytes(-size % tarfile.BLOCKSIZE)
-
-
-def tar_end(sizes: list[int]) -> bytes:
-    """Return the bytes after files of these sizes."""
-    blocks = 2 * tarfile.BLOCKSIZE
-    total = sum(tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE for size in sizes) + blocks
-    return bytes(blocks + -total % tarfile.RECORDSIZE)
-
-
-def tar_size(names: tuple[str, ...], sizes: list[int]) -> int:
-    """Return the size of the whole tar in bytes."""
-    files = sum(
-        len(tar_header(name, size)) + size + len(tar_padding(size))
-        for name, size in zip(names, sizes, strict=True)
-    )
-    return files + len(tar_end(sizes))

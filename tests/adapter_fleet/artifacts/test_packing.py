@@ -128,7 +128,7 @@ def test_failure_keeps_the_archive_that_was_there(
     def fail(sizes: list[int]) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(packing, "tar_end", fail)
+    monkeypatch.setattr(packing, "canonical_end", fail)
     with pytest.raises(MemoryError):
         pack(directory, target)
     with pytest.raises(FileNotFoundError, match="adapter_config"):

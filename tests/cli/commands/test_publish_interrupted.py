@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts import archive
+from adapter_fleet.artifacts import packing, tar
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
@@ -35,7 +35,7 @@ class Steps:
         self.count = 0
         self._end = end
         world.s3.before = world.s3.after = self._step
-        monkeypatch.setattr(archive, "end", self._stepping(archive.tar_end))
+        monkeypatch.setattr(packing, "canonical_end", self._stepping(tar.canonical_end))
         monkeypatch.setattr(os, "fsync", self._stepping(os.fsync))
         monkeypatch.setattr(Path, "replace", self._stepping(Path.replace))
 
