@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 from adapter_fleet.serving.base_model import Dimensions
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.gpu_memory import (
+from adapter_fleet.serving.instance_types import A10G
+from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
+from adapter_fleet.serving.memory import (
     GpuMemory,
+    TierCounts,
+    cpu_bytes,
     gpu_memory,
     linear_slot_bytes,
     problem_of_split,
@@ -18,10 +22,7 @@ from adapter_fleet.serving.gpu_memory import (
     token_bytes,
     weight_bytes,
 )
-from adapter_fleet.serving.instance_types import A10G
-from adapter_fleet.serving.lora_limits import LORA_RANKS, LoraServing
 from adapter_fleet.serving.model_shape import KNOWN_MODELS, ModelShape, known_model_hint, known_shape
-from adapter_fleet.serving.tier_counts import TierCounts, cpu_bytes
 from tests.adapter_fleet.bad_adapters import BASE
 
 MIB = 1024**2
