@@ -19,7 +19,7 @@ import boto3
 from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import READ_OPERATIONS, WRITE_OPERATIONS
 from adapter_fleet.manifest.desired import DesiredAdapter

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from adapter_fleet.environment.environment_reader import EnvironmentFileError, find_environment
+from adapter_fleet.environment import EnvironmentFileError, find_environment
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
 

@@ -19,7 +19,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from adapter_fleet.environment.environment_schema import (
+from adapter_fleet.environment import (
     AdapterTable,
     BaseModelTable,
     ContainerTable,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx
 
 from local_sagemaker.control_plane.faults import is_write
-from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
+from local_sagemaker.http_guards import ADMIN_PREFIX
 
 
 class AdminClient:

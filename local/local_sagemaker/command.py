@@ -26,7 +26,7 @@ import httpx
 import trustme
 
 from local_sagemaker.admin import AdminClient
-from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
+from local_sagemaker.http_guards import TOKEN_VARIABLE
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.settings import PROFILES, Settings
 

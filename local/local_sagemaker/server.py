@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from local_sagemaker.admin import AdminClient
 from local_sagemaker.command import READY
-from local_sagemaker.http_guards.admin_guard import TOKEN_VARIABLE
+from local_sagemaker.http_guards import TOKEN_VARIABLE
 from local_sagemaker.settings import Profile
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
-from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Order, OrderKind
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService, answer_of

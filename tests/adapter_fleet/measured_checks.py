@@ -20,7 +20,7 @@ from typing import IO, Any, cast
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_releases import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 
 ENOUGH_SECONDS = 2

@@ -19,8 +19,8 @@ from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.adapter_fleet.fleet_world import World, artifact
 from tests.cli.fake_runtime import FakeRuntime
 from tests.cli.fleet_account import CountedRegistry, FakeAccount
+from tests.iam.record import Recording, only_recorded_calls, recording
 from tests.iam.recorded_cloud import RecordedCloud
-from tests.iam.recording import Recording, only_recorded_calls, recording
 from tests.profiles import PROFILE
 
 __all__ = ["only_recorded_calls", "recording"]

@@ -19,8 +19,7 @@ from adapter_fleet.manifest.desired import DesiredFleet
 from adapters_cli.aws.account import Account
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
-from tests.fakes.clients import FakeQuotas, client_error
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeQuotas, FakeS3, client_error
 
 Run = Callable[..., Result]
 """Runs a command on the fleet of the world."""

@@ -17,7 +17,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 BUCKET = "my-adapters"
 DESTINATION = "s3://my-adapters/prod"

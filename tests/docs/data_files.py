@@ -13,8 +13,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.schema import structure
-from adapter_fleet.environment.environment_reader import _WORDS, EnvironmentFileError, _converter
-from adapter_fleet.environment.environment_schema import Environment
+from adapter_fleet.environment import _WORDS, Environment, EnvironmentFileError, _converter
 from adapter_fleet.manifest.manifest import Manifest
 from tests.docs.blocks import ROOT, Block
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.serving.lmi import LmiVersion
-from adapter_fleet.serving.vllm import VllmVersion
+from adapter_fleet.serving.container_releases import LmiVersion, VllmVersion
 
 pytestmark = pytest.mark.documents
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.iam.record import Recording, only_recorded_calls, recording
 from tests.iam.recorded_cloud import RecordedCloud
-from tests.iam.recording import Recording, only_recorded_calls, recording
 from tests.profiles import PROFILE
 from tests.vllm.environment import engine_command
 

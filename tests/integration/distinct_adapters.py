@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
-from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.text import TextCodec
 from tests.integration.by_hand import TICKETS, V1, prompts

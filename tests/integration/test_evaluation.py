@@ -17,8 +17,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from adapters_cli.evaluation.result import EvaluationResult
-from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.result import EvaluationResult, read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply

@@ -20,7 +20,7 @@ from typer.testing import Result
 from adapter_fleet.aws.adapter_routes import AdapterRoutes
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Releases
-from tests.iam.recording import Recording
+from tests.iam.record import Recording
 from tests.integration.by_hand import (
     adapters,
     changed_settings,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.result import read_result
 from local_sagemaker.server import LocalCloud
 from tests.docs.blocks import ROOT
 from tests.docs.page_run import PageRun

@@ -10,9 +10,19 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from tests.local.waiting import until
+Found = TypeVar("Found")
+
+
+def until(find: Callable[[], Found], seconds: float = 20) -> Found:
+    """Look until something is found that is not false or empty; return it. AssertionError after some time."""
+    deadline = time.monotonic() + seconds
+    while not (found := find()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
 
 ROLE = "arn:aws:iam::000000000000:role/Execution"
 

@@ -17,8 +17,7 @@ from local_sagemaker.__main__ import NEEDED, main
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
-from tests.local.stacks import Bucket, Stack, serving
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, Stack, serving, until
 
 pytestmark = pytest.mark.integration
 

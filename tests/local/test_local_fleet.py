@@ -13,7 +13,7 @@ import pytest
 
 from local_sagemaker.cdk_app import CdkApp, Stack
 from local_sagemaker.local_fleet import LocalFleet
-from tests.fakes.clients import client_error
+from tests.fakes import client_error
 
 ENDPOINT = "Inference-Llm"
 BASE, TRIAGE = "llm-base-0a1b2c3d", "llm-Triage-4e5f6a7b"

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from adapter_fleet.common.findings import Severity
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
-from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.stand_ins import main, write_adapter, write_base_model

@@ -11,7 +11,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
-from adapter_fleet.environment.environment_reader import EnvironmentFileError
+from adapter_fleet.environment import EnvironmentFileError
 from stacks.environment import environment_file
 
 ROOT = Path(__file__).resolve().parents[2]

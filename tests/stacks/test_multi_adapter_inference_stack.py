@@ -12,7 +12,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.environment.environment_reader import read_environment
+from adapter_fleet.environment import read_environment
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack

@@ -10,12 +10,11 @@ from typing import IO, TYPE_CHECKING, cast
 
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.archive import DIGEST_METADATA
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import DIGEST_METADATA, ArchiveError
 from adapter_fleet.artifacts.packing import identity_of
-from adapter_fleet.common.archive_names import archive_name
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import short_repr
+from adapter_fleet.common.naming import archive_name
 from adapter_fleet.common.s3_uri import bucket_and_key, problem_of_bucket
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapters_cli.aws.s3_location import CONDITION_FAILED, NO_OBJECT

@@ -17,8 +17,8 @@ from rich.progress import Progress
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.remote_check import check_object
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Finding, Severity
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapters_cli.artifacts.local_adapters import (
     LocalAdapter,
     adapter_name,
@@ -28,7 +28,7 @@ from adapters_cli.artifacts.local_adapters import (
 )
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ServingLimits
 from adapters_cli.output.errors import CommandError, error_text
 
 _THREADS = 8

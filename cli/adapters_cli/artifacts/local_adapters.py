@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
-from adapter_fleet.artifacts.folder_entry import kind_of
+from adapter_fleet.artifacts.folder_entry import is_leftover, kind_of
 from adapter_fleet.artifacts.foreign_content import (
     foreign_archive_name,
     foreign_folder,
     foreign_path,
     misnamed,
 )
-from adapter_fleet.artifacts.leftovers import is_leftover
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import without_query
-from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name
 from adapters_cli.aws.s3_location import other_address
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, hint_for_path, print_note

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, digest_in_key
-from adapter_fleet.common.naming import check_component_name
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name, digest_in_key
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
-from adapters_cli.models.base_model_option import check_model_name
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ServingLimits, check_model_name
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.text import few
 

@@ -1,8 +1,9 @@
-"""The AWS account that commands work with, the fleet or endpoint that its options name, and the clock."""
+"""The AWS account that commands work with: its fleet or endpoint of the options, its clock and its quotas."""
 
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -206,3 +207,25 @@ def _check_address(name: str, value: str) -> None:
         valid = False
     if not valid:
         raise NoAnswerError(f"{name} should be an address such as 'https://host:4566', got {value!r}")
+
+
+QUOTA_SERVICE = "sagemaker"
+
+
+def find_quota(client: Any, matches: Callable[[str], bool]) -> dict[str, Any] | None:
+    """Return the quota whose name matches: the account's own value, or else AWS's default one."""
+    for operation in ("list_service_quotas", "list_aws_default_service_quotas"):
+        for page in client.get_paginator(operation).paginate(ServiceCode=QUOTA_SERVICE):
+            for quota in page["Quotas"]:
+                if matches(quota["QuotaName"]):
+                    return dict(quota)
+    return None
+
+
+def is_component_quota(name: str) -> bool:
+    """Return True for the quota of components on one endpoint.
+
+    [I] AWS publishes neither its name nor a number. ResourceLimitExceeded quotes such names.
+    """
+    words = name.lower()
+    return "inference component" in words and "endpoint" in words

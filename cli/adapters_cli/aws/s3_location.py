@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import without_query
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, uri_of_address
 from adapters_cli.output.errors import UsageError
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,
@@ -18,7 +18,6 @@ from adapter_fleet.serving.instance_types import INSTANCES, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import ModelShape
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.models.base_model_option import declared_shape, shape_at
 from adapters_cli.models.capacity import Workload
 from adapters_cli.models.capacity_report import (
     AdapterCount,
@@ -28,7 +27,13 @@ from adapters_cli.models.capacity_report import (
     rows,
     screen,
 )
-from adapters_cli.models.environment_option import ENVIRONMENT_OPTION, EnvironmentFile, read_environment
+from adapters_cli.models.options import (
+    ENVIRONMENT_OPTION,
+    EnvironmentFile,
+    declared_shape,
+    read_environment,
+    shape_at,
+)
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
 

@@ -16,8 +16,7 @@ from adapter_fleet.common.findings import Severity
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
-from adapters_cli.models.environment_option import ENVIRONMENT_OPTION
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.models.options import ENVIRONMENT_OPTION, ServingLimits
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable

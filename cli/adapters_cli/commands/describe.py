@@ -10,18 +10,16 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.aws.component_metrics import read_load
-from adapters_cli.aws.components import described_component
-from adapters_cli.fleets.adapter_argument import AdapterArgument, OneComponentOption
+from adapters_cli.aws.components import described_component, read_load
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_state import read_base
+from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, OneComponentOption
+from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.versions import figures_text, version_document

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.counts import counted
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.evaluation.answer_log import LOG_FILE, AnswerLog, open_log
 from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, read_dataset
-from adapters_cli.evaluation.result import Decoding, EvaluationResult
-from adapters_cli.evaluation.result_file import RESULT_FILE, to_json
+from adapters_cli.evaluation.result import RESULT_FILE, Decoding, EvaluationResult, to_json
 from adapters_cli.evaluation.tasks import Task, check_adapters, tasks_of
-from adapters_cli.fleets.base_place import base_place, place_of_fleet
+from adapters_cli.fleets.base_component import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.fleets.named_components import ComponentOption
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
@@ -312,7 +311,7 @@ def _unpublished(
 
 def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated":
     """Return the evaluation with the outcomes beside the version of `--against`, as further requirements."""
-    from adapters_cli.evaluation.no_worse import no_worse_than_other
+    from adapters_cli.evaluation.statistics import no_worse_than_other
 
     if found.against is None:
         return evaluated
@@ -324,8 +323,7 @@ def _beside_other(evaluated: "Evaluated", found: "FoundSubjects") -> "Evaluated"
 def _write_reports(result: EvaluationResult, folder: Path) -> None:
     """Write the result and the reports on it."""
     from adapters_cli.reports.html_page import html_page
-    from adapters_cli.reports.junit import junit
-    from adapters_cli.reports.markdown import markdown
+    from adapters_cli.reports.text_reports import junit, markdown
 
     folder.mkdir(mode=0o700, exist_ok=True)
     for name, text in (

@@ -6,14 +6,13 @@ from typing import Annotated
 
 import typer
 
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
-from adapters_cli.fleets.adapter_argument import AdapterArgument
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import read_adapter_state
 from adapters_cli.fleets.versions import figures_text, is_named, print_earlier_versions

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Source, Target
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError
 from adapter_fleet.manifest.writer import manifest_text

@@ -12,8 +12,7 @@ import typer
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import described_component
 from adapters_cli.aws.log_events import LogEvent, LogReader
-from adapters_cli.fleets.adapter_argument import AdapterArgument, OneComponentOption
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, OneComponentOption
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.log_groups import LogGroup, component_group, fleet_groups
 from adapters_cli.output.errors import NoAnswerError, UsageError, option_errors

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.models.environment_option import ENVIRONMENT_OPTION, read_environment
+from adapters_cli.models.options import ENVIRONMENT_OPTION, read_environment
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result

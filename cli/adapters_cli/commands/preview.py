@@ -8,7 +8,7 @@ import typer
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.base_place import BasePlace, base_place
+from adapters_cli.fleets.base_component import BasePlace, base_place
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import duration, print_note

@@ -7,12 +7,10 @@ import typer
 
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_argument import complete_adapter
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import in_force
-from adapters_cli.fleets.orders import check_takes_orders
-from adapters_cli.fleets.routes import is_proven, write_route
+from adapters_cli.fleets.orders import check_takes_orders, is_proven, write_route
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.results import JsonOption, print_result

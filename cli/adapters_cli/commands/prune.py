@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.common.naming import did_you_mean
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapters_cli.artifacts.temporary_component import delete_component, leftovers
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents, no_endpoint

@@ -15,9 +15,8 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.base_place import base_place, rank_limit_of_manifest
-from adapters_cli.models.base_model_option import check_model_name
-from adapters_cli.models.serving_limits import ServingLimits
+from adapters_cli.fleets.base_component import base_place, rank_limit_of_manifest
+from adapters_cli.models.options import ServingLimits, check_model_name
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable

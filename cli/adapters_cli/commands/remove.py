@@ -8,7 +8,7 @@ import typer
 from adapter_fleet.common.counts import counted
 from adapter_fleet.fleet.state.generations import Target
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_argument import complete_adapter
+from adapters_cli.fleets.adapter_lookup import complete_adapter
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
 from adapters_cli.fleets.manifest_changes import ManifestChanges, accepted_changes
 from adapters_cli.fleets.orders import FOLLOW_HINT

@@ -6,16 +6,14 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_argument import complete_adapter
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
-from adapters_cli.fleets.routes import is_proven, write_route
+from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders, is_proven, write_route
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result

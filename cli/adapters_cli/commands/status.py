@@ -13,9 +13,8 @@ from rich.text import Text
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_argument import complete_adapter
-from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_state import read_base
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import (
     AdapterState,
@@ -31,9 +30,8 @@ from adapters_cli.fleets.versions import print_earlier_versions, version_documen
 from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
-from adapters_cli.output.fitted_screen import FittedScreen, hidden_rows
 from adapters_cli.output.results import JsonOption, print_result
-from adapters_cli.output.tables import RowTable
+from adapters_cli.output.tables import FittedScreen, RowTable, hidden_rows
 from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
 from adapters_cli.output.usage_errors import is_given
 

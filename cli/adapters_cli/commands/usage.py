@@ -10,7 +10,7 @@ import typer
 
 from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.common.counts import counted
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.usage.fleet_members import FleetMembers, no_value
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import BASE

@@ -1,17 +1,58 @@
-"""The items of an evaluation, from a file of rows."""
+"""The items of an evaluation, from a file of rows, and the template of their prompts."""
 
 import hashlib
 import json
+import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapters_cli.evaluation.dataset_rows import NO_JSON as _NO_JSON
 from adapters_cli.evaluation.dataset_rows import Row, rows_of
-from adapters_cli.evaluation.prompt_template import PromptTemplate
 from adapters_cli.evaluation.result import DatasetFacts
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """A text such as `Ticket: {text}` with the names of columns. `{{` and `}}` stand for braces.
+
+    Nothing but a column's name fits between braces: no attribute, index, conversion or format.
+    """
+
+    text: str
+    _parts: tuple[tuple[str, str | None], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the template; raise ValueError if it is none."""
+        try:
+            parts = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise ValueError(
+                f"'--template' should have pairs of braces, '{{{{' for a brace of its own ({error}), got"
+                f" {self.text!r}"
+            ) from None
+        for _, column, format_, conversion in parts:
+            if column is not None and (not column or format_ or conversion):
+                raise ValueError(
+                    f"'--template' should have only names of columns between braces, got {self.text!r}"
+                )
+        object.__setattr__(self, "_parts", tuple((text, column) for text, column, _, _ in parts))
+        if not self.columns:
+            raise ValueError(
+                f"'--template' should have a column's name in braces, such as '{{text}}', got {self.text!r}"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the template names, each once."""
+        return tuple(dict.fromkeys(column for _, column in self._parts if column is not None))
+
+    def fill(self, row: Mapping[str, str]) -> str:
+        """Return the template with the texts of a row, which has all its columns."""
+        return "".join(text + (row[column] if column is not None else "") for text, column in self._parts)
+
 
 _ROLES = ("system", "developer", "user", "assistant")
 _MOST_PROBLEMS = 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.evaluation import Requirement
 from adapters_cli.aws.generated_text import TextRequest
 from adapters_cli.evaluation.answer_log import AnswerLog, Question
 from adapters_cli.evaluation.dataset import Dataset, Item

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, problems_of_record
+from adapter_fleet.evaluation import EvaluationRecord, Figure, problems_of_record
 from adapters_cli.evaluation.result import EvaluationResult
 from adapters_cli.output.errors import CommandError
 

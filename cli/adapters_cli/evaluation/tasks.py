@@ -4,8 +4,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from adapter_fleet.common.near_names import known_or_meant
-from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.common.naming import known_or_meant
+from adapter_fleet.evaluation import Requirement
 from adapters_cli.evaluation.dataset import DatasetOptions
 
 # Not `rougeL =`, of which a comparison with a space or a sign follows.

@@ -1,12 +1,17 @@
-"""Finding the adapters that a person names."""
+"""Finding the adapters that a person names, and the argument that names one."""
 
 from collections.abc import Iterable, Mapping, Set
 from functools import cached_property
+from typing import Annotated
 
-from adapter_fleet.common.naming import component_name
-from adapter_fleet.common.near_names import did_you_mean
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from adapter_fleet.common.naming import component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
-from adapters_cli.fleets.fleet_lookup import Fleet
+from adapter_fleet.fleet.state.registry import UnreadableError
+from adapters_cli.aws.account import account_of
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError
@@ -122,3 +127,25 @@ def _component_in(names: Mapping[str, str], name: str) -> str | None:
     """Return the component of an adapter's name or of its own name; None if there is none."""
     found = (component for component, adapter in names.items() if adapter == name)
     return next(found, name if name in names else None)
+
+
+def complete_adapter(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of a fleet's adapters that begin so; none if no fleet is named or AWS gives none."""
+    try:
+        fleet = find_fleet(account_of(context))
+        names = {record.name for record in fleet.registry.records().values()}
+    except (CommandError, BotoCoreError, ClientError, UnreadableError):
+        return []
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+AdapterArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME", help="The adapter's name, or its component's.", autocompletion=complete_adapter
+    ),
+]
+OneComponentOption = Annotated[
+    str | None,
+    typer.Option("--component", "-c", metavar="NAME", help="A component, also of no fleet."),
+]

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.fleet.state.generations import Generation, Source, Target
-from adapter_fleet.fleet.state.orders import Order
-from adapter_fleet.fleet.state.records import FleetRecord
+from adapter_fleet.fleet.state.records import FleetRecord, Order
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import meant_name

@@ -16,13 +16,12 @@ from adapter_fleet.fleet.planning.releases import Versions, is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
-from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.worker_threads import read_each
-from adapters_cli.fleets.base_state import BaseState
+from adapters_cli.fleets.base_component import BaseState
 from adapters_cli.fleets.fleet_lookup import Fleet
 from adapters_cli.output.errors import NoFleetError
 

@@ -27,13 +27,11 @@ from adapter_fleet.fleet.planning.releases import Versions, by_adapter, is_super
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Target
-from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
-from adapters_cli.aws.account import Account
+from adapters_cli.aws.account import Account, find_quota, is_component_quota
 from adapters_cli.aws.components import EndpointComponents
-from adapters_cli.aws.service_quotas import find_quota, is_component_quota
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError

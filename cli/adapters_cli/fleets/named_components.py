@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
 from adapters_cli.fleets.adapter_lookup import BASE, AdapterLookup
-from adapters_cli.fleets.base_place import BasePlace
+from adapters_cli.fleets.base_component import BasePlace
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError

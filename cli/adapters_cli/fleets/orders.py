@@ -1,9 +1,11 @@
-"""Orders that a person gives a fleet: what every one of them needs, and the order to try adapters again."""
+"""Orders that a person gives a fleet: what every one needs, another attempt, and changes of routes."""
 
 from collections.abc import Mapping, Sequence
 
+from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
+from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, FleetStatus, StateGroup, read_status
@@ -77,3 +79,28 @@ def _state(name: str, state: AdapterState | None) -> str:
 def _has_failure(fleet: Fleet, component: str) -> bool:
     record = fleet.registry.record(component)
     return record is not None and record.failure is not None
+
+
+def write_route(fleet: Fleet, route: Route, orders: Sequence[Order] = ()) -> None:
+    """Write a route, and the orders for it at once. Raises CommandError if it was changed meanwhile."""
+    if not fleet.registry.route_by_hand(route, orders):
+        raise CommandError(f"the route of adapter '{route.adapter}' was changed meanwhile; try again")
+
+
+def is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
+    """Return True if a version that stays is as it was when it answered, as far as anybody knows.
+
+    Its last-modified time may have moved by itself since a pass looked; the description says what it serves.
+    """
+    record = fleet.registry.record(version.component)
+    live = fleet.account.service.describe(version.component)
+    return (
+        record is not None
+        and live is not None
+        and live.status is Status.IN_SERVICE
+        and (live.created, live.artifact_uri) == (record.owned, version.artifact.uri)
+        and version.artifact.same_as(record.serving)
+        and (record.failure, record.recheck, record.drifted) == (None, None, None)
+        and (record.intent, record.counted) == (None, None)
+        and version.artifact.same_as(record.last_good)
+    )

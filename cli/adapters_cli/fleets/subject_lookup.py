@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from adapter_fleet.common.archive_names import digest_in_key
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean, digest_in_key
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.evaluation.result import Subject, base_name
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
-from adapters_cli.fleets.base_place import BasePlace
+from adapters_cli.fleets.base_component import BasePlace
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.named_components import find_components, live_component
 from adapters_cli.fleets.versions import is_named

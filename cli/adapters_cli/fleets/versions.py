@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.writer import plain_evaluation
 from adapters_cli.fleets.fleet_status import AdapterState

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from operator import ge, gt, le, lt
 
-from adapter_fleet.common.near_names import did_you_mean
-from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.common.naming import did_you_mean
+from adapter_fleet.evaluation import Requirement
 from adapters_cli.load.latency_statistics import Estimate, binomial_quantile, t_quantile
 
 METRICS = (

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.yaml_reader import YAML_LOADER, plain_scalar
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.manifests.edit import composed, end_of

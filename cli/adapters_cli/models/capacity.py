@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.gpu_memory import GpuMemory, gpu_memory, problem_of_split
 from adapter_fleet.serving.instance_types import INSTANCES, T4, Instance
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.memory import GpuMemory, gpu_memory, problem_of_split
 from adapter_fleet.serving.model_shape import ModelShape
 
 

@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 from botocore.session import Session
 
-from adapter_fleet.common.near_names import did_you_mean
+from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
@@ -119,3 +119,11 @@ def error_text(error: Exception) -> str:
         return str(error)
     details = error.response.get("Error", {})
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
+
+
+def missing_library(error: ModuleNotFoundError) -> CommandError:
+    """Return what to tell the user if a library of the extra is not installed."""
+    return CommandError(
+        f"the library {error.name!r} should be installed for evaluations:"
+        " pip install 'cdk-multi-adapter-inference[evaluate]'"
+    )

@@ -60,6 +60,6 @@ def is_given(context: typer.Context, name: str) -> bool:
 def unknown_command(name: str, known: list[str]) -> str:
     """Return the error of a command that does not exist."""
     # Imported here: most command lines are right, and `adapters --help` imports no room but this one.
-    from adapter_fleet.common.near_names import did_you_mean
+    from adapter_fleet.common.naming import did_you_mean
 
     return f"there is no command '{name}'{did_you_mean(name, known)}"

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.environment.environment_schema import Environment
+from adapter_fleet.environment import Environment
 from adapter_fleet.serving.instance_types import INSTANCES
 from adapters_cli.aws.account import Account
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.differences import differences
-from adapters_cli.evaluation.extra import missing_library
 from adapters_cli.evaluation.result import EvaluationResult, MetricFacts, Subject
+from adapters_cli.output.errors import missing_library
 from adapters_cli.reports import figures, pictures, verdict
 from adapters_cli.reports.item_ranking import gain, lowest_gain, worst_first
 from adapters_cli.reports.markup import clean

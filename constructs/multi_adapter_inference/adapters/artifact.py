@@ -13,8 +13,8 @@ from constructs import Construct
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
 from adapter_fleet.artifacts.packing import identity_of, pack
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.findings import Severity
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.arguments.argument_types import checked

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typedd
 import typing_extensions
 from constructs import Construct
 
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.documents.schema import RecordError
 from multi_adapter_inference.arguments.errors import LocatedError

@@ -19,8 +19,8 @@ from adapter_fleet.common.naming import (
     check_component_name,
     check_component_prefix,
     component_name,
+    near_names,
 )
-from adapter_fleet.common.near_names import near_names
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context

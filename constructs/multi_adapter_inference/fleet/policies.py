@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aws_cdk import Duration
 
 from adapter_fleet.common.validators import check_known, check_whole_number
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN
 from adapter_fleet.fleet.state.fleet_settings import (
     CanarySettings,

@@ -19,8 +19,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     LocalArtifact,
     ManifestAdapter,
     S3Artifact,
+    SmokeSettings,
 )
-from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.value_rules import problems_of_probe
 from adapter_fleet.manifest.writer import plain_adapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact

@@ -18,7 +18,7 @@ from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import (
     BucketArtifact,

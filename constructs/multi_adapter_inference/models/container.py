@@ -11,11 +11,9 @@ from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
 from constructs import Construct, IConstruct
 
+from adapter_fleet.serving.container_releases import REGISTRY_ACCOUNTS, LmiVersion, VllmVersion
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
-from adapter_fleet.serving.vllm import VllmVersion
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.template.stack_location import stack_of
 

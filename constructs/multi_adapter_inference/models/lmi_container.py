@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapter_fleet.serving.lmi import LmiVersion
+from adapter_fleet.serving.container_releases import LmiVersion
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.models.container import IContainer
 

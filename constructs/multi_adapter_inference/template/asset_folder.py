@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from aws_cdk import FileAssetLocation, FileAssetPackaging, IStackSynthesizer, NestedStack, Stack, Stage
 from constructs import Construct
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
+from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.template.stack_location import partition_of, stack_of
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.archive import ArchiveError, ArchiveFault, truncated
 from adapter_fleet.artifacts.foreign_content import foreign_archive
 
 # The limits of an archive. Beyond them it is refused. AWS publishes no limits for adapters.

@@ -6,11 +6,21 @@
 import hashlib
 from collections.abc import Callable
 
-from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, belongs_to_adapter
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import (
+    CONFIG_FILE,
+    REQUIRED_FILES,
+    WEIGHTS_FILE,
+    ArchiveError,
+    belongs_to_adapter,
+)
 from adapter_fleet.artifacts.decompressing_reader import Readable
-from adapter_fleet.artifacts.tar import ArchiveEntry, entries
+from adapter_fleet.artifacts.tar import (
+    ArchiveEntry,
+    canonical_end,
+    canonical_header,
+    canonical_padding,
+    entries,
+)
 
 _PIECE_BYTES = 256 * 1024
 
@@ -64,14 +74,14 @@ class _CanonicalHash:
 
     def _hash(self, entry: ArchiveEntry) -> None:
         assert entry.stream is not None  # it is a file
-        self._sha.update(canonical_tar.header(entry.name, entry.size))
+        self._sha.update(canonical_header(entry.name, entry.size))
         while piece := entry.stream.read(_PIECE_BYTES):
             self._sha.update(piece)
-        self._sha.update(canonical_tar.padding(entry.size))
+        self._sha.update(canonical_padding(entry.size))
 
     def hexdigest(self) -> str | None:
         """Return the identity; None if the archive holds anything but an adapter."""
         if not self._is_adapter or self.lacks_weights or set(self._sizes) != set(REQUIRED_FILES):
             return None
-        self._sha.update(canonical_tar.end([self._sizes[name] for name in REQUIRED_FILES]))
+        self._sha.update(canonical_end([self._sizes[name] for name in REQUIRED_FILES]))
         return self._sha.hexdigest()

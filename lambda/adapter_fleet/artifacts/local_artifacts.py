@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.container_releases import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.releases import ContainerRelease
 
 _THREADS = 4
 

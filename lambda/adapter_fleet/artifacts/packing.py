@@ -19,13 +19,15 @@ from typing import IO
 
 from isal import igzip_threaded
 
-from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import (
+    CONFIG_FILE,
+    REQUIRED_FILES,
+    ArchiveError,
+)
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.foreign_content import UTF8_MARK
-from adapter_fleet.artifacts.tar import entries
+from adapter_fleet.artifacts.tar import canonical_end, canonical_header, canonical_padding, entries
 
 _BLOCK_BYTES = 1024 * 1024
 # ISA-L's level 1. Level 0 makes weights larger than they were; 2 and 3 are slower and no smaller.
@@ -108,16 +110,16 @@ class AdapterFiles:
             file = self._files[name]
             file.seek(0)
             expected = os.fstat(file.fileno()).st_size
-            yield canonical_tar.header(name, expected)
+            yield canonical_header(name, expected)
             size = 0
             while piece := file.read(_BLOCK_BYTES):
                 yield piece
                 size += len(piece)
             if size != expected:
                 raise OSError(f"'{self._where}': {name} changed while it was read")
-            yield canonical_tar.padding(size)
+            yield canonical_padding(size)
             sizes.append(size)
-        yield canonical_tar.end(sizes)
+        yield canonical_end(sizes)
 
 
 def identity_of(source: Path | IO[bytes]) -> str:

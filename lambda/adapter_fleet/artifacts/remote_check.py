@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, ArchiveError
 from adapter_fleet.artifacts.checks.adapter_check import AdapterCheck
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.object_stream import ObjectStream
-from adapter_fleet.artifacts.tar import entries
-from adapter_fleet.common.archive_names import digest_in_key
+from adapter_fleet.artifacts.tar import canonical_header, canonical_size, entries
 from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.naming import digest_in_key
 from adapter_fleet.serving.base_model import BaseModelFacts
+from adapter_fleet.serving.container_releases import ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.releases import ContainerRelease
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -100,7 +98,7 @@ def _check_published(
     sizes: list[int] = []
     try:
         for name, entry in zip(REQUIRED_FILES, entries(stream, watch=watch), strict=False):
-            if (entry.name, entry.header) != (name, canonical_tar.header(name, entry.size)):
+            if (entry.name, entry.header) != (name, canonical_header(name, entry.size)):
                 return False
             if name == CONFIG_FILE and entry.size > MAX_CONFIG_BYTES:
                 return False  # such a configuration is refused, and too large to keep in memory
@@ -114,7 +112,7 @@ def _check_published(
             return False
     except ArchiveError:
         return False
-    unpacked = canonical_tar.size_of(REQUIRED_FILES, sizes)
+    unpacked = canonical_size(REQUIRED_FILES, sizes)
     last_block, _, length = _TRAILER.unpack(stream.read_end(_TRAILER.size))
     if last_block != _LAST_BLOCK or length != unpacked % 2**32:
         return False

@@ -1,18 +1,20 @@
-"""Reads the entries of an untrusted archive one after the other.
+"""Reads the entries of an untrusted archive one after the other, and makes the canonical tar of an adapter.
 
-Python's `tarfile` is not safe for that. It reads a header of any claimed size, searches it with expressions
-of quadratic time (CVE-2024-6232), may loop for ever (CVE-2025-8194), and stops at the first block of zeros
-without looking behind it. Which of these are fixed depends on the installed Python.
+Python's `tarfile` is not safe for reading. It reads a header of any claimed size, searches it with
+expressions of quadratic time (CVE-2024-6232), may loop for ever (CVE-2025-8194), and stops at the first block
+of zeros without looking behind it. Which of these are fixed depends on the installed Python.
 
 The formats are POSIX's ustar and pax, and GNU's long names
-(https://www.gnu.org/software/tar/manual/html_node/Standard.html).
+(https://www.gnu.org/software/tar/manual/html_node/Standard.html). The SHA-256 of the canonical tar is the
+adapter's identity (docs/adr/0005-adapter-identity.md).
 """
 
 import re
+import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from adapter_fleet.artifacts.archive_error import ArchiveError, ArchiveFault, truncated
+from adapter_fleet.artifacts.archive import ArchiveError, ArchiveFault, truncated
 from adapter_fleet.artifacts.decompressing_reader import MAX_BYTES, MAX_ENTRIES, DecompressingReader, Readable
 
 BLOCK_BYTES = 512
@@ -198,3 +200,32 @@ class _HeaderReader:
 
 def _padded(size: int) -> int:
     return size + -size % BLOCK_BYTES
+
+
+def canonical_header(name: str, size: int) -> bytes:
+    """Return the bytes of the canonical tar before the content of a file."""
+    # A new TarInfo has no owner, the time 0 and the mode 0644. PAX equals USTAR for files up to 8 GiB.
+    entry = tarfile.TarInfo(name)
+    entry.size = size
+    return entry.tobuf(tarfile.PAX_FORMAT)
+
+
+def canonical_padding(size: int) -> bytes:
+    """Return the bytes of the canonical tar after the content of a file."""
+    return bytes(-size % tarfile.BLOCKSIZE)
+
+
+def canonical_end(sizes: list[int]) -> bytes:
+    """Return the bytes of the canonical tar after files of these sizes."""
+    blocks = 2 * tarfile.BLOCKSIZE
+    total = sum(tarfile.BLOCKSIZE + size + -size % tarfile.BLOCKSIZE for size in sizes) + blocks
+    return bytes(blocks + -total % tarfile.RECORDSIZE)
+
+
+def canonical_size(names: tuple[str, ...], sizes: list[int]) -> int:
+    """Return the size of the whole canonical tar in bytes."""
+    files = sum(
+        len(canonical_header(name, size)) + size + len(canonical_padding(size))
+        for name, size in zip(names, sizes, strict=True)
+    )
+    return files + len(canonical_end(sizes))

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from adapter_fleet.aws.invocations import Invocations
 from adapter_fleet.aws.metric_reader import MetricReader
-from adapter_fleet.aws.s3_archives import S3Archives
+from adapter_fleet.aws.s3_objects import S3Archives
 from adapter_fleet.common.aws_errors import Meaning, code_of, meaning_of, message_of
-from adapter_fleet.common.untrusted_pattern import matches
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -39,6 +40,29 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sagemaker import SageMakerClient
     from types_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+MAX_SEARCH_SECONDS = 2.0
+
+# Pattern and text go through standard input, as an argument holds no NUL and at most 128 KiB.
+_SEARCH = "import json, re, sys; sys.exit(0 if re.search(*json.load(sys.stdin)) else 3)"
+
+
+def matches(pattern: str, text: str, *, seconds: float = MAX_SEARCH_SECONDS) -> bool:
+    """Search a text for a regular expression. A search that takes longer than `seconds` counts as no match.
+
+    The search runs in its own process, as Python's `re` blocks all threads and cannot be stopped. Raises
+    ChildProcessError if that process is killed, for example for want of memory.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _SEARCH]
+    given = json.dumps([pattern, text]).encode()
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode < 0:
+        raise ChildProcessError(f"the search for {pattern[:200]!r} was ended by signal {-done.returncode}")
+    return done.returncode == 0
+
 
 CLIENT_CONFIG = Config(
     # No retries: the reconciler decides about them with what the registry knows.

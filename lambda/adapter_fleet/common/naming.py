@@ -1,6 +1,8 @@
-"""Names of inference components, which are unique in an account and region, and names that policies use."""
+"""Names: of inference components and archives, names that policies use, and the nearest known name."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 MAX_COMPONENT_NAME_LENGTH = 63
 
@@ -83,3 +85,40 @@ def is_same_model(one: str, other: str) -> bool:
     """
     last, others = (name.rstrip("/").rsplit("/", 1)[-1].casefold() for name in (one, other))
     return last == others
+
+
+ARCHIVE_SUFFIX = ".tar.gz"
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""A SHA-256 in hexadecimal."""
+
+_NAMED_BY_DIGEST = re.compile(rf"(?:sha256-)?({DIGEST.pattern}){re.escape(ARCHIVE_SUFFIX)}")
+
+
+def archive_name(digest: str) -> str:
+    """Return the name of the archive with this digest, as `adapters publish` gives it."""
+    return f"sha256-{digest}{ARCHIVE_SUFFIX}"
+
+
+def digest_in_key(key: str) -> str | None:
+    """Return the digest in the last part of a key or URI; None for a name without one."""
+    match = _NAMED_BY_DIGEST.fullmatch(key.rpartition("/")[2])
+    return match.group(1) if match else None
+
+
+def near_names(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """Return the known names that are near an unknown one, nearest first."""
+    return difflib.get_close_matches(name, sorted(known), n=most)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint to add to the error of an unknown name; nothing if no known one is near."""
+    near = near_names(name, known)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def known_or_meant(name: str, known: Iterable[str]) -> str:
+    """Return a hint for an unknown name: the nearest known one, or all of them."""
+    known = list(known)
+    near = near_names(name, known)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known) or 'none'}"

@@ -23,7 +23,7 @@ from cattrs.errors import (
 from cattrs.gen import make_dict_structure_fn, override
 
 from adapter_fleet.common.bounded_text import short_repr, without_query
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import known_or_meant
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.aws.s3_manifests import S3Manifests
+from adapter_fleet.aws.s3_objects import S3Manifests
 from adapter_fleet.aws.sagemaker_service import CLIENT_CONFIG, RUNTIME_CONFIG, SageMakerService
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.serving.completions import PromptForm, PromptRequest
 
 DEFAULT_MAX_TOKENS = 16

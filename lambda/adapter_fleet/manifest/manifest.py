@@ -49,15 +49,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.naming import ADAPTER_TAG
-from adapter_fleet.common.near_names import known_or_meant
+from adapter_fleet.common.naming import ADAPTER_TAG, ARCHIVE_SUFFIX, known_or_meant
 from adapter_fleet.documents.document import DocumentError, DocumentLimitError, file_and_line
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import dotted
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,

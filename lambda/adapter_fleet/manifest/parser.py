@@ -11,10 +11,9 @@ from typing import Any, Literal, get_args
 
 from cattrs import Converter
 
-from adapter_fleet.common.archive_names import DIGEST
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.near_names import near_names
+from adapter_fleet.common.naming import DIGEST, near_names
 from adapter_fleet.common.s3_uri import SCHEME, uri_of_address
 from adapter_fleet.documents.document import MAX_ITEMS, Document, file_and_line
 from adapter_fleet.documents.schema import (
@@ -27,7 +26,7 @@ from adapter_fleet.documents.schema import (
     strict_converter,
     structure_what_fits,
 )
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
+from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapter_fleet.manifest.desired import SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     AdapterSettings,
@@ -38,8 +37,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    SmokeSettings,
 )
-from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.value_rules import (
     Violation,
     adapter_message,

@@ -5,14 +5,18 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from adapter_fleet.common.archive_names import ARCHIVE_SUFFIX, DIGEST
 from adapter_fleet.common.bounded_text import short_repr, without_query
 from adapter_fleet.common.findings import Finding
-from adapter_fleet.common.naming import FLEET_TAG, VERSION_SUFFIX_LENGTH, check_component_name
+from adapter_fleet.common.naming import (
+    ARCHIVE_SUFFIX,
+    DIGEST,
+    FLEET_TAG,
+    VERSION_SUFFIX_LENGTH,
+    check_component_name,
+)
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
 from adapter_fleet.documents.schema import Keys, dotted
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.evaluation.evaluation_record import problems_of_record
+from adapter_fleet.evaluation import EvaluationBar, problems_of_record
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest_adapter import (
     AdapterSettings,
@@ -23,8 +27,8 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     S3Artifact,
     named_digest,
+    problems_of_smoke,
 )
-from adapter_fleet.manifest.smoke_test import problems_of_smoke
 
 MAX_COMPONENT_TAGS = 50
 """TagList in the botocore service model of SageMaker."""

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.yaml_reader import plain_scalar
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord
+from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
 from adapter_fleet.manifest.manifest_adapter import (
     ArtifactReference,

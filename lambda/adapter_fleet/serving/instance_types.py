@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from adapter_fleet.common.near_names import near_names
+from adapter_fleet.common.naming import near_names
 from adapter_fleet.common.validators import holds_token
 
 _MOST_SUGGESTIONS = 3

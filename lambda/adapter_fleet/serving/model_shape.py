@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapter_fleet.common.near_names import known_or_meant, near_names
+from adapter_fleet.common.naming import known_or_meant, near_names
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES
 

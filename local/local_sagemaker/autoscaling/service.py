@@ -5,11 +5,10 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local_sagemaker.autoscaling.decisions import PREDEFINED, tracking_alarms
+from local_sagemaker.autoscaling.decisions import PREDEFINED, next_due, tracking_alarms
 from local_sagemaker.autoscaling.records import COPIES, NAMESPACE, Activity, Policy, Schedule, Target
 from local_sagemaker.autoscaling.scaled_components import ScaledComponents, TrackingAlarms
 from local_sagemaker.autoscaling.scaler import Scaler
-from local_sagemaker.autoscaling.schedules import next_due
 from local_sagemaker.control_plane.request_validation import check_request, without_nulls
 from local_sagemaker.errors import ApiError, logged, validation_exception
 from local_sagemaker.settings import CurrentSettings

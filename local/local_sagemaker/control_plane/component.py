@@ -8,7 +8,7 @@ from typing import Any
 
 from local_sagemaker.control_plane.capacity import Placement
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
-from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.ports import Copy
 
 
 class State(StrEnum):

@@ -8,8 +8,7 @@ from typing import Any
 
 from local_sagemaker.clock import Clock
 from local_sagemaker.control_plane.faults import Faults
-from local_sagemaker.control_plane.hosting_port import Hosting
-from local_sagemaker.control_plane.telemetry_port import Telemetry
+from local_sagemaker.control_plane.ports import Hosting, Telemetry
 from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.settings import CurrentSettings
 

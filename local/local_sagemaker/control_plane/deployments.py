@@ -11,9 +11,9 @@ from local_sagemaker.control_plane.capacity import Placement, needed_resources, 
 from local_sagemaker.control_plane.component import AdapterComponent, BaseComponent, Component, State, base_of
 from local_sagemaker.control_plane.component_store import ComponentStore
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.control_plane.hosting_port import Copy
 from local_sagemaker.control_plane.instance_counts import InstanceCounts
 from local_sagemaker.control_plane.models import Models
+from local_sagemaker.control_plane.ports import Copy
 from local_sagemaker.control_plane.rolling_update import RollingUpdate
 from local_sagemaker.errors import ApiError, HostingError
 

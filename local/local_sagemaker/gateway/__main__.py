@@ -20,13 +20,12 @@ from hypercorn.config import Config as ServerConfig
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
-from local_sagemaker.gateway import autoscaling_service, sagemaker_service, telemetry
+from local_sagemaker.gateway import services, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
-from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX, AdminGuard, DownloadSigner
-from local_sagemaker.http_guards.request_guard import RequestGuard
+from local_sagemaker.http_guards import ADMIN_PREFIX, AdminGuard, DownloadSigner, RequestGuard
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 from local_sagemaker.ministack_patches.install import install_patches
 from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
@@ -90,8 +89,8 @@ def main() -> None:
     token = sys.stdin.readline().strip()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
-    sagemaker_service.install(cloud)
-    autoscaling_service.install(cloud)
+    services.install_sagemaker(cloud)
+    services.install_autoscaling(cloud)
     telemetry.check_internals()
     alarms = Alarms(cloud.time_scale)
     install_patches(

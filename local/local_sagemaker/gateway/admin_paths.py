@@ -25,10 +25,12 @@
     DELETE /_local/faults     clear all faults but swaps; ?held=my-adapter releases only that component
 
 Every request needs the header `Authorization: Bearer TOKEN`, with the token that `local-sagemaker` prints at
-its start. `http_guards/admin_guard.py` checks it.
+its start. `http_guards.AdminGuard` checks it.
 """
 
 import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -36,10 +38,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from local_sagemaker.control_plane.component import AdapterComponent
+from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.faults import CallFault
+from local_sagemaker.errors import HostingError
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.gateway.swaps import swap
-from local_sagemaker.http_guards.admin_guard import ADMIN_PREFIX
+from local_sagemaker.http_guards import ADMIN_PREFIX
 
 
 def admin_application(cloud: Cloud) -> Starlette:
@@ -119,3 +123,33 @@ def _strings(fault: dict[str, Any], *names: str) -> list[str]:
     if fault.keys() != set(names) or not all(isinstance(value, str) for value in fault.values()):
         raise ValueError(f"{' and '.join(map(repr, names))} should be strings, got {fault!r}")
     return [fault[name] for name in names]
+
+
+async def swap(
+    planes: Iterable[SageMakerControlPlane],
+    *,
+    swapped: str,
+    directory: str | None = None,
+    copies: int | None = None,
+) -> None:
+    """Load a directory under the name of an adapter, or unload the adapter, on the first copies of its base.
+
+    No API shows such a swap. Reported of engines [V vllm #34186, #30931; T tgi #2505]: the base model, an
+    earlier version or another adapter answers, or one copy has lost the adapter. The next update of the
+    adapter loads its own files again.
+
+    copies is None for all. Raises ValueError if there is no such adapter, or if the files do not load.
+    """
+    if copies is not None and (type(copies) is not int or copies < 1):
+        raise ValueError(f"'copies' should be at least 1, got {copies!r}")
+    adapter = next(filter(None, (plane.components.find(swapped) for plane in planes)), None)
+    if not isinstance(adapter, AdapterComponent) or adapter.registered_as is None:
+        raise ValueError(f"'swapped' should be the name of an adapter in service, got {swapped!r}")
+    async with adapter.base.lock:
+        for copy in adapter.base.running_copies[:copies]:
+            try:
+                await copy.unregister(adapter.registered_as)
+                if directory is not None:
+                    await copy.register(adapter.registered_as, Path(directory))
+            except HostingError as error:
+                raise ValueError(str(error)) from error

@@ -27,14 +27,14 @@ from local_sagemaker.control_plane.tags import check_keys
 from local_sagemaker.control_plane.throttling import Throttling
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
-from local_sagemaker.gateway.s3_access import S3Access
+from local_sagemaker.gateway.iam import S3Access
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
-from local_sagemaker.http_guards.request_guard import Receive, Send
+from local_sagemaker.http_guards import Receive, Send
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
-from local_sagemaker.runtime.copy_metrics import CopyMetrics
 from local_sagemaker.runtime.hosting import LocalHosting
 from local_sagemaker.runtime.invocations import Runtime, RuntimeRequest
+from local_sagemaker.runtime.metrics import CopyMetrics
 from local_sagemaker.settings import CurrentSettings, Settings
 
 # A region is the name of a folder here. [V botocore, validate_region_name] It is a label of a host's name.

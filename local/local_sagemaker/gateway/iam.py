@@ -3,17 +3,23 @@
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+import boto3
 import ministack.app
+from botocore.config import Config
 from ministack.core import iam_actions, iam_evaluator, router
 from ministack.services import iam, sts, tagging
 
 from local_sagemaker.errors import ApiError, HostingError
 from local_sagemaker.ministack_patches.internals import expect, expect_names
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 _SERVICE = "sagemaker"
 _SERVICE_PRINCIPAL = "sagemaker.amazonaws.com"
@@ -216,3 +222,30 @@ def _trusts_sagemaker(document: str | dict[str, Any]) -> bool:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
+
+
+class S3Access:
+    """S3 clients of one account and region, one for each role. Thread-safe."""
+
+    def __init__(self, endpoint_url: str, account: str, region: str):
+        self._endpoint_url = endpoint_url
+        self._account = account
+        self._session = boto3.session.Session(region_name=region)
+        self._clients: dict[Credentials, S3Client] = {}
+        # boto3's clients are thread-safe, its sessions are not.
+        self._lock = threading.Lock()
+
+    def as_role(self, role: str) -> "S3Client":
+        """A client that acts as a role; HostingError if the role does not trust SageMaker."""
+        credentials = assume(role, self._account)
+        with self._lock:
+            if credentials not in self._clients:
+                self._clients[credentials] = self._session.client(
+                    "s3",
+                    endpoint_url=self._endpoint_url,
+                    aws_access_key_id=credentials.access_key,
+                    aws_secret_access_key=credentials.secret_key,
+                    aws_session_token=credentials.session_token,
+                    config=Config(s3={"addressing_style": "path"}),
+                )
+            return self._clients[credentials]

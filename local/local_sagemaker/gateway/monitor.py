@@ -1,12 +1,48 @@
 """The clock of everything that happens by itself: measurements, logs, alarms, scaling."""
 
 import asyncio
+import time
+from collections.abc import Callable
+
+from ministack.services import sqs
 
 from local_sagemaker.errors import logged
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.gateway.queue_metrics import QueueMetrics
+from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
-from local_sagemaker.ministack_patches.internals import scope
+from local_sagemaker.ministack_patches.internals import expect, scope
+
+_QUEUE_SECONDS = 60.0
+_QUEUE_METRIC = "ApproximateNumberOfMessagesVisible"
+
+
+class QueueMetrics:
+    """Publishes once a minute how many messages can be received from each queue of all accounts.
+
+    SQS of ministack has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
+    Namespace AWS/SQS, dimension QueueName, once a minute; [I] also for queues that nobody uses.
+    """
+
+    def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
+        """`scale` is how much of its time a minute lasts."""
+        for name in ("_queues", "_refresh_counts"):
+            expect(hasattr(sqs, name), f"sqs.{name} counts the messages of queues")
+        self._scale, self._clock = scale, clock
+        self._published = 0.0
+
+    def tick(self) -> None:
+        """Publish if a minute is over."""
+        now = self._clock()
+        if now - self._published < _QUEUE_SECONDS * self._scale():
+            return
+        self._published = now
+        for (account, region, url), queue in list(sqs._queues._data.items()):
+            with scope(account, region):
+                sqs._refresh_counts(queue)
+            count = float(queue["attributes"]["ApproximateNumberOfMessages"])
+            telemetry = MinistackTelemetry(account, region, self._scale)
+            telemetry.metric("AWS/SQS", _QUEUE_METRIC, {"QueueName": url.rpartition("/")[2]}, count, "Count")
+
 
 # The longest and the shortest time between two rounds. With scaled time, a round is that part of a second.
 _LONGEST, _SHORTEST = 1.0, 0.05

@@ -22,7 +22,7 @@ from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import iam
 from local_sagemaker.gateway.bearer_token import BearerToken
 from local_sagemaker.gateway.cloud import Cloud, refusal, send_parts
-from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
+from local_sagemaker.http_guards import Receive, Scope, Send
 from local_sagemaker.runtime.invocations import Runtime, RuntimeAnswer, RuntimeRequest
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
-from local_sagemaker.control_plane.telemetry_port import STREAM_LINES
+from local_sagemaker.control_plane.ports import STREAM_LINES
 from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
-from local_sagemaker.monitoring.metric_points import Points
+from local_sagemaker.monitoring.metrics import Points
 
 
 def check_internals() -> None:

@@ -21,8 +21,8 @@ _CANCELLED = "Resource creation cancelled"
 def install() -> None:
     """Stop a deployment early when its stack is to be deleted, and delete the stack then.
 
-    Install it after `cloudformation_failed_deletions` and `cloudformation_parallel_creation`, which replace
-    the same functions.
+    Install it after `install_failed_deletions` and `cloudformation_parallel_creation`, which replace the
+    same functions.
     """
     expect_names(
         stacks, "_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"

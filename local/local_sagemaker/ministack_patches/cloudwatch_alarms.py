@@ -22,7 +22,7 @@ from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
 from local_sagemaker.ministack_patches.internals import expect_names, scope
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
-from local_sagemaker.monitoring.metric_reader import Series, query_metric
+from local_sagemaker.monitoring.metrics import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
 
 _log = logging.getLogger(__name__)

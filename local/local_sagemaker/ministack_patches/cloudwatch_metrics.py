@@ -14,8 +14,7 @@ from typing import Any
 from ministack.services import cloudwatch
 
 from local_sagemaker.ministack_patches.internals import expect_names
-from local_sagemaker.monitoring.metric_points import KEPT_SECONDS, Point, Points
-from local_sagemaker.monitoring.metric_reader import Metric, Series, Span, read
+from local_sagemaker.monitoring.metrics import KEPT_SECONDS, Metric, Point, Points, Series, Span, read
 from local_sagemaker.monitoring.queries import answers
 
 # How often old points are looked for, and how old those are that somebody published.

@@ -54,13 +54,12 @@ def main() -> None:
     import uvicorn
     from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-    from local_sagemaker.http_guards.request_guard import RequestGuard
+    from local_sagemaker.http_guards import RequestGuard
     from local_sagemaker.model_server.app import ModelServer
-    from local_sagemaker.model_server.lmi_dialect import LmiDialect
+    from local_sagemaker.model_server.dialects import LmiDialect, VllmDialect
     from local_sagemaker.model_server.memory_tiers import LoadTimes
     from local_sagemaker.model_server.prefix_cache import AdapterKey
     from local_sagemaker.model_server.settings import ServerSettings
-    from local_sagemaker.model_server.vllm_dialect import VllmDialect
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from local_sagemaker.model_server.dialect import Dialect
+from local_sagemaker.model_server.dialects import Dialect
 from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
 from local_sagemaker.model_server.invocations import Invocation, WholeAnswer
 from local_sagemaker.model_server.llama import LlamaModel

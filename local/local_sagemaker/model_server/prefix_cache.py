@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import KeyValueCache
 from local_sagemaker.model_server.memory_tiers import RegisteredAdapter
 from local_sagemaker.model_server.tensors import Array
 

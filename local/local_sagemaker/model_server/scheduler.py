@@ -16,8 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 
 from local_sagemaker.model_server.errors import ModelServerError
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
-from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import LoraWeights
 from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
 from local_sagemaker.model_server.prefix_cache import PrefixCache
@@ -222,7 +221,7 @@ class Batch:
             results.append((generation, step))
             if step.finish_reason:
                 finished.append(generation)
-                # Before the client gets the last token. `runtime/copy_metrics.py` counts these lines.
+                # Before the client gets the last token. `runtime/metrics.py` counts these lines.
                 logger.info("answered adapter=%s", generation.request.adapter or "")
         self._remove(finished)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from local_sagemaker.monitoring.metric_reader import Metric, Metrics, Series, Span, read
+from local_sagemaker.monitoring.metrics import Metric, Metrics, Series, Span, read
 
 Value = float | str | Series | list[Series]
 

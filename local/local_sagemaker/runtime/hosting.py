@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.process_groups import ProcessGroups
-from local_sagemaker.runtime.artifacts import Artifacts
+from local_sagemaker.runtime.artifacts import Artifacts, ExtractedArchives
 from local_sagemaker.runtime.containers import ContainerProcess
-from local_sagemaker.runtime.extracted_archives import ExtractedArchives
 from local_sagemaker.settings import CurrentSettings
 
 # Downloads request objects from the server that they run in, so they run on separate threads.

@@ -6,11 +6,13 @@ component itself. `InvokeEndpoint` is the permission for streams as well.
 """
 
 import json
+import random
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 import httpx
@@ -18,12 +20,11 @@ import httpx
 from local_sagemaker.control_plane.component import AdapterComponent, Component, base_of
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
-from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.ports import Copy
 from local_sagemaker.control_plane.request_validation import header_problems
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
-from local_sagemaker.runtime.invocation_metrics import MeasuredCall, no_capacity
-from local_sagemaker.runtime.routing import pick_copy
+from local_sagemaker.runtime.metrics import MeasuredCall, no_capacity
 
 _PATH = re.compile(r"/endpoints/([^/]+)/(invocations|invocations-response-stream|async-invocations)")
 _OPERATIONS = {
@@ -323,3 +324,12 @@ def _container_headers(headers: Mapping[str, str], invocation: RuntimeRequest) -
 
 def _validation_error(message: str) -> ApiError:
     return ApiError("ValidationError", message)
+
+
+def pick_copy(copies: Sequence[Copy], routing: Mapping[str, Any]) -> Copy:
+    """The copy for a request: one of the copies, in their order."""
+    if routing.get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
+        least = min(copy.outstanding for copy in copies)
+        copies = [copy for copy in copies if copy.outstanding == least]
+    # A random choice among equals, or a client without concurrent requests would only reach one copy.
+    return random.choice(copies)

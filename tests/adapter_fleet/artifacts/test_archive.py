@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from adapter_fleet.artifacts import decompressing_reader, tar
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.tar import entries
 from tests.adapter_fleet.findings_of import findings_of, the_only
 from tests.adapter_fleet.synthetic import SyntheticAdapter

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.artifacts.leftovers import is_leftover
+from adapter_fleet.artifacts.folder_entry import is_leftover
 from adapter_fleet.artifacts.local_artifacts import DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.artifacts import canonical_tar
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts import packing
+from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.packing import AdapterFiles, identity_of, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 
@@ -128,7 +128,7 @@ def test_failure_keeps_the_archive_that_was_there(
     def fail(sizes: list[int]) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(canonical_tar, "end", fail)
+    monkeypatch.setattr(packing, "canonical_end", fail)
     with pytest.raises(MemoryError):
         pack(directory, target)
     with pytest.raises(FileNotFoundError, match="adapter_config"):

@@ -16,7 +16,7 @@ from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
 from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapter_fleet.aws.s3_manifests import S3Manifests
+from adapter_fleet.aws.s3_objects import S3Manifests
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine, execution_name
 from adapter_fleet.fleet.requests.handler import StackState

@@ -17,8 +17,8 @@ from botocore.config import Config
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from adapter_fleet.aws.sagemaker_service import SageMakerService
-from adapter_fleet.common import untrusted_pattern
+from adapter_fleet.aws import sagemaker_service
+from adapter_fleet.aws.sagemaker_service import SageMakerService, matches
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion, checksum_text
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.sagemaker_port import (
@@ -284,7 +284,7 @@ def test_answer_that_does_not_match_is_told(stubs: Stubs, generated: str, is_rig
 
 
 def test_answer_that_cannot_be_searched_is_no_answer(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(untrusted_pattern, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(sagemaker_service, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
     stubs.answers("sagemaker-runtime", "invoke_endpoint", answer('{"generated_text": "hello"}'))
     with pytest.raises(UnansweredError, match="was ended by signal 9"):
         stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}, expect="hello"))
@@ -458,3 +458,24 @@ def test_metrics_that_are_refused_are_an_error_of_the_port(stubs: Stubs) -> None
     stubs.fails("cloudwatch", "get_metric_data", "AccessDenied", "no", 403)
     with pytest.raises(RefusedError):
         stubs.service.requests({"a": 1000.0}, 1200.0)
+
+
+def test_expression_is_searched_for_anywhere_in_a_text_of_any_characters() -> None:
+    assert matches("rev[a-z]+ rose", "The revenue rose.\nGood.")
+    assert not matches("^rose", "The revenue rose.")
+    assert matches("Umsätze.*€\0", "Umsätze: 4 €\0")
+
+
+def test_expression_that_takes_for_ever_does_not_match() -> None:
+    assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)
+
+
+def test_search_that_is_killed_says_nothing_about_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sagemaker_service, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(ChildProcessError, match="'rose' was ended by signal 9"):
+        matches("rose", "The revenue rose.")
+
+
+@pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
+def test_any_text_is_a_valid_pattern(pattern: str) -> None:
+    assert not matches(pattern, "hello")

@@ -16,7 +16,7 @@ from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.adapter_fleet.memory_dynamodb import MemoryDynamoDb
+from tests.adapter_fleet.memory_registry import MemoryDynamoDb
 
 FLEET = {"Fleet": "fleet-1"}
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0

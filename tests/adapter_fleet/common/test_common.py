@@ -1,22 +1,24 @@
-"""Numbers with nouns, near names, names of components, and expressions that strangers write."""
+"""Numbers with nouns, near names, names of components, and validators of values."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from botocore.loaders import Loader
 
-from adapter_fleet.common import untrusted_pattern
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.common.naming import (
     MAX_COMPONENT_NAME_LENGTH,
     check_component_name,
     check_component_prefix,
     component_name,
+    did_you_mean,
+    known_or_meant,
+    near_names,
 )
-from adapter_fleet.common.near_names import did_you_mean, known_or_meant, near_names
-from adapter_fleet.common.untrusted_pattern import matches
+from adapter_fleet.common.validators import check_known, check_share, check_whole_number, holds_token
 
 
 def test_number_decides_between_singular_and_plural() -> None:
@@ -73,22 +75,45 @@ def test_pattern_of_names_is_that_of_the_service_model() -> None:
     assert shape["pattern"] == "[a-zA-Z0-9]([\\-a-zA-Z0-9]*[a-zA-Z0-9])?"
 
 
-def test_expression_is_searched_for_anywhere_in_a_text_of_any_characters() -> None:
-    assert matches("rev[a-z]+ rose", "The revenue rose.\nGood.")
-    assert not matches("^rose", "The revenue rose.")
-    assert matches("Umsätze.*€\0", "Umsätze: 4 €\0")
+NUMBER_TOKEN = -1.8881545897087503e289
+"""As the CDK has `CfnParameter.value_as_number`."""
 
 
-def test_expression_that_takes_for_ever_does_not_match() -> None:
-    assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)
+@pytest.mark.parametrize(
+    ("check", "message"),
+    [
+        (
+            lambda: check_whole_number("a", NUMBER_TOKEN, at_least=0),
+            "'a' should be known at synth, got a token",
+        ),
+        (lambda: check_known("a", {"b": ["${Token[TOKEN.1]}"]}), "'a' should be known at synth, got a token"),
+        (lambda: check_whole_number("a", 1.0, at_least=0), "'a' should be a whole number, got 1.0"),
+        (lambda: check_whole_number("a", 1, at_least=2), "'a' should be at least 2, got 1"),
+        (lambda: check_share("a", 1.5), "'a' should be from 0 to 1, got 1.5"),
+    ],
+)
+def test_the_error_names_the_setting_what_it_should_be_and_what_was_got(
+    check: Callable[[], None], message: str
+) -> None:
+    with pytest.raises(ValueError) as error:
+        check()
+    assert str(error.value) == message
 
 
-def test_search_that_is_killed_says_nothing_about_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(untrusted_pattern, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(ChildProcessError, match="'rose' was ended by signal 9"):
-        matches("rose", "The revenue rose.")
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a ${Token[TOKEN.1]}",
+        ["#{Token[TOKEN.1]}"],
+        NUMBER_TOKEN,
+        {"a": (1, NUMBER_TOKEN)},
+        {"${Token[TOKEN.1]}": 1},
+    ],
+)
+def test_a_token_is_seen_wherever_it_is(value: object) -> None:
+    assert holds_token(value)
 
 
-@pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])
-def test_any_text_is_a_valid_pattern(pattern: str) -> None:
-    assert not matches(pattern, "hello")
+@pytest.mark.parametrize("value", [None, True, 1, -1.5, 1e289, -1e300, "${AWS::Region}", {"a": ["b", 0.5]}])
+def test_what_is_known_is_no_token(value: object) -> None:
+    assert not holds_token(value)

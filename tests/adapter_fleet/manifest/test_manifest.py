@@ -15,7 +15,7 @@ from adapter_fleet.common.serialization import converter
 from adapter_fleet.documents import reader
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.schema import keys_of
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
+from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapter_fleet.manifest import manifest
 from adapter_fleet.manifest.desired import Artifact, DesiredFleet, Probe, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest
@@ -27,9 +27,9 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    SmokeSettings,
 )
 from adapter_fleet.manifest.parser import SCHEMA_FILE, ManifestDocument
-from adapter_fleet.manifest.smoke_test import SmokeSettings
 from adapter_fleet.manifest.writer import manifest_text
 
 A, B = "a" * 64, "b" * 64

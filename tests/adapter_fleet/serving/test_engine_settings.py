@@ -4,16 +4,14 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersion, VllmVersion
 from adapter_fleet.serving.engine_settings import (
     LMI_VARIABLES,
     VLLM_VARIABLES,
     EngineSettings,
     EngineVariables,
 )
-from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.releases import ContainerRelease
-from adapter_fleet.serving.vllm import VllmVersion
 
 
 @pytest.mark.parametrize(

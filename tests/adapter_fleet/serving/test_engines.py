@@ -7,10 +7,9 @@ import re
 import pytest
 from botocore.loaders import Loader
 
+from adapter_fleet.serving.container_releases import NEWEST_LMI, LmiVersion, LoraMode, VllmVersion
 from adapter_fleet.serving.instance_types import check_instance_type
-from adapter_fleet.serving.lmi import NEWEST, LmiVersion, LoraMode
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.vllm import VllmVersion
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES, PrefixCacheKey, VllmEngine
 
 LORA = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
@@ -60,7 +59,7 @@ class TestInstanceTypes:
 
 
 class TestLmi:
-    @pytest.mark.parametrize("version", [LmiVersion.V16, NEWEST])
+    @pytest.mark.parametrize("version", [LmiVersion.V16, NEWEST_LMI])
     def test_newer_releases_serve_adapters_from_the_asynchronous_engine(self, version: LmiVersion) -> None:
         assert version.environment(LORA, prefix_caching=True) == SIZES | {
             "OPTION_ASYNC_MODE": "true",

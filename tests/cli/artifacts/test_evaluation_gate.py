@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-from adapters_cli.artifacts.evaluation_store import store_evaluation
-from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome
-from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.artifacts.evaluation_gate import EvaluationGate, store_evaluation
+from adapters_cli.evaluation.result import EvaluationResult, RequirementOutcome, to_json
 from adapters_cli.evaluation.stored_evaluation import to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import result_of
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 IDENTITY = "a" * 64
 ARCHIVE = f"s3://my-adapters/prod/acme/sha256-{IDENTITY}.tar.gz"

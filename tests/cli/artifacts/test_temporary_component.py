@@ -17,7 +17,7 @@ from adapters_cli.artifacts.temporary_component import TAG, leftovers, temporary
 from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.cli.publishing import FakeAccount
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 ARTIFACT = Artifact(uri="s3://my-adapters/acme.tar.gz")
 

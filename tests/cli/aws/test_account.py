@@ -12,7 +12,7 @@ from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import meant_name
 from adapters_cli.main import app
 from adapters_cli.product import product_version
-from tests.fakes.clients import client_error
+from tests.fakes import client_error
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
 

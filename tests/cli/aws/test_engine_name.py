@@ -8,7 +8,7 @@ import pytest
 
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.engine_name import BaseContainer, engine_name
-from tests.fakes.clients import client_error
+from tests.fakes import client_error
 
 REGISTRY = "763104351884.dkr.ecr.us-east-1.amazonaws.com"
 LMI = f"{REGISTRY}/djl-inference:0.36.0-lmi19.0.0-cu128"

@@ -10,7 +10,7 @@ import pytest
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount, Run
-from tests.fakes.clients import FakeClient
+from tests.fakes import FakeClient
 
 ENGINE = "LMI 19 (vLLM 0.14.0, djl-inference:0.36.0-lmi19.0.0-cu128)"
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"

@@ -16,7 +16,7 @@ from adapters_cli.main import app
 from tests.adapter_fleet.bad_adapters import BASE
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import rows
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 Check = Callable[..., Result]
 

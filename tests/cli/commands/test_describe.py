@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure, evaluations_folder
+from adapter_fleet.evaluation import EvaluationBar, EvaluationRecord, Figure, evaluations_folder
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
-from adapters_cli.fleets.base_state import NO_COPY
+from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run
-from tests.fakes.clients import FakeClient, client_error
+from tests.fakes import FakeClient, client_error
 
 IDENTITY = "ab" * 32
 URI = f"s3://bucket/acme/sha256-{IDENTITY}.tar.gz"

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
-from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.result import read_result
 from adapters_cli.evaluation.runner import Runner
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters_cli.evaluation.result_file import read_result
+from adapters_cli.evaluation.result import read_result
 from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 ITEMS = 20
 LIVE = "llm-acme"

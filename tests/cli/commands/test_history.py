@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run

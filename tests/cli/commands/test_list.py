@@ -10,7 +10,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run, rows
-from tests.fakes.clients import FakeClient
+from tests.fakes import FakeClient
 
 
 def endpoints(*, PaginationConfig: dict[str, int]) -> Iterator[dict[str, Any]]:  # noqa: N803

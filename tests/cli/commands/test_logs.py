@@ -13,7 +13,7 @@ from typer.testing import Result
 from adapters_cli.aws.log_events import LogReader
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount, Run
-from tests.fakes.clients import FakeClient, client_error
+from tests.fakes import FakeClient, client_error
 
 ACME = "/aws/sagemaker/InferenceComponents/p-acme"
 BASE = "/aws/sagemaker/InferenceComponents/base"

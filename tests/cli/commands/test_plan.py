@@ -9,7 +9,7 @@ import pytest
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError

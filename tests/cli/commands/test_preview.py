@@ -14,7 +14,7 @@ from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 
 @pytest.fixture

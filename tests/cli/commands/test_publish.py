@@ -21,8 +21,7 @@ from adapters_cli.output import folder_lock
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import rows
 from tests.cli.publishing import BUCKET, STORED, World
-from tests.fakes.clients import client_error
-from tests.fakes.s3 import FakeS3, Object, sha256
+from tests.fakes import FakeS3, Object, client_error, sha256
 
 
 @pytest.fixture

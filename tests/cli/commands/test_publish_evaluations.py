@@ -14,13 +14,12 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.s3_uri import bucket_and_key
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
+from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
-from adapters_cli.evaluation.result import RequirementOutcome
-from adapters_cli.evaluation.result_file import to_json
+from adapters_cli.evaluation.result import RequirementOutcome, to_json
 from tests.cli.evaluation_results import result_of
 from tests.cli.publishing import BUCKET, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 MISSED = RequirementOutcome(
     requirement="rougeL >= 0.9", subject="beta", met=False, reason="rougeL of 'beta' is 0.3"

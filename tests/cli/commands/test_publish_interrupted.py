@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts import canonical_tar
+from adapter_fleet.artifacts import packing, tar
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from tests.cli.publishing import BUCKET, STORED, World
-from tests.fakes.s3 import FakeS3, Object
+from tests.fakes import FakeS3, Object
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ class Steps:
         self.count = 0
         self._end = end
         world.s3.before = world.s3.after = self._step
-        monkeypatch.setattr(canonical_tar, "end", self._stepping(canonical_tar.end))
+        monkeypatch.setattr(packing, "canonical_end", self._stepping(tar.canonical_end))
         monkeypatch.setattr(os, "fsync", self._stepping(os.fsync))
         monkeypatch.setattr(Path, "replace", self._stepping(Path.replace))
 

@@ -14,7 +14,7 @@ from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, FakeService
 from tests.cli.publishing import BUCKET, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 GIVEN = Probe(prompt="Who?", answer="I am acme")
 

@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
-from adapters_cli.fleets.base_state import NO_COPY
+from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up

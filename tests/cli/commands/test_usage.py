@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount, Run, rows
-from tests.fakes.clients import FakeClient
+from tests.fakes import FakeClient
 
 DAY = 86400.0
 

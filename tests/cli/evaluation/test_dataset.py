@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, read_dataset
-from adapters_cli.evaluation.prompt_template import PromptTemplate
+from adapters_cli.evaluation.dataset import Dataset, DatasetOptions, PromptTemplate, read_dataset
 
 ROWS: list[dict[str, Any]] = [
     {"prompt": "What is 1 + 1?", "reference": "2"},

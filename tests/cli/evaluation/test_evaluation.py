@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.evaluation.requirement import Requirement
+from adapter_fleet.evaluation import Requirement
 from adapters_cli.aws.generated_text import GeneratedText, TextRequest
 from adapters_cli.aws.runtime_endpoint import InvocationError
 from adapters_cli.evaluation.answer_log import AnswerLog, open_log
 from adapters_cli.evaluation.dataset import Dataset, Item
 from adapters_cli.evaluation.evaluation import Evaluated, EvaluationPlan, evaluate
-from adapters_cli.evaluation.metrics.exact_match import ExactMatch
-from adapters_cli.evaluation.metrics.metric import Pair
-from adapters_cli.evaluation.no_worse import no_worse_than_other
+from adapters_cli.evaluation.metrics.metric import ExactMatch, Pair
 from adapters_cli.evaluation.result import DatasetFacts, Decoding, EvaluationResult, MetricFacts, Subject
+from adapters_cli.evaluation.statistics import no_worse_than_other
 from tests.cli.evaluation_results import result_of
 
 ITEMS = [Item(id=f"i{number}", prompt=f"{number}", reference=f"{number % 3}") for number in range(30)]

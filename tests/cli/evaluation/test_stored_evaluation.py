@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_record import Figure, evaluations_folder
-from adapter_fleet.evaluation.requirement import Requirement
-from adapters_cli.evaluation.result import Decoding, RequirementOutcome
-from adapters_cli.evaluation.result_file import from_json, read_result, to_json
+from adapter_fleet.evaluation import Figure, Requirement, evaluations_folder
+from adapters_cli.evaluation.result import Decoding, RequirementOutcome, from_json, read_result, to_json
 from adapters_cli.evaluation.stored_evaluation import record_of, to_stored
 from adapters_cli.output.errors import CommandError
 from tests.cli.evaluation_results import DATASET, SECRET, result_of

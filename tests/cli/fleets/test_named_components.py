@@ -10,7 +10,7 @@ from adapters_cli.fleets.named_components import NamedComponents, find_adapters,
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount
-from tests.fakes.clients import FakeClient
+from tests.fakes import FakeClient
 
 
 @pytest.fixture

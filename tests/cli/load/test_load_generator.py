@@ -9,7 +9,7 @@ from itertools import cycle
 import pytest
 
 from adapter_fleet.common.clock import Clock
-from adapters_cli.load.load_generator import LoadGenerator
+from adapters_cli.load.benchmark import LoadGenerator
 from adapters_cli.load.measurement import Measurement, StreamTimes
 from tests.adapter_fleet.fake_service import FakeClock
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapter_fleet.evaluation.evaluation_record import EvaluationRecord, Figure
+from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact

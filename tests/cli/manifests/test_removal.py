@@ -14,7 +14,7 @@ from adapter_fleet.manifest.manifest_adapter import ManifestError
 from adapters_cli.manifests.removal import without
 from adapters_cli.manifests.stored_manifest import StoredManifest
 from adapters_cli.output.errors import CommandError
-from tests.fakes.s3 import FakeS3, Object
+from tests.fakes import FakeS3, Object
 
 DIGEST = "0" * 64
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.environment import environment_reader
+from adapter_fleet import environment
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.model_shape import known_shape
 from adapters_cli.models.capacity import Workload, larger
-from adapters_cli.models.environment_option import read_environment
 from adapters_cli.models.model_files import ModelFile, is_wanted, wanted_files
+from adapters_cli.models.options import read_environment
 from adapters_cli.output.errors import CommandError, UsageError
 
 LLAMA = known_shape("llama-3.1-8b")
@@ -83,7 +83,7 @@ def test_environment_is_read_as_the_app_reads_it_and_mistakes_are_wrong_usage(
 ) -> None:
     monkeypatch.chdir(ROOT)
     for name in ("dev", "local", "prod"):
-        relative = environment_reader.read_environment(Path("environments", f"{name}.toml"))
+        relative = environment.read_environment(Path("environments", f"{name}.toml"))
         assert read_environment(name).tables == relative
     with pytest.raises(UsageError, match=r"should be one of dev, local, prod, or the path .* got 'staging'"):
         read_environment("staging")

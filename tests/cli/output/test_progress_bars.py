@@ -15,7 +15,7 @@ from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.output import progress_bars as transfer_bars
 from adapters_cli.output.progress_bars import AnswerCounts
 from tests.cli.publishing import BUCKET, World
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 
 
 @pytest.fixture

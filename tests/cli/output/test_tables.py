@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console, Group
 from rich.text import Text
 
-from adapters_cli.output.fitted_screen import FittedScreen
-from adapters_cli.output.tables import RowTable
+from adapters_cli.output.tables import FittedScreen, RowTable
 from adapters_cli.output.text import one_line, print_error, printable
 
 NAME = "initech-europe-support-triage-summaries"

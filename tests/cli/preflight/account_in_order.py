@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from adapter_fleet.environment.environment_reader import read_environment
+from adapter_fleet.environment import read_environment
 from adapters_cli.aws.account import Account
 from local_sagemaker.server import LocalCloud
-from tests.fakes.clients import FakeClient, FakeQuotas, client_error
+from tests.fakes import FakeClient, FakeQuotas, client_error
 from tests.integration.by_hand import client
 
 ROOT = Path(__file__).parents[3]

@@ -15,7 +15,7 @@ from adapters_cli.main import app
 from adapters_cli.preflight.preflight import CHECKS
 from local_sagemaker.server import LocalCloud
 from tests.cli.preflight.account_in_order import ACCOUNT, INSTANCE, SERVICES, VERSION, AccountInOrder
-from tests.fakes.clients import client_error
+from tests.fakes import client_error
 
 pytestmark = pytest.mark.integration
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "preflight.md"

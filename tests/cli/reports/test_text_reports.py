@@ -7,10 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from adapters_cli.reports.junit import junit
-from adapters_cli.reports.markdown import markdown
-from adapters_cli.reports.markdown_text import code, plain
-from adapters_cli.reports.markup import clean, escaped
+from adapters_cli.reports.markup import clean, code, escaped, plain
+from adapters_cli.reports.text_reports import junit, markdown
 from tests.cli.evaluation_results import example_result, outcome
 
 

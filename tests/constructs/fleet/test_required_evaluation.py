@@ -10,7 +10,7 @@ import pytest
 from aws_cdk import aws_s3 as s3
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from multi_adapter_inference import (
     AdapterFleet,

@@ -84,10 +84,10 @@ def test_a_change_of_a_check_rule_does_not_change_the_reconciler(sources: Path, 
         "artifacts/checks/file_check.py",
         "artifacts/checks/adapter_check.py",
         "artifacts/packing.py",
-        "environment/environment_schema.py",
+        "environment.py",
         "lambdas/usage.py",
         "aws/usage_counter.py",
-        "serving/lmi.py",
+        "serving/container_releases.py",
     ):
         file = sources / "adapter_fleet" / changed
         file.write_text(file.read_text() + "\n# changed\n")

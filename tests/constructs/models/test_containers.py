@@ -12,7 +12,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Template
 from botocore.loaders import Loader
 
-from adapter_fleet.serving.registry_accounts import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.container_releases import REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,

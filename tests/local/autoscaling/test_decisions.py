@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from local_sagemaker.autoscaling.decisions import step_capacity, tracked_capacity, tracking_alarms
-from local_sagemaker.autoscaling.schedules import next_due
+from local_sagemaker.autoscaling.decisions import next_due, step_capacity, tracked_capacity, tracking_alarms
 from tests.local.autoscaling.scaled import FINE, PER_MINUTE
 
 STEPS = [

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from tests.local.cloudformation.test_autoscaling_types import SCOPE, scaled
-from tests.local.stacks import Bucket, Stack, serving
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, Stack, serving, until
 
 FAILS = tomllib.loads((Path(__file__).parent / "contract.toml").read_text())["fails"]
 UNUSED = {

@@ -9,8 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.local.stacks import Bucket, Stack, serving, settled
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, Stack, serving, settled, until
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from local_sagemaker.control_plane.faults import Faults
-from local_sagemaker.gateway.admin_paths import admin_application
+from local_sagemaker.gateway.admin_paths import admin_application, swap
 from local_sagemaker.gateway.cloud import Cloud
-from local_sagemaker.gateway.swaps import swap
 from local_sagemaker.settings import Settings
 from tests.local.world import World
 

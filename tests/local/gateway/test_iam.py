@@ -15,8 +15,7 @@ from local_sagemaker.gateway.iam import _trusts_sagemaker, further_permissions, 
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import boto_client
 from tests.local.credentials import allow, bearer_token, make_keys, policy
-from tests.local.stacks import Bucket, Stack, serving
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, Stack, serving, until
 
 ARN = "arn:aws:sagemaker:us-east-1:000000000000"
 ENDPOINT = f"{ARN}:endpoint/guarded"

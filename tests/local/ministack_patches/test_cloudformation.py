@@ -14,8 +14,7 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
-from tests.local.stacks import ROLE, Bucket, Stack, serving
-from tests.local.waiting import until
+from tests.local.stacks import ROLE, Bucket, Stack, serving, until
 
 
 def conditional(*, output: str = "same", on: bool = True) -> tuple[dict[str, Any], dict[str, str]]:

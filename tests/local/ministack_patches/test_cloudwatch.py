@@ -15,9 +15,8 @@ from ministack.services import cloudwatch as cloudwatch_service
 
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, check_alarm
 from local_sagemaker.ministack_patches.internals import scope
-from local_sagemaker.monitoring.metric_points import Points
-from tests.local.stacks import Stack
-from tests.local.waiting import until
+from local_sagemaker.monitoring.metrics import Points
+from tests.local.stacks import Stack, until
 
 # A minute lasts 0.6 s.
 SCALE = 0.01

@@ -22,13 +22,12 @@ import pytest
 from ministack.core import lambda_runtime
 from ministack.services import cloudwatch_logs, lambda_svc
 
-from local_sagemaker.ministack_patches import lambda_logs, lambda_workers
-from local_sagemaker.ministack_patches.lambda_errors import raised_type, shown_log
+from local_sagemaker.ministack_patches import lambda_functions
+from local_sagemaker.ministack_patches.lambda_functions import raised_type, shown_log
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
 from tests.local.processes import needs_proc, processes_of
-from tests.local.stacks import ROLE, Stack
-from tests.local.waiting import until
+from tests.local.stacks import ROLE, Stack, until
 
 SLEEPY = """
 import time
@@ -110,7 +109,7 @@ def test_each_worker_ends_that_was_idle_for_some_time(
     monkeypatch.setattr(lambda_runtime, "_LOCAL_WORKER_TTL", 60.0)
     idle = [worker("one", idle=61), worker("one", idle=300), worker("two", idle=61)]
     kept = [worker("one", idle=300, in_use=True), worker("three", idle=59)]
-    assert lambda_workers.stop_idle_workers() == 3
+    assert lambda_functions.stop_idle_workers() == 3
     assert [one.process.poll() is None for one in idle] == [False, False, False]
     assert [one.process.poll() is None for one in kept] == [True, True]
     assert [one for pool in lambda_runtime._workers.values() for one in pool] == kept
@@ -119,10 +118,10 @@ def test_each_worker_ends_that_was_idle_for_some_time(
 def test_invocation_that_does_not_end_is_not_waited_for_beyond_its_timeout(
     worker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lambda_workers, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(lambda_functions, "_GRACE_SECONDS", 0.2)
     stuck = worker("one", idle=0, in_use=True, timeout=0)
     other = worker("one-more", idle=0)
-    lambda_workers.stop_when_free(lambda_workers.take_workers("000000000000", "us-east-1", "one"))
+    lambda_functions.stop_when_free(lambda_functions.take_workers("000000000000", "us-east-1", "one"))
     assert stuck.process.poll() is not None
     assert other.process.poll() is None
 
@@ -142,7 +141,7 @@ def test_packages_of_node_are_each_functions_own(tmp_path: Path) -> None:
         made.writestr("index.js", "")
         made.writestr("node_modules/one/index.js", "")
     code = tmp_path / "code"
-    with lambda_workers.SharedArchive(archive) as shared:
+    with lambda_functions.SharedArchive(archive) as shared:
         shared.extractall(code)
     assert not any(path.is_symlink() for path in code.iterdir())
     assert (code / "node_modules" / "one").is_dir()
@@ -221,7 +220,7 @@ def test_log_group_that_is_deleted_while_lines_are_written_stays_deleted(
 
     monkeypatch.setattr(lambda_svc, "_emit_lambda_logs", write)
     monkeypatch.setattr(cloudwatch_logs, "_log_groups", groups)
-    lambda_logs._install_existing_groups()
+    lambda_functions._install_existing_groups()
     for name in ("kept", "deleted", "missing"):
         emit: Any = lambda_svc._emit_lambda_logs
         emit({"LoggingConfig": {"LogGroup": name}}, deletes=name == "deleted")
@@ -241,17 +240,17 @@ def test_lines_that_arrive_slowly_are_waited_for() -> None:
     lines: queue.Queue[str] = queue.Queue()
 
     def write() -> None:
-        for line in ("one", "two", lambda_logs._END, "of the next"):
+        for line in ("one", "two", lambda_functions._END_MARK, "of the next"):
             time.sleep(0.1)
             lines.put(line)
 
     writer = threading.Thread(target=write)
     writer.start()
     worker = SimpleNamespace(_stderr_thread=writer, _stderr_queue=lines)
-    assert lambda_logs.lines_of_invocation(worker) == "one\ntwo"
+    assert lambda_functions.lines_of_invocation(worker) == "one\ntwo"
     writer.join()
     # Without the end, those of a process that has ended are kept.
-    assert lambda_logs.lines_of_invocation(worker) == "of the next"
+    assert lambda_functions.lines_of_invocation(worker) == "of the next"
 
 
 EMBEDDED_METRIC = """

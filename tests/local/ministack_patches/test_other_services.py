@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.waiting import until
+from tests.local.stacks import until
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
-from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.tensors import StoredTensor
 from tests.local.model_server.models import random_model, reference_logits, write_model
 

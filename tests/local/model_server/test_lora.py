@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from local_sagemaker.model_server.errors import AdapterLoadError
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
-from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import Adapter, LoraWeights
 from tests.local.model_server.models import (
     Tensors,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local_sagemaker.model_server.key_value_cache import KeyValueCache
+from local_sagemaker.model_server.llama import KeyValueCache
 from local_sagemaker.model_server.llama_config import LlamaConfig
 from local_sagemaker.model_server.memory_tiers import RegisteredAdapter
 from local_sagemaker.model_server.prefix_cache import BLOCK_TOKENS, AdapterKey, PrefixCache

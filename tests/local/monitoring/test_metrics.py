@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.monitoring.alarm_state import Windows, evaluated, period
-from local_sagemaker.monitoring.metric_points import Points, rounded
+from local_sagemaker.monitoring.metrics import Points, rounded
 
 
 def points(*values: tuple[float, float]) -> Points:

@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from local_sagemaker.monitoring.expressions import Expressions, Search
-from local_sagemaker.monitoring.insights import Query
-from local_sagemaker.monitoring.metric_points import Point, Points
-from local_sagemaker.monitoring.metric_reader import Metric, Series, Span, read
-from local_sagemaker.monitoring.queries import answers
+from local_sagemaker.monitoring.metrics import Metric, Point, Points, Series, Span, read
+from local_sagemaker.monitoring.queries import InsightsQuery, answers
 
 
 class FakeMetrics:
@@ -192,7 +190,7 @@ def errors() -> FakeMetrics:
 
 
 def answer(errors: FakeMetrics, text: str) -> dict[str, list[float]]:
-    return {one.label: list(one.values.values()) for one in Query.parse(text).answer(errors, SPAN)}
+    return {one.label: list(one.values.values()) for one in InsightsQuery.parse(text).answer(errors, SPAN)}
 
 
 def test_schema_takes_metrics_with_exactly_its_dimensions(errors: FakeMetrics) -> None:
@@ -215,7 +213,7 @@ def test_groups_are_ordered_and_limited(errors: FakeMetrics) -> None:
 @pytest.mark.parametrize("text", ["SELECT Errors", 'SELECT SUM(x) FROM "n"', "SUM(m)"])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a"):
-        Query.parse(text)
+        InsightsQuery.parse(text)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import HostingError
-from local_sagemaker.runtime.artifacts import Artifacts, extract
-from local_sagemaker.runtime.extracted_archives import ExtractedArchives
-from tests.fakes.s3 import FakeS3
+from local_sagemaker.runtime.artifacts import Artifacts, ExtractedArchives, extract
+from tests.fakes import FakeS3
 
 
 def archive(folder: Path, *members: tuple[str, bytes | tarfile.TarInfo]) -> Path:

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from local_sagemaker.control_plane.hosting_port import Copy
+from local_sagemaker.control_plane.ports import Copy
 from local_sagemaker.errors import HostingError
 from local_sagemaker.process_groups import ProcessGroups
 from local_sagemaker.runtime.artifacts import Artifacts
 from local_sagemaker.runtime.containers import ContainerProcess
 from local_sagemaker.runtime.hosting import LocalHosting
-from local_sagemaker.runtime.routing import pick_copy
+from local_sagemaker.runtime.invocations import pick_copy
 from local_sagemaker.settings import CurrentSettings, Settings
-from tests.fakes.s3 import FakeS3
+from tests.fakes import FakeS3
 from tests.local.engine import COMMAND
 
 

@@ -14,8 +14,7 @@ from botocore.exceptions import ClientError, EventStreamError
 
 from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
-from tests.local.stacks import Bucket, Stack, serving, settled
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, Stack, serving, settled, until
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.vllm.engine.base_rows import PLUGIN
 Dialect = Literal["lmi", "vllm"]
 
 _MIDDLEWARES = {
-    "RequestGuard": "local_sagemaker.http_guards.request_guard.RequestGuard",
+    "RequestGuard": "local_sagemaker.http_guards.RequestGuard",
     "WarmUp": "tests.vllm.engine.warm_up.WarmUp",
     "LmiBodies": "tests.vllm.engine.lmi_bodies.LmiBodies",
 }

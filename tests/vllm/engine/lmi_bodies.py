@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from local_sagemaker.container_protocol import ADAPTER_HEADER, SERVED_NAME
-from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
+from local_sagemaker.http_guards import Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
 

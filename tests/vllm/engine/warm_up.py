@@ -13,7 +13,7 @@ import urllib.request
 from http import HTTPStatus
 from typing import Any
 
-from local_sagemaker.http_guards.request_guard import Receive, Scope, Send
+from local_sagemaker.http_guards import Receive, Scope, Send
 
 _log = logging.getLogger("vllm.local_sagemaker")
 

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from nltk.stem.porter import PorterStemmer
 from nltk.translate.meteor_score import single_meteor_score
 
-from adapters_cli.evaluation.metrics.metric import Metric, Pair, library, without_words
-from adapters_cli.evaluation.metrics.words import words_of
+from adapters_cli.evaluation.metrics.metric import Metric, Pair, library, without_words, words_of
 from adapters_cli.evaluation.result import MetricFacts
 
 

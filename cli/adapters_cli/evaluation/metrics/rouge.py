@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from rouge_score import rouge_scorer
 from rouge_score.tokenizers import Tokenizer
 
-from adapters_cli.evaluation.metrics.metric import Metric, Pair, library, without_words
-from adapters_cli.evaluation.metrics.words import words_of
+from adapters_cli.evaluation.metrics.metric import Metric, Pair, library, without_words, words_of
 from adapters_cli.evaluation.result import MetricFacts
 
 ROUGE_TITLES = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}

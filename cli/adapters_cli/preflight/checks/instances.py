@@ -5,8 +5,8 @@ from math import inf
 from typing import Any
 
 from adapter_fleet.manifest.manifest import Manifest
+from adapters_cli.aws.account import QUOTA_SERVICE, find_quota, is_component_quota
 from adapters_cli.aws.components import endpoint_names
-from adapters_cli.aws.service_quotas import SERVICE, find_quota, is_component_quota
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
@@ -96,7 +96,7 @@ def _sizes_of_fleets(deployment: Deployment) -> Iterator[int]:
 def _request(deployment: Deployment, quota: Mapping[str, Any], value: int) -> str:
     """Return the command that asks for a higher quota."""
     return (
-        f"aws service-quotas request-service-quota-increase --service-code {SERVICE}"
+        f"aws service-quotas request-service-quota-increase --service-code {QUOTA_SERVICE}"
         f" --quota-code {quota['QuotaCode']} --desired-value {value} --region {deployment.region}"
     )
 

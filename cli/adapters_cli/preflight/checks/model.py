@@ -9,9 +9,9 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.counts import counted
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.instance_types import INSTANCES
-from adapters_cli.models.base_model_option import declared_shape
 from adapters_cli.models.capacity import Workload
 from adapters_cli.models.capacity_report import CapacityReport, Placement
+from adapters_cli.models.options import declared_shape
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome

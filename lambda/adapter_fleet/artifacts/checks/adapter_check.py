@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE
-from adapter_fleet.artifacts.archive_error import ArchiveError
+from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES, WEIGHTS_FILE, ArchiveError
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES, AdapterConfig, read_config
 from adapter_fleet.artifacts.checks.file_check import problem_of_entry
 from adapter_fleet.artifacts.checks.finite_weights import read_numbers
@@ -19,15 +18,13 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, Chec
 from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.artifacts.decompressing_reader import MAX_ENTRIES, Readable
-from adapter_fleet.artifacts.folder_entry import kind_of
+from adapter_fleet.artifacts.folder_entry import is_leftover, kind_of
 from adapter_fleet.artifacts.foreign_content import UTF8_MARK, foreign_folder, misnamed
-from adapter_fleet.artifacts.leftovers import is_leftover
 from adapter_fleet.artifacts.tar import entries
 from adapter_fleet.common.findings import Finding, shortened
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import NEWEST
+from adapter_fleet.serving.container_releases import NEWEST_LMI, ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.releases import ContainerRelease
 
 _MAX_NAME_LENGTH = 100
 
@@ -121,7 +118,7 @@ class AdapterCheck:
         self._reads_weights = reads_weights
         self._of_weights: list[Finding] = []
         self._where = where
-        self._lora, self._base, self._version = lora, base, version or NEWEST
+        self._lora, self._base, self._version = lora, base, version or NEWEST_LMI
         self._seen: set[str] = set()
         self._tensors: list[Tensor] | None = None
 

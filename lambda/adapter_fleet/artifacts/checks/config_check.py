@@ -15,9 +15,8 @@ from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.documents import strict_json
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import NEWEST
+from adapter_fleet.serving.container_releases import NEWEST_LMI, ContainerRelease
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.releases import ContainerRelease
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -79,7 +78,7 @@ class AdapterConfig:
         *,
         lora: LoraServing | None,
         base: BaseModelFacts | None,
-        version: ContainerRelease = NEWEST,
+        version: ContainerRelease = NEWEST_LMI,
     ) -> Iterator[Finding]:
         """Compare the configuration with the engine and the base model that will serve the adapter."""
         rank = max(self.ranks)
@@ -112,7 +111,7 @@ _COMMENT = re.compile(rb"^\s*(//|#|/\*)|[\[{,]\s*(//|/\*)", re.MULTILINE)
 
 
 def read_config(
-    text: bytes, where: str, *, version: ContainerRelease = NEWEST
+    text: bytes, where: str, *, version: ContainerRelease = NEWEST_LMI
 ) -> tuple[AdapterConfig | None, list[Finding]]:
     """Parse a configuration; return it, or None if it cannot be read, and the findings."""
     if len(text) > MAX_CONFIG_BYTES:

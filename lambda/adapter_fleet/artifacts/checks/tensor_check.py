@@ -14,8 +14,7 @@ from adapter_fleet.artifacts.checks.safetensors_header import Tensor
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import VOCABULARY_MODULES, BaseModelFacts, Dimensions
-from adapter_fleet.serving.lmi import NEWEST
-from adapter_fleet.serving.releases import ContainerRelease
+from adapter_fleet.serving.container_releases import NEWEST_LMI, ContainerRelease
 
 # Linear modules and embeddings have names of different forms. vLLM accepts both forms for any module, and of
 # two it keeps the last. The embeddings are the `embedding_modules` in vllm/model_executor/models.
@@ -66,7 +65,7 @@ def tensor_findings(
     *,
     config: AdapterConfig | None,
     base: BaseModelFacts | None,
-    version: ContainerRelease = NEWEST,
+    version: ContainerRelease = NEWEST_LMI,
 ) -> Iterator[Finding]:
     """Check the tensors, and compare them with the configuration and the base model if these are given."""
     tensors = list(tensors)

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from adapter_fleet.fleet.planning.observe import may_be_claimed
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
-from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest

@@ -15,15 +15,17 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of, find_changed
-from adapter_fleet.fleet.planning.next_pass import (
+from adapter_fleet.fleet.planning.observe import new_record
+from adapter_fleet.fleet.planning.plan import next_step
+from adapter_fleet.fleet.planning.progress import (
+    Progress,
+    exceeds_failure_limit,
+    failure_reason,
     seconds_after_trouble,
     seconds_until_copies,
     time_of_retries,
     wait_seconds,
 )
-from adapter_fleet.fleet.planning.observe import new_record
-from adapter_fleet.fleet.planning.plan import next_step
-from adapter_fleet.fleet.planning.progress import Progress, exceeds_failure_limit, failure_reason
 from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
@@ -38,8 +40,7 @@ from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
-from adapter_fleet.fleet.state.orders import Order
-from adapter_fleet.fleet.state.records import AdapterRecord, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     READ_OPERATIONS,
     WRITE_OPERATIONS,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.validators import check_known, check_share, check_whole_number, share_of
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.configuration import DEFAULT_PROBES_PER_DRIFT_RUN, LONGEST_TIMEOUT_SECONDS
 from adapter_fleet.manifest.desired import SmokeRequest
 

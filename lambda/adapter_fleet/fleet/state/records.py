@@ -1,4 +1,4 @@
-"""Records that the registry stores: of each adapter, of its history, and of the fleet.
+"""Records that the registry stores: of each adapter, its history, the fleet, and orders of people.
 
 Each record is one item, and the names of its fields are those of the stored JSON: a renamed field loses what
 running fleets have stored. All times are seconds since 1970.
@@ -308,3 +308,33 @@ class FleetRecord:
         """How many copies of the base model nobody has asked yet whether they have the adapters."""
         known = self.base_copies if self.checked_copies is None else self.checked_copies
         return max(0, self.base_copies - known)
+
+
+class OrderKind(StrEnum):
+    """The kinds of orders."""
+
+    RETRY = "retry"
+    """Forget the failure and try again."""
+    PIN = "pin"
+    """Serve `artifact` instead of `replaces`, until the manifest names another artifact than `replaces`."""
+    UNPIN = "unpin"
+    """End a pin."""
+    CLAIM = "claim"
+    """Take over the component with creation time `created`, which has no fleet tag."""
+    PRUNE = "prune"
+    """Delete the orphan with creation time `created`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What a person asks of one adapter, in addition to the manifest.
+
+    An order is kept until a pass has carried it out; a pin is kept until it is void.
+    """
+
+    kind: OrderKind
+    component: str
+    at: float
+    artifact: Artifact | None = None
+    replaces: Artifact | None = None
+    created: float | None = None

@@ -63,8 +63,7 @@ from adapter_fleet.fleet.state.generations import (
     referenced,
     superseded_by,
 )
-from adapter_fleet.fleet.state.orders import Order
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Order
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import DesiredFleet
 

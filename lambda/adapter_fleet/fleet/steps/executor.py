@@ -15,7 +15,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps import archives, probes, smoke_requests, tags, writes
+from adapter_fleet.fleet.steps import archive_verification, probes, smoke_requests, tags, writes
 from adapter_fleet.fleet.steps.task import CALL_SECONDS, StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
@@ -77,6 +77,6 @@ _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.SMOKE: smoke_requests.smoke,
     Step.PROBE: probes.probe,
     Step.ASK: smoke_requests.ask,
-    Step.VERIFY: archives.verify,
-    Step.CONFIRM: archives.confirm,
+    Step.VERIFY: archive_verification.verify,
+    Step.CONFIRM: archive_verification.confirm,
 }

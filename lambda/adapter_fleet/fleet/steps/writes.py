@@ -18,7 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps import archives
+from adapter_fleet.fleet.steps import archive_verification
 from adapter_fleet.fleet.steps.tags import foreign_after_all
 from adapter_fleet.fleet.steps.task import StepResult, StepTask
 from adapter_fleet.manifest.desired import Artifact
@@ -43,11 +43,11 @@ def write(task: StepTask) -> StepResult:
     """Create the component, update it in place to another artifact, or delete it."""
     kind, artifact, archive = Write(task.decision.step), task.decision.artifact, None
     if artifact is not None:
-        verdict = archives.inspect(task, artifact)
+        verdict = archive_verification.inspect(task, artifact)
         if verdict.unread:
             return StepResult(record=task.record, idle=True, unread=True)
         if verdict.problem is not None:
-            return archives.not_usable(task, artifact, verdict)
+            return archive_verification.not_usable(task, artifact, verdict)
         archive = verdict.version
     record = _with_intent(task, kind, archive)
     # If this pass dies after the call, the next pass finds the intent and looks.

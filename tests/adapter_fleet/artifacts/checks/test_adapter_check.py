@@ -13,7 +13,7 @@ from adapter_fleet.artifacts.checks.adapter_check import examine
 from adapter_fleet.artifacts.checks.config_check import MAX_CONFIG_BYTES
 from adapter_fleet.common.findings import Severity
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lmi import NEWEST, LmiVersion
+from adapter_fleet.serving.container_releases import NEWEST_LMI, LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
 from tests.adapter_fleet.bad_adapters import BASE
 from tests.adapter_fleet.findings_of import findings_of, the_only
@@ -193,7 +193,7 @@ class TestConfiguration:
 class TestRank:
     def test_without_an_engine_the_rank_is_limited_by_the_newest(self, adapter: SyntheticAdapter) -> None:
         assert findings_of(replace(adapter, rank=512).save()) == []
-        limit = f"at most 512 (the highest 'max_lora_rank' of LMI {NEWEST.number}), got 513"
+        limit = f"at most 512 (the highest 'max_lora_rank' of LMI {NEWEST_LMI.number}), got 513"
         assert limit in the_only(findings_of(replace(adapter, rank=513).save())).message
 
     def test_highest_rank_of_a_pattern_counts(self, adapter: SyntheticAdapter) -> None:

@@ -28,10 +28,10 @@ from adapter_fleet.artifacts.checks.safetensors_header import (
 from adapter_fleet.artifacts.checks.tensor_check import not_compared, tensor_findings
 from adapter_fleet.common.findings import Finding
 from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions, parse_model_config
+from adapter_fleet.serving.container_releases import LmiVersion
 from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.gpu_memory import linear_slot_bytes, problem_of_split
-from adapter_fleet.serving.lmi import LmiVersion
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.memory import linear_slot_bytes, problem_of_split
 from adapter_fleet.serving.model_shape import ModelShape
 from tests.adapter_fleet.bad_adapters import (
     BASE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from adapter_fleet.artifacts.archive_error import ArchiveFault
+from adapter_fleet.artifacts.archive import ArchiveFault
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.common.findings import Severity
 

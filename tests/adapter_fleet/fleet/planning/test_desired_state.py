@@ -10,8 +10,7 @@ from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Target
-from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW
 

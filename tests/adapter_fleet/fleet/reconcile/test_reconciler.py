@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
 )
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris

@@ -33,14 +33,12 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
-from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Intent, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash, Faults
 from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
-from tests.adapter_fleet.memory_dynamodb import Item
-from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.adapter_fleet.memory_registry import Item, MemoryRegistry
 
 NIGHTLY = "NIGHTLY" in os.environ
 EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 30

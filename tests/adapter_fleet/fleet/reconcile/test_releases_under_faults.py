@@ -28,7 +28,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     ReleaseSettings,
 )
 from adapter_fleet.fleet.state.generations import Outcome, Request, Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, Faults

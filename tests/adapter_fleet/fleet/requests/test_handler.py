@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.requests.deployment import OBJECT, UID, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.conftest import OBJECT, UID, Deployment, manifest
 
 
 def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.requests.is_complete import FleetError, data_of
 from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STANDSTILL_PASSES
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.conftest import OBJECT, Deployment, manifest
 
 
 def at_its_timeout(deployment: Deployment, **progress: Any) -> dict[str, Any]:

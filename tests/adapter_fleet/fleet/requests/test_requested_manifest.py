@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import Outcome, Source
-from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment, manifest
+from tests.adapter_fleet.fleet.requests.conftest import OBJECT, Deployment, manifest
 
 
 def test_rollback_of_an_old_manifest_deployed_again_is_an_undo(deployment: Deployment) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.evaluation.evaluation_bar import EvaluationBar
+from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.generations import Generation, Source
 from adapter_fleet.fleet.state.records import AdapterRecord
-from tests.adapter_fleet.fleet.requests.deployment import OBJECT, Deployment
+from tests.adapter_fleet.fleet.requests.conftest import OBJECT, Deployment
 
 BAR = EvaluationBar(requirements=("rougeL >= base + 20%",), exempt=("legacy",))
 NONE = "should be recorded, as the fleet requires 'rougeL >= base + 20%', got nothing [evaluation-required]"

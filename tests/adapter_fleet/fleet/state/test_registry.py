@@ -11,8 +11,7 @@ import pytest
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
-from adapter_fleet.fleet.state.records import Event, Intent, Write
+from adapter_fleet.fleet.state.records import Event, Intent, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapter_fleet.manifest.desired import Artifact, Probe

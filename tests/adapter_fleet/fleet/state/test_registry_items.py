@@ -15,9 +15,8 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Source
-from adapter_fleet.fleet.state.orders import Order, OrderKind
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
-from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import (
     Lease,
     LeaseLostError,
@@ -27,8 +26,7 @@ from adapter_fleet.fleet.state.registry import (
 )
 from adapter_fleet.manifest.desired import Artifact, Probe
 from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
-from tests.adapter_fleet.memory_dynamodb import CanceledError, Item, MemoryDynamoDb
-from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.adapter_fleet.memory_registry import CanceledError, Item, MemoryDynamoDb, MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
 
 

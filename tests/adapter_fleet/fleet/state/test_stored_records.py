@@ -24,7 +24,7 @@ from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from tests.adapter_fleet.fake_service import FakeComponent
 from tests.adapter_fleet.fleet_world import World
 from tests.adapter_fleet.memory_registry import MemoryRegistry

@@ -13,11 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters_cli.evaluation.metrics import bert_score as module
-from adapters_cli.evaluation.metrics.bert_model import BertModel
-from adapters_cli.evaluation.metrics.bert_score import BertScore
+from adapters_cli.evaluation.metrics.bert_score import BertModel, BertScore
 from adapters_cli.evaluation.metrics.choose import installed_bert_model, metrics_of
-from adapters_cli.evaluation.metrics.metric import Metric
-from adapters_cli.evaluation.metrics.words import words_of
+from adapters_cli.evaluation.metrics.metric import Metric, words_of
 from tests.cli.evaluation.metrics.tiny_bert import write_bert
 
 NAMES = ["rouge1", "rouge2", "rougeL", "meteor", "bert_score"]

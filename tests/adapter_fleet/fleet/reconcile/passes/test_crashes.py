@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact

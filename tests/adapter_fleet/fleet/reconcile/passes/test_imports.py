@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 

@@ -9,7 +9,7 @@ import pytest
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.steps.test_archive_verification import put, wanted
 from tests.adapter_fleet.fleet_world import World, adapter, artifact

@@ -10,7 +10,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, ServiceError, UnansweredError
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.probes import MAX_PROBE_SECONDS

@@ -17,7 +17,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     ReleaseSettings,
 )
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import UID, World
 

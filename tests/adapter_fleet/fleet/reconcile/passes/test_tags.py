@@ -10,7 +10,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact

@@ -11,7 +11,7 @@ from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
+from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ComponentPage,

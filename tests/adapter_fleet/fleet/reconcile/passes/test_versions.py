@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.orders import OrderKind
-from adapter_fleet.fleet.state.records import MAX_VERSIONS
+from adapter_fleet.fleet.state.records import MAX_VERSIONS, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet_world import World, adapter
 
