@@ -1,7 +1,7 @@
 """The profile of the embedded cloud that the integration tests run on.
 
-`make qa SUITE=hostile` sets the variable. Tests that start a cloud of their own choose its profile themselves.
-Under `hostile`, tests and their helpers do these things differently:
+`make qa SUITE=hostile` sets the variable. Tests that start a cloud of their own choose its profile
+themselves. Under `hostile`, tests and their helpers do these things differently:
 
 - They wait a second before they read the listing of components, which lags behind.
 - They repeat a write that is refused or throttled, and count at least as many writes as needed.

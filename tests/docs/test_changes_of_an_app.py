@@ -1,4 +1,4 @@
-"""The upgrade guide says what callers notice of each change of an app, as `make qa SUITE=evolutions` tries it."""
+"""The upgrade guide says what callers notice of each change of an app, as the evolutions expect it."""
 
 from __future__ import annotations
 

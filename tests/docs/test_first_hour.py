@@ -1,7 +1,7 @@
 """The first hour of a new user: `start.md`, then the pages of `how-to` in the order of their index.
 
-Each page goes on in the folder, the shell and the embedded cloud of the page before. `make qa SUITE=docs` runs
-them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `publish-from-training.md`,
+Each page goes on in the folder, the shell and the embedded cloud of the page before. `make qa SUITE=docs`
+runs them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `publish-from-training.md`,
 `evaluate-in-ci.md`, `scale.md`, `watch.md`, `roll-back.md`, `release.md`, `move-between-endpoints.md`,
 `onboard-without-deploying.md` and `import-what-is-there.md`. None deletes what a page before it made.
 """

@@ -23,8 +23,7 @@ from botocore.exceptions import ClientError
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import PROFILES, Settings
 from tests.local.divergences import DIFFERENCES, ONLY_UNDER_KIND, SETTINGS
-from tests.local.stacks import Bucket
-from tests.local.waiting import until
+from tests.local.stacks import Bucket, until
 
 GUIDES = Path(__file__).parents[2] / "docs/guides"
 GUIDE, CLOUD_GUIDE = GUIDES / "divergences.md", GUIDES / "embedded-cloud.md"
