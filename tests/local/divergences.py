@@ -10,7 +10,7 @@ DIFFERENCES = {
     "There are always instances.": "::test_any_number_of_instances_comes",
     "Unknown types hold every copy.": "tests/local/control_plane/test_capacity.py"
     "::test_resources_of_an_instance_type",
-    "No GPU is used.": "tests/local/runtime/test_copy_metrics.py"
+    "No GPU is used.": "tests/local/runtime/test_metrics.py"
     "::test_gpu_computes_while_there_are_requests_in_progress",
     "Images do not run.": "tests/local/test_divergences.py::test_image_is_stored_alone",
     "Networks and keys need not exist.": "::test_networks_keys_and_roles_need_not_exist",
@@ -94,7 +94,7 @@ SETTINGS = {
     "openai_adapter": "tests/local/gateway/test_openai_path.py"
     "::test_setting_says_whether_the_component_or_the_model_chooses_the_adapter",
     "openai_errors": "::test_errors_can_be_those_of_openai",
-    "adapter_load": "tests/local/runtime/test_copy_metrics.py"
+    "adapter_load": "tests/local/runtime/test_metrics.py"
     "::test_load_of_adapters_may_count_for_themselves_alone",
     "idle_invocations": "::test_look_measures_each_base_and_each_instance",
     "accelerator_dimension": "::test_enhanced_metrics_tell_the_instance_the_container_and_the_gpu",
