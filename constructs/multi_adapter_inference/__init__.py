@@ -26,17 +26,15 @@ from multi_adapter_inference.fleet.policies import (
     Releases,
     RequiredEvaluation,
 )
-from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
-from multi_adapter_inference.functions.function_hosting import FunctionHosting
+from multi_adapter_inference.fleet.usage import UsageMetrics
+from multi_adapter_inference.functions.functions import FunctionHosting
 from multi_adapter_inference.manifests.fleet_adapter import AdapterProbe, FleetAdapter, SmokeTest
 from multi_adapter_inference.manifests.manifest import AdapterManifest
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel, ModelDownload
 from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
-from multi_adapter_inference.models.container import IContainer
+from multi_adapter_inference.models.container import IContainer, LmiContainer, VllmContainer
 from multi_adapter_inference.models.instance_type import InstanceType
-from multi_adapter_inference.models.lmi_container import LmiContainer
-from multi_adapter_inference.models.vllm_container import VllmContainer
 from multi_adapter_inference.template.metrics import MetricOptions
 
 __all__ = [

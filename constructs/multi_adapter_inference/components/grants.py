@@ -14,8 +14,7 @@ from constructs import IConstruct
 
 from adapter_fleet.common.naming import ORDERS_PARTITION, ROUTES_PARTITION, route_key
 from multi_adapter_inference.models.artifact_source import ArtifactSource
-from multi_adapter_inference.template.object_statements import reads_objects
-from multi_adapter_inference.template.statement import in_partitions
+from multi_adapter_inference.template.statements import in_partitions, reads_objects
 
 INVOKE_ACTIONS = ("sagemaker:InvokeEndpoint", "sagemaker:InvokeEndpointWithResponseStream")
 

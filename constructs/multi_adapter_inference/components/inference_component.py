@@ -10,10 +10,11 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
+from adapter_fleet.openai.urls import base_url
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.components.grants import grant_invoke
 from multi_adapter_inference.template.metrics import INVOCATION_NAMESPACE, MetricOptions
-from multi_adapter_inference.template.openai_url import openai_base_url
+from multi_adapter_inference.template.stack_location import stack_of
 
 
 class _Endpoint(Protocol):
@@ -61,7 +62,9 @@ class IInferenceComponent(ABC):
 
         An adapter's `model` is its `component_name`, and that of the base model is empty.
         """
-        return openai_base_url(self._metrics_of, self._endpoint.endpoint_name, self.component_name)
+        stack = stack_of(self._metrics_of)
+        runtime = f"https://runtime.sagemaker.{stack.region}.{stack.url_suffix}"
+        return base_url(runtime, endpoint=self._endpoint.endpoint_name, component=self.component_name)
 
     def grant_invoke(self, grantee: iam.IGrantable, *, bearer_token: bool = False) -> iam.Grant:
         """Let `grantee` send requests to this component, and to no other one of the endpoint.

@@ -7,11 +7,10 @@ from aws_cdk import CustomResource, Duration, IStableAnyProducer, Lazy, Token
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from multi_adapter_inference.functions.function_hosting import FunctionHosting
-from multi_adapter_inference.functions.functions import FunctionParts, Functions
+from multi_adapter_inference.functions.functions import FunctionHosting, FunctionParts, Functions
 from multi_adapter_inference.functions.provider import prompt_provider
 from multi_adapter_inference.template.arns import component_arn_spellings
-from multi_adapter_inference.template.statement import allow
+from multi_adapter_inference.template.statements import allow
 
 
 class CopyReader(Construct):

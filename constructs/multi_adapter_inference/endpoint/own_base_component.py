@@ -39,7 +39,7 @@ from multi_adapter_inference.endpoint.instances import Copies
 from multi_adapter_inference.endpoint.model_resource import ModelResource
 from multi_adapter_inference.endpoint.rolling_update import BatchSize, RollingUpdate
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
-from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
+from multi_adapter_inference.functions.functions import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.manifests.manifest import AdapterManifest
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel

@@ -12,14 +12,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from multi_adapter_inference.fleet.component_statements import manages_components
-from multi_adapter_inference.functions.function_hosting import FunctionHosting
-from multi_adapter_inference.functions.functions import FunctionParts, Functions
+from multi_adapter_inference.fleet.statements import manages_components
+from multi_adapter_inference.functions.functions import FunctionHosting, FunctionParts, Functions
 from multi_adapter_inference.functions.provider import waiting_provider
 from multi_adapter_inference.template.acknowledgement import ACKNOWLEDGED_OF_MACHINES, acknowledge
 from multi_adapter_inference.template.metrics import METRICS_NAMESPACE
 from multi_adapter_inference.template.stack_location import stack_of
-from multi_adapter_inference.template.statement import Statement, allow, policy_document
+from multi_adapter_inference.template.statements import Statement, allow, policy_document
 
 _REGISTRY_ACTIONS = (
     "dynamodb:BatchWriteItem",

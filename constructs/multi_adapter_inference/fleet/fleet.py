@@ -55,7 +55,7 @@ from multi_adapter_inference.fleet.policies import (
     Releases,
     RequiredEvaluation,
 )
-from multi_adapter_inference.fleet.s3_statements import (
+from multi_adapter_inference.fleet.statements import (
     copies_archives,
     prefix_of_copies,
     reads_artifacts,
@@ -67,13 +67,11 @@ from multi_adapter_inference.fleet.triggers import (
     read_new_manifests,
     reread_manifest,
 )
-from multi_adapter_inference.fleet.usage_function import count_usage
-from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
-from multi_adapter_inference.functions.function_hosting import DEFAULT_HOSTING, FunctionHosting
+from multi_adapter_inference.fleet.usage import UsageMetrics, count_usage
+from multi_adapter_inference.functions.functions import DEFAULT_HOSTING, FunctionHosting
 from multi_adapter_inference.functions.provider import answer_timeout
-from multi_adapter_inference.manifests.bound_manifest import BoundManifest
 from multi_adapter_inference.manifests.fleet_adapter import SmokeTest
-from multi_adapter_inference.manifests.manifest import AdapterManifest
+from multi_adapter_inference.manifests.manifest import AdapterManifest, BoundManifest
 from multi_adapter_inference.models.capacity import warn_of_adapters_on_disk
 from multi_adapter_inference.template.metrics import MetricOptions
 from multi_adapter_inference.template.stack_location import (

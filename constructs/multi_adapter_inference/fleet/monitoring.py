@@ -19,7 +19,7 @@ from multi_adapter_inference.arguments.durations import whole_milliseconds, whol
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import VARIANT_NAME
 from multi_adapter_inference.fleet.fleet_interface import IAdapterFleet
-from multi_adapter_inference.fleet.usage_metrics import UsageMetrics
+from multi_adapter_inference.fleet.usage import UsageMetrics
 from multi_adapter_inference.template.metrics import (
     CONTAINER_NAMESPACES,
     INVOCATION_NAMESPACE,

@@ -19,7 +19,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes, whole_seconds
-from multi_adapter_inference.template.statement import Statement, allow
+from multi_adapter_inference.template.statements import Statement, allow
 
 
 @checked

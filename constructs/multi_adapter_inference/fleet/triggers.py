@@ -13,7 +13,7 @@ from constructs import Construct, IDependable
 
 from multi_adapter_inference.fleet.control_plane import ControlPlane
 from multi_adapter_inference.fleet.policies import DriftCheck
-from multi_adapter_inference.manifests.bound_manifest import ManifestObject
+from multi_adapter_inference.manifests.manifest import ManifestObject
 from multi_adapter_inference.template.acknowledgement import acknowledge_notifications_handler
 
 _SCALING_METRICS = ("ConcurrentRequestsPerCopy", "InvocationsPerCopy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 from aws_cdk import Annotations, ArnFormat, Duration, RemovalPolicy
@@ -14,11 +15,11 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from multi_adapter_inference.functions.function_hosting import FunctionHosting
+from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.functions.lambda_zip import lambda_zip
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.stack_location import stack_of
-from multi_adapter_inference.template.statement import Statement, allow, policy_document
+from multi_adapter_inference.template.statements import Statement, allow, policy_document
 
 _RUNTIME = lambda_.Runtime.PYTHON_3_13
 _SHORT = Duration.minutes(2)
@@ -36,6 +37,43 @@ _ATTACHES_INTERFACES = (
     "ec2:UnassignPrivateIpAddresses",
 )
 _REASON_FOR_KEY_ACTIONS = "the CDK grants the use of a key so: data keys with and without their plain text"
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class FunctionHosting:
+    """The network of the functions of a construct, and the key and retention of what they write.
+
+    encryption_key:
+        The KMS key for the table, the logs, the functions' environment variables and the dead-letter queue.
+        Default: keys of AWS.
+    log_retention:
+        How long the logs of the functions and the state machines are kept. Default: three months.
+    vpc, vpc_subnets, security_groups:
+        The network of the functions. docs/guides/security.md lists the services that they must reach.
+        Without groups, the functions of a construct get a security group that allows every outgoing call.
+        Default: AWS's own network.
+
+    Example::
+
+        from aws_cdk import aws_logs as logs
+
+        hosting = FunctionHosting(log_retention=logs.RetentionDays.ONE_YEAR)
+        AdapterFleet(stack, "Fleet", endpoint=endpoint, manifest=manifest, functions=hosting)
+    """
+
+    encryption_key: kms.IKey | None = None
+    log_retention: logs.RetentionDays = logs.RetentionDays.THREE_MONTHS
+    vpc: ec2.IVpc | None = None
+    vpc_subnets: ec2.SubnetSelection | None = None
+    security_groups: Sequence[ec2.ISecurityGroup] = ()
+
+    def __post_init__(self) -> None:
+        if self.vpc is None and (self.vpc_subnets is not None or self.security_groups):
+            raise ValueError("'vpc' should be given with 'vpc_subnets' or 'security_groups', got None")
+
+
+DEFAULT_HOSTING = FunctionHosting()
 
 
 class _FunctionNetwork(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""Which adapters a fleet has, as an app declares them."""
+"""The manifest of a fleet: what is declared, and what the fleet's resources need of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations, Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
@@ -31,12 +33,14 @@ from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES, pack_che
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
-from multi_adapter_inference.manifests.bound_manifest import MANIFESTS, BoundManifest, ManifestObject
 from multi_adapter_inference.manifests.fleet_adapter import FleetAdapter, manifest_adapter, unresolved
 from multi_adapter_inference.models.artifact_source import described, may_hold
+from multi_adapter_inference.template.asset_folder import AssetFolder
 
 MOST_LOCAL_ARTIFACTS = 50
 """Every synth checks, hashes and packs each one, and its address is a property of the custom resource."""
+
+MANIFESTS = AssetFolder(name="adapter-manifests", suffix=".json")
 
 _REREAD_EVERY = Duration.minutes(15)
 
@@ -392,3 +396,44 @@ def _pack(path: Path, checked: str, target: Path) -> None:
 def _write(text: bytes, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestObject:
+    """A manifest in S3, which changes without a deployment.
+
+    reread_every:
+        How often to look for a version whose event was lost.
+    """
+
+    bucket: s3.IBucket
+    key: str
+    enable_events: bool
+    reread_every: Duration
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundManifest:
+    """A manifest that is checked and staged.
+
+    properties:
+        The custom resource's `Manifest` or `ManifestObject`, `Buckets` and `Archives`.
+    component_names:
+        By adapter. None if synth does not know them.
+    buckets:
+        The buckets that hold adapters, by name, as far as they are known. None for one that only an address
+        in the manifest names.
+    adapter_tags:
+        The tags of each adapter, in addition to those of the fleet, as far as they are known.
+    object:
+        For a manifest in S3: where it is.
+    asset:
+        For a manifest that is an asset: where it was staged.
+    """
+
+    properties: Mapping[str, Any]
+    component_names: Mapping[str, str] | None
+    buckets: Mapping[str, s3.IBucket | None]
+    adapter_tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    object: ManifestObject | None = None
+    asset: FileAssetLocation | None = None

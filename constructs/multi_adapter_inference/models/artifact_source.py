@@ -1,4 +1,4 @@
-"""The places in buckets from which an endpoint's role reads adapters."""
+"""The places in buckets from which an endpoint's role reads adapters, and the prefixes that are folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from aws_cdk import aws_s3 as s3
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.object_prefix import as_folder
 
 
 @checked
@@ -59,3 +58,20 @@ def _may_hold(source: ArtifactSource, bucket_name: str, key: str) -> bool:
     if source.bucket_name != bucket_name:
         return TOKEN in source.bucket_name or TOKEN in bucket_name
     return key.startswith(source.prefix) or TOKEN in source.prefix or TOKEN in key
+
+
+def as_folder(prefix: str) -> str:
+    """Return a prefix with one slash at its end, unless it is empty or a token.
+
+    Without the slash, `acme` would also be a prefix of `acme-eu/`.
+    """
+    if TOKEN in prefix:
+        return prefix
+    if prefix.startswith("/"):
+        raise ValueError(f"'prefix' should not start with '/', got {prefix!r}")
+    return f"{prefix.rstrip('/')}/" if prefix else ""
+
+
+def folder_url(bucket: s3.IBucket, prefix: str) -> str:
+    """Return the URL of a folder in S3, or of the whole bucket if `prefix` is empty."""
+    return bucket.s3_url_for_object(prefix) if prefix else f"s3://{bucket.bucket_name}/"

@@ -21,7 +21,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
 from adapter_fleet.serving.container_releases import LMI_SETTINGS_FILE
 from adapter_fleet.serving.model_shape import ModelShape, known_shape
 from multi_adapter_inference.arguments.argument_types import checked
-from multi_adapter_inference.arguments.object_prefix import as_folder, folder_url
+from multi_adapter_inference.models.artifact_source import as_folder, folder_url
 from multi_adapter_inference.models.container import StartupDownload
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.template.asset_folder import AssetFolder

@@ -1,4 +1,4 @@
-"""What every container that serves a base model with its adapters has."""
+"""The containers that serve a base model with its adapters."""
 
 # No postponed annotations: the argument checks would look for their names in the modules of the subclasses.
 
@@ -273,3 +273,54 @@ class IContainer(ABC):
                 mapping={region: {"account": account} for region, account in accounts.items()},
             )
         return mapping.find_in_map(Aws.REGION, "account")
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class LmiContainer(IContainer):
+    """AWS's Large Model Inference container (djl-inference), or an image built on it.
+
+    version:
+        The release. It decides how adapters are served, also for an image of your own.
+    environment:
+        More settings (`OPTION_MAX_MODEL_LEN`, …). A setting of the library is an error. Default: none.
+    prefix_caching:
+        Whether the engine keeps what it computed of a prompt's beginning for the next request. If it does, an
+        adapter that is updated in place may answer with text of its previous version.
+    repository:
+        The ECR repository of an image of your own, built on that release. Default: AWS's image.
+    tag:
+        The tag in `repository`. Default: the release's tag.
+
+    Example::
+
+        LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_MODEL_LEN": "4096"})
+    """
+
+    registry_mapping_id = "LmiRegistryAccounts"
+
+    version: LmiVersion
+
+
+@checked
+@dataclass(frozen=True, kw_only=True)
+class VllmContainer(IContainer):
+    """AWS's vLLM container for SageMaker (`vllm:server-sagemaker-cuda-…`), or an image built on it.
+
+    It takes OpenAI's request bodies only, and serves the endpoint's OpenAI path. vLLM uses one accelerator of
+    a copy unless `SM_VLLM_TENSOR_PARALLEL_SIZE` says otherwise.
+
+    `LmiContainer` explains the other arguments.
+
+    environment:
+        More settings: `SM_VLLM_MAX_MODEL_LEN` is vLLM's `--max-model-len`. A setting of the library is an
+        error.
+
+    Example::
+
+        VllmContainer(version=VllmVersion.V2_6, environment={"SM_VLLM_MAX_MODEL_LEN": "4096"})
+    """
+
+    registry_mapping_id = "VllmRegistryAccounts"
+
+    version: VllmVersion

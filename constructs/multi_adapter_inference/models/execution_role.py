@@ -16,9 +16,14 @@ from multi_adapter_inference.models.container import ContainerImage
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
 from multi_adapter_inference.template.asset_folder import AssetFolder
 from multi_adapter_inference.template.metrics import CONTAINER_NAMESPACES
-from multi_adapter_inference.template.object_statements import decrypts_objects, key_arn
 from multi_adapter_inference.template.stack_location import stack_of
-from multi_adapter_inference.template.statement import Statement, allow, policy_statement
+from multi_adapter_inference.template.statements import (
+    Statement,
+    allow,
+    decrypts_objects,
+    key_arn,
+    policy_statement,
+)
 
 _LONGEST_POLICY_NAME = 128
 

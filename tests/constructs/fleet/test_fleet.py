@@ -35,7 +35,7 @@ from multi_adapter_inference import (
     SmokeTest,
 )
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
-from multi_adapter_inference.fleet.s3_statements import reads_artifacts
+from multi_adapter_inference.fleet.statements import reads_artifacts
 from multi_adapter_inference.template.stack_location import check_same_environment
 from tests.constructs.conftest import (
     MakeEndpoint,

@@ -23,7 +23,7 @@ from multi_adapter_inference import (
     LoraServing,
     SmokeTest,
 )
-from multi_adapter_inference.manifests.bound_manifest import BoundManifest
+from multi_adapter_inference.manifests.manifest import BoundManifest
 from tests.constructs.conftest import (
     ChangeConfig,
     MakeEndpoint,

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from multi_adapter_inference import AdapterFleet, IInferenceComponent, LoraAdapter
 from multi_adapter_inference.template.acknowledgement import acknowledge, wildcards
-from multi_adapter_inference.template.statement import allow, policy_document, policy_statement
+from multi_adapter_inference.template.statements import allow, policy_document, policy_statement
 from tests.constructs.conftest import imported_endpoint
 
 STATEMENTS = [

@@ -1,17 +1,54 @@
-"""What the functions of a fleet may do with manifests and archives in S3."""
+"""What the functions of a fleet may do with inference components, and with manifests and archives in S3."""
 
 from __future__ import annotations
 
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
-from multi_adapter_inference.manifests.bound_manifest import MANIFESTS, BoundManifest
-from multi_adapter_inference.template.object_statements import reads_objects
+from multi_adapter_inference.manifests.manifest import MANIFESTS, BoundManifest
+from multi_adapter_inference.template.arns import component_arn
 from multi_adapter_inference.template.stack_location import partition_of
-from multi_adapter_inference.template.statement import Statement, allow
+from multi_adapter_inference.template.statements import Statement, allow, reads_objects
+
+
+def manages_components(
+    scope: Construct, *, endpoint_arn: str, base_component_name: str, uid: str
+) -> list[Statement]:
+    """Return the statements for a pass. It may write only components with the fleet's tag."""
+    components = component_arn(scope, "*")
+    requested = {"StringEquals": {f"aws:RequestTag/{FLEET_TAG}": uid}}
+    owned = {"StringEquals": {f"aws:ResourceTag/{FLEET_TAG}": uid}}
+
+    return [
+        allow(["sagemaker:ListInferenceComponents"], "*"),
+        allow(["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], components),
+        allow(["sagemaker:CreateInferenceComponent"], components, endpoint_arn, conditions=requested),
+        allow(
+            ["sagemaker:AddTags"],
+            components,
+            # For a creation or an import. A component of another fleet is never tagged. IAM does not know on
+            # which endpoint the others are, nor which are of a stack: CloudFormation does not tag components.
+            conditions={**requested, "StringEqualsIfExists": {f"aws:ResourceTag/{FLEET_TAG}": uid}},
+        ),
+        # Before an import. No source says which resource a call has that names no stack.
+        allow(["cloudformation:DescribeStackResources"], "*"),
+        allow(["sagemaker:AddTags", "sagemaker:DeleteTags"], components, conditions=owned),
+        allow(
+            [
+                "sagemaker:DeleteInferenceComponent",
+                "sagemaker:InvokeEndpoint",
+                "sagemaker:UpdateInferenceComponent",
+            ],
+            components,
+            conditions=owned,
+        ),
+        # The base model's own answer shows whether it answers in an adapter's place.
+        allow(["sagemaker:InvokeEndpoint"], endpoint_arn, component_arn(scope, base_component_name)),
+    ]
 
 
 def reads_manifest(scope: Construct, bound: BoundManifest) -> list[Statement]:

@@ -1,17 +1,71 @@
-"""Statements that let a role read objects of buckets, and decrypt them with the buckets' keys."""
+"""Statements of IAM policies, as plain data until the CDK gets them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from aws_cdk import Annotations
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import IConstruct
 
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.template.stack_location import elsewhere, partition_of, stack_of
-from multi_adapter_inference.template.statement import Statement, allow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A statement that allows actions on resources."""
+
+    actions: Sequence[str]
+    resources: Sequence[str]
+    conditions: Mapping[str, Any] | None = None
+
+
+def allow(actions: Sequence[str], *resources: str, conditions: Mapping[str, Any] | None = None) -> Statement:
+    """Return a statement that allows actions on resources."""
+    return Statement(actions=actions, resources=resources, conditions=conditions)
+
+
+def in_partitions(*names: str) -> dict[str, Any]:
+    """Return the conditions under which an action on a table is allowed on items of these partitions only.
+
+    `*` in a name stands for any text.
+    """
+    operator = "StringLike" if any("*" in name for name in names) else "StringEquals"
+    return {
+        f"ForAllValues:{operator}": {"dynamodb:LeadingKeys": list(names)},
+        "Null": {"dynamodb:LeadingKeys": "false"},
+    }
+
+
+def policy_statement(statement: Statement) -> iam.PolicyStatement:
+    """Return a statement as the CDK has it, for a policy that gets more of them later."""
+    return iam.PolicyStatement(
+        actions=list(statement.actions),
+        resources=list(statement.resources),
+        conditions=statement.conditions,
+    )
+
+
+def policy_document(statements: Sequence[Statement]) -> iam.PolicyDocument:
+    """Return a whole policy as the CDK has it. All statements are one call of the CDK."""
+    return iam.PolicyDocument.from_json(
+        {
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Action": list(statement.actions),
+                    "Resource": list(statement.resources),
+                    **({"Condition": statement.conditions} if statement.conditions else {}),
+                }
+                for statement in statements
+            ]
+        }
+    )
 
 
 def reads_objects(
