@@ -191,7 +191,7 @@ qa-checkov: setup .venv-checkov/.installed  ## look for insecure settings in the
 	done
 	.venv-checkov/bin/checkov --config-file .checkov.yaml --directory cdk.out/checkov
 
-qa-bench: setup  ## measure every claim; tables here, figures in bench/results
+qa-bench: setup  ## measure every claim; tables here, figures in bench/results.json
 	python -m bench
 
 qa-coverage: setup  ## measure which lines the tests without deployments run; it judges nothing

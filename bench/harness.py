@@ -6,12 +6,13 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 BENCH = Path(__file__).parent
-RESULTS = BENCH / "results"
+RESULTS = BENCH / "results.json"
 README = BENCH / "README.md"
 
 _COLUMNS = ("claim", "ours", "other", "ratio", "goal", "holds")
@@ -58,13 +59,14 @@ Figures = Sequence[Mapping[str, str]]
 
 
 def publish(bench: str, claims: Sequence[Claim], *, figures: Figures = ()) -> int:
-    """Print the claims and the figures behind them, write `results/<bench>.json`, renew README.md.
+    """Print the claims and the figures behind them, write its part of `results.json`, renew README.md.
 
     Returns 0, or 1 where a claim does not hold, for `sys.exit`.
     """
-    RESULTS.mkdir(exist_ok=True)
-    results = {"claims": [asdict(claim) for claim in claims], "figures": list(figures)}
-    (RESULTS / f"{bench}.json").write_text(json.dumps(results, indent=2) + "\n")
+    results = json.loads(RESULTS.read_text())
+    results[bench] = {"claims": [asdict(claim) for claim in claims], "figures": list(figures)}
+    results = dict(sorted(results.items()))
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     table = Table(*_COLUMNS, title=bench, title_justify="left")
     for claim in claims:
         table.add_row(*claim.cells(), style=None if claim.holds else "bold red")
@@ -74,23 +76,22 @@ def publish(bench: str, claims: Sequence[Claim], *, figures: Figures = ()) -> in
         for row in figures:
             rows.add_row(*row.values())
         Console().print(rows)
-    _renew_readme()
+    _renew_readme(results)
     return 0 if all(claim.holds for claim in claims) else 1
 
 
-def _renew_readme() -> None:
+def _renew_readme(results: Mapping[str, Mapping[str, Any]]) -> None:
     introduction = README.read_text().partition(_TABLES)[0]
     lines = [
         f"{_TABLES}",
         "",
         f"On {os.cpu_count()} processors, {platform.platform()}, Python {platform.python_version()}.",
     ]
-    for path in sorted(RESULTS.glob("*.json")):
-        results = json.loads(path.read_text())
-        lines += ["", f"### {path.stem}", "", f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|--:|---|"]
-        lines += [f"| {' | '.join(Claim(**row).cells())} |" for row in results["claims"]]
-        if results["figures"]:
-            columns = list(results["figures"][0])
+    for bench, result in results.items():
+        lines += ["", f"### {bench}", "", f"| {' | '.join(_COLUMNS)} |", "|---|--:|--:|--:|--:|---|"]
+        lines += [f"| {' | '.join(Claim(**row).cells())} |" for row in result["claims"]]
+        if result["figures"]:
+            columns = list(result["figures"][0])
             lines += ["", f"| {' | '.join(columns)} |", f"|---|{'--:|' * (len(columns) - 1)}"]
-            lines += [f"| {' | '.join(row.values())} |" for row in results["figures"]]
+            lines += [f"| {' | '.join(row.values())} |" for row in result["figures"]]
     README.write_text(introduction + "\n".join(lines) + "\n")
