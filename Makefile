@@ -98,8 +98,8 @@ generate: setup  ## rewrite the generated pages of docs/reference and the templa
 
 lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
 	$(UV_COMPILE) --generate-hashes pyproject.toml --all-extras --group dev -o requirements.txt
-	for wanted in tests/clients/requirements/*.in; do \
-	    $(UV_COMPILE) --no-annotate $$wanted -o $${wanted%.in}.txt || exit 1; \
+	for pins in tests/clients/requirements/*.txt; do \
+	    $(UV_COMPILE) --no-annotate --group $$(dirname $$pins)/pyproject.toml:$$(basename $$pins .txt) -o $$pins || exit 1; \
 	done
 	printf 'check-wheel-contents\ntwine\n' | $(UV_COMPILE) --no-annotate - -o tests/release/tools.txt
 	npm install --package-lock-only
