@@ -17,7 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
-PROMISES, DIVERGENCES = ROOT / "docs/guides/promises.md", ROOT / "tests/local/divergences.py"
+PROMISES, DIVERGENCES = ROOT / "docs/guides/promises.md", ROOT / "tests/local/test_divergences.py"
 
 
 @dataclass(frozen=True)

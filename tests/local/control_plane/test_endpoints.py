@@ -194,6 +194,7 @@ POOLS = [{"InstanceType": "ml.g5.12xlarge", "Priority": 1}]
         ([FITTING | {"InstanceType": None}], "an InstanceType or InstancePools, and not both"),
         ([FITTING | {"InstancePools": POOLS}], "an InstanceType or InstancePools, and not both"),
         ([FITTING | {"InitialInstanceCount": None}], "should have an InitialInstanceCount"),
+        ([FITTING | {"ModelName": "llm"}], "has a ModelName"),
     ],
 )
 def test_variants_that_cannot_be_are_refused(

@@ -154,6 +154,7 @@ def test_sort_takes_the_largest_first(evaluate: Evaluate) -> None:
         "m3",
         "1 + 2",
         "FILL(m1, LINEAR)",
+        "RATE(m1)",
         "__import__('os')",
     ],
 )
