@@ -1,10 +1,106 @@
-"""The clients: each one's package, environment and script."""
+"""The clients: each one's package, environment and script, and the calls that are known to fail."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-from tests.clients.environments import Environment
+from tests.clients.environments import ROOT, Environment
+from tests.guides import MadePart, table
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is."""
+
+    CLIENT = "the client's"
+    EMULATOR = "the embedded cloud's"
+    NONE = "nobody's, as AWS refuses it, too"
+
+
+@dataclass(frozen=True)
+class KnownFailure:
+    """A call that fails.
+
+    words:
+        What its error contains.
+    why:
+        What does not work, for the guide.
+    """
+
+    fault: Fault
+    words: str
+    why: str
+
+
+_ONLY_CHATS = KnownFailure(Fault.NONE, "Error code: 404", "anything but chats, which AWS refuses, too")
+_ENDPOINT_AS_MODEL = KnownFailure(
+    Fault.CLIENT,
+    "is not registered",
+    # It always sends the endpoint's name as `model`, and LMI has no model of that name. It works for
+    # adapters, which the component chooses, and on AWS's vLLM container.
+    "`sagemaker_chat/` for the base of an LMI container",
+)
+_STREAM_AS_DICTIONARY = KnownFailure(
+    Fault.CLIENT,
+    "'EventStream' object has no attribute 'get'",
+    "`invoke_with_response_stream`",  # it reads the stream as a dictionary
+)
+
+KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
+    "aws_cli": {
+        "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
+            Fault.CLIENT, "argument operation: Invalid choice", "streams"
+        ),
+    },
+    "sagemaker_2": {
+        "Session.update_inference_component (adapter)": KnownFailure(
+            Fault.CLIENT,
+            "Invalid type for parameter RuntimeConfig, value: None",
+            "updating an adapter without `runtime_config`",  # it sends a null, which botocore refuses
+        ),
+    },
+    "sagemaker_3": {
+        "Endpoint.invoke_with_response_stream (base)": _STREAM_AS_DICTIONARY,
+        "Endpoint.invoke_with_response_stream (triage)": _STREAM_AS_DICTIONARY,
+    },
+    "litellm": {
+        "sagemaker_chat/ (base)": _ENDPOINT_AS_MODEL,
+        "sagemaker_chat/ (base, streamed)": _ENDPOINT_AS_MODEL,
+        "sagemaker_chat/ (base, asynchronous, streamed)": _ENDPOINT_AS_MODEL,
+        "sagemaker/ (AWS_ENDPOINT_URL alone)": KnownFailure(
+            Fault.CLIENT,
+            "Connection refused",
+            "`AWS_ENDPOINT_URL`",  # it calls AWS
+        ),
+    },
+    "openai": {
+        "models.list": _ONLY_CHATS,
+        "completions.create": _ONLY_CHATS,
+        "responses.create": _ONLY_CHATS,
+        "chat.completions.create (log probabilities)": KnownFailure(
+            Fault.EMULATOR,
+            "Error code: 424",
+            "log probabilities of chats",
+        ),
+    },
+}
+"""By script and call."""
+
+
+def surprises(lines: Sequence[Mapping[str, Any]], known: Mapping[str, KnownFailure]) -> list[str]:
+    """Return what is not as it is known: failures, successes, and calls that were not made."""
+    found = [f"{call}: was not made" for call in known if call not in {line["call"] for line in lines}]
+    for line in lines:
+        call, expected = line["call"], known.get(line["call"])
+        if expected is None and not line["ok"]:
+            found.append(f"{call}: {line['error']}")
+        elif expected is not None and line["ok"]:
+            found.append(f"{call}: works, though it is known to fail")
+        elif expected is not None and expected.words not in line["error"]:
+            found.append(f"{call}: fails in other words: {line['error']}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -52,3 +148,24 @@ CLIENTS = [
     Client("LiteLLM", "litellm", "litellm", "litellm", 19, "`model_id=`, or `openai/` as OpenAI"),
     Client("OpenAI", "openai", "openai", "openai", 11, "`base_url=` and `model=` of `adapters describe`"),
 ]
+
+
+def clients_table() -> str:
+    """Return a row for each client: how it names a component, and what works but for the known failures."""
+    head = ("client", "names the component by", "calls that worked", "does not work")
+    return table(head, [_row(one) for one in CLIENTS])
+
+
+def _row(one: Client) -> list[str]:
+    known = KNOWN[one.script]
+    reasons = dict.fromkeys(failure.why for failure in known.values())
+    worked = f"{one.calls - len(known)} of {one.calls}"
+    return [f"{one.name} ({one.package} {one.version})", one.component, worked, "; ".join(reasons)]
+
+
+PART = MadePart(
+    guide=ROOT / "docs/guides/embedded-cloud.md",
+    begin="<!-- Begin: written by `make qa SUITE=clients`. -->",
+    end="<!-- End. -->",
+    text=clients_table,
+)

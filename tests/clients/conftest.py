@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.clients import CLIENTS
-from tests.clients.record import PART
+from tests.clients.clients import CLIENTS, PART
 
 
 @pytest.fixture(scope="session")

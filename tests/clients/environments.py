@@ -1,4 +1,4 @@
-"""Installs each client into an environment of its own.
+"""Installs each client into an environment of its own, and clones what others wrote.
 
     python -m tests.clients.environments [NAME …]
 
@@ -8,13 +8,16 @@ what its file pins is left as it is.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -67,6 +70,17 @@ class Environment:
         done = subprocess.run(install, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotInstalledError(f"{self.name} could not be installed: {done.stderr[-2000:]}")
+
+
+def checkout(source: Mapping[str, Any], variable: str) -> Path:
+    """Return a checkout of `repository` at `commit`: the folder that a variable names, or a clone."""
+    if variable in os.environ:
+        return Path(os.environ[variable])
+    folder = FOLDER / Path(source["repository"]).name
+    if not folder.exists():
+        subprocess.run(["git", "clone", "--quiet", source["repository"], folder], check=True)
+    subprocess.run(["git", "-C", folder, "checkout", "--quiet", source["commit"]], check=True)
+    return folder
 
 
 def main(names: list[str]) -> None:

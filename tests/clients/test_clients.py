@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.clients import CLIENTS, Client
-from tests.clients.known_failures import KNOWN, surprises
+from tests.clients.clients import CLIENTS, KNOWN, Client, surprises
 
 if TYPE_CHECKING:
     from tests.clients.world import World

@@ -14,8 +14,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import PROFILES
-from tests.clients.checkouts import checkout
-from tests.clients.environments import ROOT, Environment
+from tests.clients.environments import ROOT, Environment, checkout
 from tests.clients.world import MODELS, World, upload_base
 from tests.docs.blocks import blocks_of
 from tests.guides import last_run, write_below

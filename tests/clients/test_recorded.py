@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.clients.clients import CLIENTS
+from tests.clients.clients import CLIENTS, KNOWN, PART
 from tests.clients.environments import REQUIREMENTS
-from tests.clients.known_failures import KNOWN
-from tests.clients.record import PART
 
 LOCKS = sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
 

