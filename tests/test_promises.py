@@ -1,4 +1,4 @@
-"""The guide of promises, the list of divergences and other documents name tests that exist."""
+"""The guide of promises, the list of divergences and other documents name tests and paths that exist."""
 
 from __future__ import annotations
 
@@ -52,3 +52,10 @@ def test_files_with_tests_for_the_night_are_run_at_night() -> None:
     }
     assert len(files) > 10
     assert {file for file in files if str(file) not in nightly and str(file.parent) not in nightly} == set()
+
+
+def test_every_path_in_contributing_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`([\w.-]+/[\w./-]*)`", text) + re.findall(r"\]\((?!http)([^)#]+)", text)
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import tomllib
+from typing import Any
 
 import pytest
+import yaml
 
+from adapter_fleet.documents.schema import structure
+from adapter_fleet.environment import _WORDS, Environment, EnvironmentFileError, _converter
+from adapter_fleet.manifest.manifest import Manifest
 from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, documents, pages
 from tests.docs.command_lines import problem_of
-from tests.docs.data_files import parse
 from tests.docs.shell import commands, script
 
 pytestmark = pytest.mark.documents
 
 PAGES = pages()
 BLOCKS = [block for page in PAGES for block in page.blocks]
+_REST = tomllib.loads((ROOT / "environments/local.toml").read_text())
+"""What a part of an environment file leaves out."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -27,6 +35,58 @@ def test_every_block_is_run_or_says_why_not(page: Page) -> None:
         if mark.kind == RUN_BY:
             test = ROOT / mark.text
             assert page.path.name in test.read_text(), f"{mark.text} should name {page.path.name}"
+
+
+def parse(block: Block) -> None:
+    """Raise ValueError if the product would refuse the block.
+
+    TOML is a part of an environment file and YAML is a manifest, except for `pyproject.toml` and workflows of
+    CI, which their keys show.
+    """
+    if block.language == "json":
+        json.loads(block.text)
+    elif block.language == "jsonl":
+        for line in block.text.splitlines():
+            json.loads(line)
+    elif block.language == "toml":
+        _parse_toml(block.text)
+    else:
+        _parse_yaml(block.text)
+
+
+def _parse_toml(text: str) -> None:
+    if not tomllib.loads(text).keys() & {"tool", "project", "dependency-groups"}:
+        _parse_environment(text)
+
+
+def _parse_environment(text: str) -> None:
+    """Read a part of an environment file: in place of the tables of `local.toml`, or else beside them."""
+    part = tomllib.loads(text)
+    problems = []
+    for whole in (_REST | part, _merged(_REST, part)):
+        try:
+            structure(_converter(ROOT / "environments"), whole, Environment, words=_WORDS)
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            return
+    raise EnvironmentFileError(problems[0])
+
+
+def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return tables with those of `other` in them, at any depth."""
+    both = one | other
+    for name in one.keys() & other.keys():
+        if isinstance(one[name], dict) and isinstance(other[name], dict):
+            both[name] = _merged(one[name], other[name])
+    return both
+
+
+def _parse_yaml(text: str) -> None:
+    loaded = yaml.safe_load(text)
+    # A workflow of GitHub, or a configuration of LiteLLM.
+    if not (isinstance(loaded, dict) and loaded.keys() & {"jobs", "litellm_settings"}):
+        Manifest.parse(text.encode(), where="adapters.yaml", folder=ROOT)
 
 
 def problems(block: Block) -> list[str]:

@@ -8,8 +8,7 @@ from functools import cache
 import griffe
 
 from docs.site.markdown import anchor, block, code, table, wrapped
-from docs.site.reference.docstrings import linked, to_markdown
-from docs.site.reference.sources import load
+from docs.site.reference.docstrings import linked, load, to_markdown
 
 FOLDER = "constructs"
 

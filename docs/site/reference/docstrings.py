@@ -1,19 +1,42 @@
-"""Docstrings of this project as Markdown.
+"""The project's packages as griffe reads them, and their docstrings as Markdown.
 
 A docstring has paragraphs, entries (`name:` or `one, other:`, with an indented text) and `Example::` blocks.
 """
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import griffe
 
 from docs.site.markdown import block, wrapped
 
+_ROOT = Path(__file__).parents[3]
+_PACKAGES = ("adapter_fleet", "multi_adapter_inference", "adapters_cli", "local_sagemaker")
 _ENTRY = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*:")
 _DOCUMENT = re.compile(r"\bdocs/([\w/.-]+\.md)\b")
 _NAME = re.compile(r"(?<![\[`])`([A-Za-z]\w*)`(?!`)")
 
 Links = Callable[[str], str | None]
 """The address of a public name, if it has one."""
+
+
+def load(package: str) -> griffe.Module:
+    """Return a package."""
+    found = _loader().modules_collection[package]
+    assert isinstance(found, griffe.Module)
+    return found
+
+
+@cache
+def _loader() -> griffe.GriffeLoader:
+    roots = [_ROOT / name for name in ("constructs", "lambda", "cli", "local")]
+    loader = griffe.GriffeLoader(search_paths=roots)
+    for package in _PACKAGES:
+        loader.load(package)
+    loader.resolve_aliases()
+    return loader
 
 
 def to_markdown(docstring: str, *, links: Links, root: str) -> str:

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 import griffe
 
 from docs.site.markdown import anchor, code, wrapped
-from docs.site.reference.docstrings import linked, to_markdown
-from docs.site.reference.sources import load
+from docs.site.reference.docstrings import linked, load, to_markdown
 
 FILE = "testing.md"
 
