@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from tests.clients.environments import ROOT, Environment
 from tests.guides import MadePart, table
-
-
-class Fault(StrEnum):
-    """Whose fault a failure is."""
-
-    CLIENT = "the client's"
-    EMULATOR = "the embedded cloud's"
-    NONE = "nobody's, as AWS refuses it, too"
 
 
 @dataclass(frozen=True)
@@ -29,21 +20,18 @@ class KnownFailure:
         What does not work, for the guide.
     """
 
-    fault: Fault
     words: str
     why: str
 
 
-_ONLY_CHATS = KnownFailure(Fault.NONE, "Error code: 404", "anything but chats, which AWS refuses, too")
+_ONLY_CHATS = KnownFailure("Error code: 404", "anything but chats, which AWS refuses, too")
 _ENDPOINT_AS_MODEL = KnownFailure(
-    Fault.CLIENT,
     "is not registered",
     # It always sends the endpoint's name as `model`, and LMI has no model of that name. It works for
     # adapters, which the component chooses, and on AWS's vLLM container.
     "`sagemaker_chat/` for the base of an LMI container",
 )
 _STREAM_AS_DICTIONARY = KnownFailure(
-    Fault.CLIENT,
     "'EventStream' object has no attribute 'get'",
     "`invoke_with_response_stream`",  # it reads the stream as a dictionary
 )
@@ -51,12 +39,11 @@ _STREAM_AS_DICTIONARY = KnownFailure(
 KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
     "aws_cli": {
         "sagemaker-runtime invoke-endpoint-with-response-stream": KnownFailure(
-            Fault.CLIENT, "argument operation: Invalid choice", "streams"
+            "argument operation: Invalid choice", "streams"
         ),
     },
     "sagemaker_2": {
         "Session.update_inference_component (adapter)": KnownFailure(
-            Fault.CLIENT,
             "Invalid type for parameter RuntimeConfig, value: None",
             "updating an adapter without `runtime_config`",  # it sends a null, which botocore refuses
         ),
@@ -70,7 +57,6 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "sagemaker_chat/ (base, streamed)": _ENDPOINT_AS_MODEL,
         "sagemaker_chat/ (base, asynchronous, streamed)": _ENDPOINT_AS_MODEL,
         "sagemaker/ (AWS_ENDPOINT_URL alone)": KnownFailure(
-            Fault.CLIENT,
             "Connection refused",
             "`AWS_ENDPOINT_URL`",  # it calls AWS
         ),
@@ -80,7 +66,6 @@ KNOWN: Mapping[str, Mapping[str, KnownFailure]] = {
         "completions.create": _ONLY_CHATS,
         "responses.create": _ONLY_CHATS,
         "chat.completions.create (log probabilities)": KnownFailure(
-            Fault.EMULATOR,
             "Error code: 424",
             "log probabilities of chats",
         ),
