@@ -11,7 +11,6 @@ from aws_cdk.aws_applicationautoscaling import Schedule
 from multi_adapter_inference import (
     AdapterManifest,
     ArtifactSource,
-    ComputeRequirements,
     FunctionHosting,
     MultiAdapterEndpoint,
     ScalingTarget,
@@ -19,8 +18,6 @@ from multi_adapter_inference import (
 from multi_adapter_inference.components.scaling import CopyScaling
 from tests.constructs.conftest import MakeEndpoint, endpoint_of, warnings_of, write_manifest_into
 from tests.constructs.resources import Resources
-
-ONE_OF_FOUR = ComputeRequirements(accelerators=1, min_memory=cdk.Size.gibibytes(8))
 
 
 @pytest.fixture(scope="module")
