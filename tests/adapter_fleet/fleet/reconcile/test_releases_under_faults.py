@@ -176,8 +176,10 @@ class FleetOfReleases(RuleBasedStateMachine):
         had = before.candidate if before is not None and goes_on else None
         releases = self.world.newest().request.target.settings.releases
         judged = had is not None and had.declared is None and route.adapter not in self.percents
-        if had is not None and judged and releases is not None and releases.canary is not None:
-            well = had.artifact.uri not in faults.worse and faults.asked >= CANARY.min_requests
+        if before is not None and had is not None and judged and releases is not None and releases.canary:
+            # It is compared with the version before, which may do as badly.
+            worse = had.artifact.uri in faults.worse and before.live.artifact.uri not in faults.worse
+            well = not worse and faults.asked >= CANARY.min_requests
             went_live = candidate is None and had.component == route.live.component
             promise(not went_live or (well and had.percent >= 25), f"{had} answers all")
         if candidate is None:
