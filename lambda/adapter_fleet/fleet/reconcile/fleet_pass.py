@@ -365,7 +365,7 @@ class Pass:
                 self._queue_again(
                     replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
                 )
-            elif before.recheck is not None and record.failure is not None:
+            elif before.recheck is not None and record.failure not in (None, before.failure):
                 # The next run that repairs sends it again: the base has lost it.
                 self._records.put(replace(record, recheck=before.recheck))
 

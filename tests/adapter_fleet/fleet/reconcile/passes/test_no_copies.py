@@ -74,6 +74,23 @@ class TestDeployment:
 
 
 @pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
+def test_last_good_version_that_answers_after_a_start_from_zero_is_asked_no_more(
+    settings: FleetSettings,
+) -> None:
+    world = in_service(
+        adapter("a", smoke=SMOKE, probed=True), settings=replace(settings, failures=FailureLimit(share=1.0))
+    )
+    world.service.faults.silent.add(artifact("a", 2).uri)
+    world.apply(adapter("a", 2, smoke=SMOKE, probed=True))
+    world.service.copies = 0
+    world.drift()
+    world.service.copies = 1
+    world.drift()
+    assert world.serving() == {"a": artifact("a").uri}
+    assert world.record("a").recheck is None
+
+
+@pytest.mark.parametrize("settings", [STRICT, REPORTS], ids=["repair", "report"])
 def test_adapters_wait_for_a_copy_where_the_last_one_ends_before_a_pass_asks(settings: FleetSettings) -> None:
     world = in_service(adapter("a", smoke=SMOKE), adapter("b"), settings=settings)
     world.service.copies = 0
