@@ -173,7 +173,7 @@ def publish(
     for result in results:
         for reason in result.reasons:
             print_error(f"{result.name}: {reason}")
-    changed = False
+    changed: bool | None = None
     try:
         if declared is not None and not dry_run:
             changed = declared.update(results, percent)
@@ -223,14 +223,18 @@ def _print(
     declared: "DeclaredAdapters | None",
     sent: str,
     *,
-    changed: bool,
+    changed: bool | None,
     as_json: bool,
 ) -> None:
-    """Print the result and the totals."""
+    """Print the result and the totals.
+
+    changed:
+        Whether the manifest was written; None if it was not to be.
+    """
     where = None if declared is None else declared.manifest.where
     document = {
         "adapters": [_document(result) for result in results],
-        "manifest": None if where is None else {"where": where, "changed": changed},
+        "manifest": None if where is None else {"where": where, "changed": bool(changed)},
     }
     table = RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1)
     print_result(document, table, as_json=as_json)
@@ -239,7 +243,7 @@ def _print(
     counts = Counter(result.state for result in results)
     parts = [f"{counts[state]} {state}" for state in sorted(counts, reverse=True)]
     text = f"{counted(len(results), 'adapter')}: {', '.join(parts)}{sent and f'; {sent} sent'}"
-    if where is not None:
+    if where is not None and changed is not None:
         text += f"; {where} {'updated' if changed else 'unchanged'}"
     print_note(text)
 

@@ -8,7 +8,7 @@ from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
-from adapters_cli.fleets.fleet_status import AdapterState, FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"
@@ -24,10 +24,10 @@ def check_takes_orders(newest: Generation) -> None:
 
 
 def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
-    """Order another attempt of failed or pending adapters, or of every one that failed without names.
+    """Order another attempt of named adapters, or of every one that failed without names.
 
     Returns their names by component, and how many adapters of the fleet are pending. Raises CommandError, and
-    orders nothing, if a named adapter has neither failed nor is pending.
+    orders nothing, if a named adapter is gone or rolled back.
     """
     newest = newest_generation(fleet)
     check_takes_orders(newest)
@@ -37,7 +37,7 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     if lookup.has_routes:
         # The version that failed is another one than the one that answers.
         named = {one.component: one.name for one in seen.adapters if one.name in named.values()}
-    components = _failed_or_pending(fleet, seen, named) if names else _failed(seen)
+    components = _named(fleet, seen, named) if names else _failed(seen)
     now = fleet.account.now()
     if components:
         fleet.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])
@@ -51,29 +51,31 @@ def _failed(seen: FleetStatus) -> dict[str, str]:
     }
 
 
-def _failed_or_pending(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[str, str]:
-    """Return failed or pending adapters' names by component. Raises CommandError with all others."""
+def _named(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[str, str]:
+    """Return named adapters by component: what failed or is pending of them, else what serves.
+
+    Somebody may have changed what serves by hand since the last pass. Raises CommandError for an adapter that
+    is gone or rolled back.
+    """
     states = {adapter.component: adapter for adapter in seen.adapters}
-    components: dict[str, str] = {}
-    others = []
-    for component, name in named.items():
-        state = states.get(component)
+    tried = {
+        component: name
+        for component, name in named.items()
         # An adapter in service may have a failure, too: of an artifact that was taken back since.
-        if (state is not None and state.group is not StateGroup.IN_SERVICE) or _has_failure(fleet, component):
-            components[component] = name
-        else:
-            others.append(f"adapter '{name}' has not failed; it is {_state(name, state)}")
-    if others:
-        raise CommandError("\n".join(others))
-    return components
-
-
-def _state(name: str, state: AdapterState | None) -> str:
-    if state is None:
-        return "gone"
-    if state.pinned:
-        return f"rolled back; 'adapters rollback {name} --undo' lets the manifest's version serve again"
-    return state.state
+        if (component in states and states[component].group is not StateGroup.IN_SERVICE)
+        or _has_failure(fleet, component)
+    }
+    others = {component: name for component, name in named.items() if name not in tried.values()}
+    refused = [
+        f"adapter '{name}' is rolled back; 'adapters rollback {name} --undo' ends that"
+        if component in states
+        else f"adapter '{name}' is gone"
+        for component, name in others.items()
+        if component not in states or states[component].pinned
+    ]
+    if refused:
+        raise CommandError("\n".join(refused))
+    return tried | others
 
 
 def _has_failure(fleet: Fleet, component: str) -> bool:

@@ -135,6 +135,7 @@ class TestUploading:
         world.add("beta")
         before = world.s3.bodies(BUCKET)
         result = world.publish("--dry-run", "--manifest", world.manifest)
+        assert "unchanged" not in result.stderr
         assert [row[:2] for row in rows(result)] == [["acme", "skipped"], ["beta", "new"]]
         assert (world.s3.bodies(BUCKET), world.manifest.exists()) == (before, False)
 

@@ -36,7 +36,7 @@ class TestRollback:
         fields = status.stdout.splitlines()[0].split("\t")
         assert (status.exit_code, fields[2], fields[5]) == (0, "v1.tar.gz", "rolled back from v2.tar.gz")
         assert world.serving()["acme"] == artifact("acme", 1).uri
-        assert "'adapters rollback acme --undo' lets" in run("apply", "--retry", "acme").stderr
+        assert "'adapters rollback acme --undo' ends" in run("apply", "--retry", "acme").stderr
 
     def test_undo_goes_back_to_the_manifest(self, run: Run, world: World) -> None:
         document = json.loads(run("rollback", "acme", "--json").stdout)
