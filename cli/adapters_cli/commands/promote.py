@@ -49,7 +49,10 @@ def promote(
     if releases is None or route is None or candidate is None:
         raise CommandError(f"adapter '{name}' has no new version that answers a share of the callers")
     if percent <= candidate.percent:
-        raise CommandError(f"'--percent' should be above {candidate.percent}, its share now, got {percent}")
+        raise CommandError(
+            f"'--percent' should be above {candidate.percent}, its share now, got {percent}; 'percent' in the"
+            " manifest may be smaller"
+        )
     if not is_proven(fleet, candidate):
         raise CommandError(f"version {candidate.artifact.version} is not in service as it was proven")
     now = fleet.account.now()

@@ -88,9 +88,9 @@ def rollback(
         artifact=artifact,
         replaces=want.artifact,
     )
-    at_once = route is not None and _send_back(fleet, route, artifact, order)
+    component = None if route is None else _send_back(fleet, route, artifact, order)
     fleet.order([order])
-    _print(fleet, want, artifact, undo=False, at_once=at_once, as_json=as_json)
+    _print(fleet, want, artifact, undo=False, component=component, as_json=as_json)
 
 
 def _route(fleet: Fleet, want: DesiredAdapter) -> Route | None:
@@ -98,18 +98,21 @@ def _route(fleet: Fleet, want: DesiredAdapter) -> Route | None:
     return fleet.registry.routes().get(want.name)
 
 
-def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> bool:
-    """Route callers back to a version that stays in service; return False if it is to be loaded again."""
+def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> str | None:
+    """Route callers back to a version that stays in service; return its component.
+
+    Returns None if the version is to be loaded again.
+    """
     generation = in_force(fleet.registry, newest_generation(fleet))
     releases, now = generation.request.target.settings.releases, fleet.account.now()
     if releases is None:
-        return False
+        return None
     for version in route.served[: releases.keep + 1]:
         if version.artifact.same_version_as(artifact) and is_proven(fleet, version):
             back = route.to(version.component, version.artifact, now=now, releases=releases)
             write_route(fleet, back, [order])
-            return True
-    return False
+            return version.component
+    return None
 
 
 def _print(
@@ -118,20 +121,21 @@ def _print(
     artifact: Artifact,
     *,
     undo: bool,
-    at_once: bool = False,
+    component: str | None = None,
     as_json: bool,
 ) -> None:
+    """Print the result; `component` is the one that callers are back at, if it answers at once."""
     document = {
         "fleet": fleet.record.name,
         "name": adapter.name,
-        "component": adapter.component,
+        "component": component or adapter.component,
         "undo": undo,
-        "at_once": at_once,
+        "at_once": component is not None,
         "to": version_document(artifact),
     }
     as_declared = ", as the manifest says" if undo else ""
     text = f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}"
-    if at_once:
+    if component is not None:
         text = f"{adapter.name} is back at {artifact.version}; callers follow within {CACHED_SECONDS:g} s"
     print_result(document, text, as_json=as_json)
 

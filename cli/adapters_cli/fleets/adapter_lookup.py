@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.common.naming import component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.routes import Route
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
@@ -58,7 +59,7 @@ class AdapterLookup:
     @property
     def has_routes(self) -> bool:
         """True if a route says which version of an adapter answers."""
-        return self._newest.request.target.settings.releases is not None
+        return bool(self._routes)
 
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
@@ -73,7 +74,7 @@ class AdapterLookup:
         """Return the components of an adapter's versions, also of an adapter that is gone."""
         found = [self.component(name), self._default_component(name)]
         if self.has_routes:
-            route = self._fleet.registry.routes().get(name)
+            route = self._routes.get(name)
             found += [] if route is None else [version.component for version in route.all_versions]
             found += [component for component, adapter in self._names.items() if adapter == name]
         return [*dict.fromkeys(found)]
@@ -84,7 +85,7 @@ class AdapterLookup:
 
     def _find(self, name: str) -> str | None:
         adapter, _, version = name.partition("@")
-        route = self._fleet.registry.routes().get(adapter) if self.has_routes else None
+        route = self._routes.get(adapter)
         if route is not None:
             named = [
                 one.component for one in route.all_versions if not version or is_named(one.artifact, version)
@@ -108,6 +109,11 @@ class AdapterLookup:
             return component_name(prefix, name)
         except ValueError:
             return name
+
+    @cached_property
+    def _routes(self) -> dict[str, Route]:
+        """The routes by adapter. They stay where releases were switched off."""
+        return self._fleet.registry.routes()
 
     @cached_property
     def _desired(self) -> dict[str, str]:

@@ -23,7 +23,13 @@ from adapter_fleet.fleet.planning.observe import (
     with_tags,
 )
 from adapter_fleet.fleet.planning.plan import plan
-from adapter_fleet.fleet.planning.releases import Versions, by_adapter, is_superseded, new_route
+from adapter_fleet.fleet.planning.releases import (
+    Versions,
+    by_adapter,
+    first_share,
+    is_superseded,
+    new_route,
+)
 from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Target
@@ -177,6 +183,9 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         if change.action is Action.CREATE and change.name in routes:
             live = routes[change.name].live.artifact
             change = replace(change, before=live.version, before_artifact=live)
+            if versions is not None and want is not None:
+                share = first_share(versions, versions.routes[change.name], component, want.artifact)
+                change = replace(change, why=_for_callers(share))
         if change.action is Action.KEEP and versions is not None:
             change = _routed(change, versions, routes.get(change.name), record, decision)
         artifact = decision.artifact or (want.artifact if want is not None else None)
@@ -217,8 +226,12 @@ def _routed(
         return change
     percent = 100 if after.candidate is None else after.candidate.percent
     live = before.live.artifact
-    why = f"for {percent} % of the callers"
+    why = _for_callers(percent)
     return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
+
+
+def _for_callers(percent: int) -> str:
+    return f"for {percent} % of the callers"
 
 
 def _shares(route: Route) -> tuple[str, tuple[str, int] | None]:

@@ -48,7 +48,10 @@ def test_rollback_takes_its_share_at_once(run: Run, world: World) -> None:
     ("arguments", "why"),
     [
         (["zeta"], "the fleet has no adapter 'zeta'"),
-        (["acme", "--percent", 5], "'--percent' should be above 5, its share now, got 5"),
+        (
+            ["acme", "--percent", 5],
+            "'--percent' should be above 5, its share now, got 5; 'percent' in the manifest may be smaller",
+        ),
     ],
 )
 def test_what_is_not_begun_or_smaller_is_refused(run: Run, arguments: list[object], why: str) -> None:

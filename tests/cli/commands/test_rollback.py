@@ -150,7 +150,8 @@ class TestRollbackOfReleases:
         world.registry.overwrite(replace(record, vouched=0.0))  # its last-modified time moved by itself
         writes = len(world.writes())
         document = json.loads(run("rollback", "acme", "--json").stdout)
-        assert (document["at_once"], document["to"]["digest"]) == (True, f"sha256:{'2' * 64}")
+        assert (document["at_once"], document["component"]) == (True, "p-acme-22222222")
+        assert document["to"]["digest"] == f"sha256:{'2' * 64}"
         assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
         world.settle()
         assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
@@ -192,9 +193,9 @@ class TestRollbackOfReleases:
 
     def test_plan_says_which_version_a_release_follows(self, run: Run, tmp_path: Path) -> None:
         entry = {"name": "acme", "artifact": artifact("acme", 4).uri, "digest": f"sha256:{'4' * 64}"}
-        (tmp_path / "next.json").write_text(json.dumps({"adapters": [entry]}))
-        row = run("plan", tmp_path / "next.json").stdout.split("\t")
-        assert row[:4] == ["acme", "create", "333333333333", "444444444444"]
+        (tmp_path / "next.json").write_text(json.dumps({"adapters": [{**entry, "percent": 5}]}))
+        row = run("plan", tmp_path / "next.json").stdout.strip().split("\t")
+        assert row == ["acme", "create", "333333333333", "444444444444", "for 5 % of the callers"]
 
     def test_version_is_named_behind_the_adapter(self, world: World, account: FakeAccount) -> None:
         account.stack = "Tenants"
@@ -206,6 +207,11 @@ class TestRollbackOfReleases:
         }
         with pytest.raises(CommandError, match="no adapter 'acme@9999'"):
             lookup.find(["acme@9999"])
+        # Routes stay where releases are switched off.
+        world.with_settings(replace(world.settings, releases=None))
+        world.deploy(released("acme", 3))
+        lookup = AdapterLookup(fleet, newest_generation(fleet))
+        assert lookup.find(["acme"]) == {"p-acme-33333333": "acme"}
 
     @pytest.mark.parametrize("version", ["1111", "2222", "3333"])
     def test_version_that_is_named_is_the_one_that_is_shown(self, run: Run, version: str) -> None:

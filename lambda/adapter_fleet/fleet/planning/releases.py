@@ -191,14 +191,12 @@ def new_route(
     is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
     if is_there or decision.step is not Step.KEEP or not has_copies:
         return None
-    want = versions.wanted[record.component].percent
-    percent = (
-        100 if _goes_back(route, record.component, serving) else _share(candidate, want, versions.releases)
-    )
+    percent = first_share(versions, route, record.component, serving)
     if advances and candidate is not None and versions.releases.canary is not None:
         percent = versions.releases.canary.after(candidate.percent)
     if percent >= 100:
         return route.to(record.component, serving, now=now, releases=versions.releases)
+    want = versions.wanted[record.component].percent
     if candidate is not None and (percent, want) == (candidate.percent, candidate.declared):
         return None
     if candidate is not None and candidate.component != record.component:
@@ -213,6 +211,13 @@ def new_route(
             judged=now,
         )
     )
+
+
+def first_share(versions: Versions, route: Route, component: str, artifact: Artifact) -> int:
+    """Return the share in percent of a declared version, as far as no step of a canary has ended."""
+    if _goes_back(route, component, artifact):
+        return 100
+    return _share(route.candidate, versions.wanted[component].percent, versions.releases)
 
 
 def _goes_back(route: Route, component: str, serving: Artifact) -> bool:

@@ -191,7 +191,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             there = self.world.service.components.get(candidate.component)
             serves = there is not None and there.serves == candidate.artifact.uri
             silent = route.adapter in SMOKED and candidate.artifact.uri in faults.silent
-            promise(serves and not silent, f"{candidate} answers callers, and is {there}")
+            passes = not silent or candidate.component in self.proven
+            promise(serves and passes, f"{candidate} answers callers, and is {there}")
 
     def _note_route(self, route: Route) -> None:
         self.proven.add(route.live.component)
@@ -384,6 +385,9 @@ class FleetOfReleases(RuleBasedStateMachine):
             faults.broken[uri] = "bad tensors"
         elif how != "well":
             getattr(faults, how).add(uri)
+        # What has passed before may be routed to afterwards.
+        records = self.world.registry.records().values()
+        self.proven |= {record.component for record in records if record.passed and record.passed.uri == uri}
 
     @rule(asked=st.sampled_from([0.0, 1000.0]))
     def ask(self, asked: float) -> None:
