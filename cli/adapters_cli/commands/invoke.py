@@ -104,9 +104,7 @@ def _wait_for_a_copy(account: Account, endpoint: "RuntimeEndpoint", component: s
     until = account.now() + _MAX_WAIT_SECONDS
     base = BaseContainer.read(account, component)
     if base.copies == 0:
-        print_note(
-            f"{base.component} has no copy; a request starts one if copies scale; Ctrl-C ends this"
-        )
+        print_note(f"{base.component} has no copy; a request starts one if copies scale; Ctrl-C ends this")
     while BaseContainer.read(account, component).copies == 0:
         if account.now() >= until:
             raise CommandError(f"{base.component} has no copy after {_MAX_WAIT_SECONDS / 60:.0f} minutes")
