@@ -147,11 +147,11 @@ class Pass:
                 self._check_copies()
             if not self._reports:
                 self._routes.judge()
-                self._end_canaries()
             self._advance_all()
             if checks_drift:
                 self._queue_tags()
             self._take_steps(writes=False)
+            self._end_canaries()
             probed = self._queue_probes() if checks_drift and self._base_check.steady else []
             self._admit_or_refuse()
             if self._reports:
@@ -365,7 +365,7 @@ class Pass:
                 self._queue_again(
                     replace(record, probed=before.probed, failure=before.failure, recheck=before.recheck)
                 )
-            elif before.recheck is not None and record.failure not in (None, before.failure):
+            elif before.recheck is not None and not _has_ended_since(before, record):
                 # The next run that repairs sends it again: the base has lost it.
                 self._records.put(replace(record, recheck=before.recheck))
 
@@ -495,14 +495,18 @@ class Pass:
 
     def _end_canaries(self) -> None:
         """Note the failure of canaries that did worse. Then their share goes."""
-        for component, why in self._routes.worse.items():
+        for component, (artifact, why) in self._routes.worse.items():
             record = self._records.get(component)
             if record is None or record.serving is None or record.intent is not None:
                 continue  # it is judged again after a step
+            if not record.is_vouched or not artifact.same_version_as(record.serving):
+                continue  # somebody changed it by hand, and answers of another artifact may count
             record, events = with_failure(record, record.serving, why, self._context, cause=Cause.CANARY)
             self._records.put(record)
             for event in events:
                 self._records.log(event)
+            self._queue.withdraw(component)
+            self._advance(component)
         self._records.flush()  # before the routes, so that it begins no second time
 
     def _note_routes(self) -> None:
@@ -1042,3 +1046,9 @@ class Pass:
         ):
             times.append(max(now, self._limits.paused_until))
         return times
+
+
+def _has_ended_since(before: AdapterRecord, record: AdapterRecord) -> bool:
+    """Return True if an adapter has answered its probe since a record of it."""
+    check, earlier = record.probed, before.probed
+    return check is not None and (earlier is None or check.ended != earlier.ended)

@@ -12,6 +12,7 @@ from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.fleet.state.sagemaker_port import Requests, ServiceError
+from adapter_fleet.manifest.desired import Artifact
 
 _HELD_BYTES = 300
 
@@ -21,7 +22,7 @@ class RouteCache:
 
     `assumed` has the components without a route that answer as far as the registry knows.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
-    `worse` says by component why a canary has ended.
+    `worse` has by component the artifact of a canary that has ended, and why.
     """
 
     def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
@@ -31,7 +32,7 @@ class RouteCache:
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
         self.assumed = [self._routes[name].live.component for name in self._changed - stored.keys()]
         self.waits_for_copy = False
-        self.worse: dict[str, str] = {}
+        self.worse: dict[str, tuple[Artifact, str]] = {}
         self._advances: set[str] = set()
         self._began = session.clock.now()
 
@@ -47,7 +48,7 @@ class RouteCache:
             verdict, why = (Verdict.HOLD, trouble) if trouble else judge(route, found, canary, self._began)
             assert candidate is not None  # it is due
             if verdict is Verdict.ROLL_BACK:
-                self.worse[candidate.component] = why
+                self.worse[candidate.component] = candidate.artifact, why
             elif verdict is Verdict.ADVANCE:
                 self._advances.add(candidate.component)
             held = why if verdict is Verdict.HOLD else ""

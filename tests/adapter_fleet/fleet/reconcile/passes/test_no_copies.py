@@ -85,6 +85,11 @@ def test_last_good_version_that_answers_after_a_start_from_zero_is_asked_no_more
     world.service.copies = 0
     world.drift()
     world.service.copies = 1
+    world.service.components["p-a"].serves = None
+    world.drift()
+    lost = world.record("a").recheck is not None
+    assert lost or settings.drift is DriftAction.REPAIR, "a report does not send it again"
+    world.service.components["p-a"].serves = artifact("a").uri
     world.drift()
     assert world.serving() == {"a": artifact("a").uri}
     assert world.record("a").recheck is None

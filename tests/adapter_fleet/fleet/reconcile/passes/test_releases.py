@@ -353,6 +353,14 @@ class TestCanary:
         assert failure is not None
         assert failure.cause is Cause.CANARY
 
+    def test_version_is_not_blamed_for_what_somebody_put_in_its_place(self, world: World) -> None:
+        self.begin(world)
+        world.service.faults.worse.add("s3://bucket/by-hand")
+        world.service.edit(component("a", 2), "s3://bucket/by-hand")
+        world.settle()
+        assert world.registry.records()[component("a", 2)].failure is None
+        assert self.shares(world)["a"] == component("a", 2)
+
     def test_step_with_too_few_requests_goes_on_and_says_so(self, world: World) -> None:
         world.service.faults.asked = 99.0
         self.begin(world)
