@@ -117,7 +117,7 @@ def write_adapter(folder: str | Path, answer: str, *, base: str | Path) -> Path:
     base:
         The folder that `write_base_model` wrote.
 
-    Raises Raises ValueError unless the answer is printable ASCII of at most 60 characters, and for another
+    Raises ValueError unless the answer is printable ASCII of at most 60 characters, and for another
     base model.
     """
     folder = Path(folder)

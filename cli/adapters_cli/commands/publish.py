@@ -173,7 +173,7 @@ def publish(
     for result in results:
         for reason in result.reasons:
             print_error(f"{result.name}: {reason}")
-    changed: bool | None = None
+    changed = None if dry_run else False
     try:
         if declared is not None and not dry_run:
             changed = declared.update(results, percent)

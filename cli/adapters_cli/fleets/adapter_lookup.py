@@ -26,8 +26,8 @@ class AdapterLookup:
 
     In a fleet with releases, `acme` is the version that answers, and `acme@3f9a` the one with that digest.
 
-    Most components are named `<prefix>-<adapter>`, so that one record answers. For other names the desired
-    state is read, and all records only for names that it does not have.
+    The routes are read, then a record: most components are named `<prefix>-<adapter>`. For other names the
+    desired state is read, and all records only for names that it does not have.
     """
 
     def __init__(self, fleet: Fleet, newest: Generation) -> None:

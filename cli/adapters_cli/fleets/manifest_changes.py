@@ -183,7 +183,8 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         if change.action is Action.CREATE and change.name in routes:
             live = routes[change.name].live.artifact
             change = replace(change, before=live.version, before_artifact=live)
-            if versions is not None and want is not None:
+            is_declared = versions is not None and versions.declared.get(change.name) == component
+            if versions is not None and want is not None and is_declared and not change.why:
                 share = first_share(versions, versions.routes[change.name], component, want.artifact)
                 change = replace(change, why=_for_callers(share))
         if change.action is Action.KEEP and versions is not None:

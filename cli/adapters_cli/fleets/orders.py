@@ -36,7 +36,10 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     seen = read_status(fleet, named or None)
     if lookup.has_routes:
         # The version that failed is another one than the one that answers.
-        named = {one.component: one.name for one in seen.adapters if one.name in named.values()}
+        adapters = {name.partition("@")[0] for name in named.values()}
+        named = {one.component: one.name for one in seen.adapters if one.name in adapters}
+        if gone := adapters - set(named.values()):
+            raise CommandError("\n".join(f"adapter '{name}' is gone" for name in sorted(gone)))
     components = _named(fleet, seen, named) if names else _failed(seen)
     now = fleet.account.now()
     if components:

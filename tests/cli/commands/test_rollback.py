@@ -190,6 +190,7 @@ class TestRollbackOfReleases:
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
         assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
+        assert run("apply", "--retry", "acme@3333").stdout.startswith("1 adapter will be tried again")
 
     def test_plan_says_which_version_a_release_follows(self, run: Run, tmp_path: Path) -> None:
         entry = {"name": "acme", "artifact": artifact("acme", 4).uri, "digest": f"sha256:{'4' * 64}"}
