@@ -194,7 +194,7 @@ class NetworkTable:
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionTable:
-    """`[encryption]`: the KMS key that encrypts tables, logs, queues, functions and storage volumes."""
+    """`[encryption]`: the KMS key of tables, logs, queues, functions, and volumes that are not local."""
 
     key_arn: str
 

@@ -59,10 +59,9 @@ def list_(
     context: typer.Context,
     as_json: JsonOption = False,
 ) -> None:
-    """List the components of every endpoint: those of fleets, of stacks, and foreign ones.
+    """List the components of every endpoint, and whose they are: a fleet's, a stack's or nobody's.
 
-    Foreign ones belong to no fleet and no stack. A fleet of ADAPTERS_STACK has its name, another one the
-    beginning of its uid.
+    A fleet of ADAPTERS_STACK has its name, another one the beginning of its uid.
 
     A terminal shows as many as it has room for, failed and pending ones first. A pipe gets all.
     """

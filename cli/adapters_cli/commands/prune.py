@@ -46,7 +46,8 @@ def prune(
 ) -> None:
     """List or delete orphans: components with the fleet's tag that no manifest declares.
 
-    The fleet does not delete them by itself. To keep an orphan, declare it in the manifest or remove its tag.
+    No pass deletes an orphan by itself; the next deployment or manifest does, within the deletion guard. To
+    keep an orphan, declare it in the manifest or remove its tag.
 
     With --endpoint, it lists or deletes previews of killed commands that are more than an hour old. The key
     of an unreadable order, as `adapters status` shows it, removes that order.

@@ -106,6 +106,8 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     def adapter(self, name: str, *, component_name: str | None = None) -> FleetMember:
         """Return one adapter of the fleet, for its grants, its metrics and its URL.
 
+        Without `component_name`, it raises ValueError for a fleet with `releases`.
+
         component_name:
             The name of its component. Default: the one that `component_name()` returns.
         """
