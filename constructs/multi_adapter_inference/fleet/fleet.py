@@ -147,9 +147,8 @@ class AdapterFleet(IAdapterFleet):
         Whether the fleet may move to another endpoint or base model, where every adapter is created again.
     component_prefix:
         The beginning of the components' names, `<prefix>-<adapter>`. Fleets on one endpoint need different
-        prefixes if their adapters have the same names. A new prefix gives every adapter a new component
-        before the fleet deletes the old one. The deletion guard counts the old ones: a fleet of more than 10
-        needs `DeletionGuard.off()` for that deployment. Default: the endpoint's.
+        prefixes if their adapters have the same names. A new prefix renames every component;
+        docs/guides/fleets.md has how. Default: the endpoint's.
     registry_removal_policy:
         What happens to the fleet's table, and the histories in it, when the fleet is deleted. Default: it is
         deleted, too.
