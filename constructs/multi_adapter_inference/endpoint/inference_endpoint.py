@@ -97,7 +97,8 @@ class InferenceEndpoint(IInferenceEndpoint):
         The KMS key of the storage volumes. Instance types with local storage, as all of `InstanceType.ML_*`,
         take none: hardware encrypts it. Default: a key of AWS.
     inference_ami_version:
-        The image of the instances. Newer containers need a newer driver. Default: SageMaker's own.
+        The image of the instances. LMI 25, vLLM 2.0 and newer need `al2023-ami-sagemaker-inference-gpu-4-1`;
+        see docs/guides/containers.md. Default: SageMaker's own.
     enhanced_metrics_period:
         How often SageMaker writes its enhanced metrics, by instance and container, at a price of CloudWatch:
         10, 30, 60, 120, 180, 240 or 300 seconds. Default: it writes none.
@@ -239,7 +240,8 @@ class InferenceEndpoint(IInferenceEndpoint):
         role:
             The endpoint's execution role. The rights of the containers are added to it, if it can be changed.
         vpc, vpc_subnets, security_groups:
-            Where the containers' network interfaces are. Default: in no VPC of the account.
+            Where the containers' network interfaces are. `vpc` needs `security_groups`. Default: in no VPC of
+            the account.
         inference_ami_version:
             The image of its instances. Default: SageMaker's own.
         """

@@ -52,7 +52,11 @@ class InstancePool:
 class MultiAdapterEndpoint(OwnBaseComponent):
     """An endpoint with one base model: an `InferenceEndpoint` and a `BaseComponent` in one.
 
-    The two classes explain the arguments that are not listed here.
+    `InferenceEndpoint` explains `instance_type`, `instance_count`, `max_instances`,
+    `capacity_reservation_arn`, `routing_strategy`, `role`, `vpc`, `vpc_subnets`, `security_groups`,
+    `encryption_key` and `inference_ami_version`. `BaseComponent` explains `container`, `lora`, `copy_count`,
+    `data_caching`, `network_isolation`, `artifact_sources` and `component_prefix`. For `min_instances`,
+    `enhanced_metrics_period` or `placement_strategy`, use these two classes.
 
     base_model:
         The `model` of the base component.
@@ -61,7 +65,8 @@ class MultiAdapterEndpoint(OwnBaseComponent):
     compute:
         What each copy takes of an instance of `instance_type`.
     instance_pools:
-        Further types, in their order: instances are of the first type that has capacity.
+        Further types, in their order: instances are of the first type that has capacity. At most four;
+        none with `capacity_reservation_arn`.
     startup:
         How long instances and copies may take to start. Default: SageMaker's own limits.
 
@@ -82,6 +87,7 @@ class MultiAdapterEndpoint(OwnBaseComponent):
     """
 
     endpoint: InferenceEndpoint
+    """The endpoint. `endpoint.add_base_model()` adds another base model."""
 
     def __init__(
         self,

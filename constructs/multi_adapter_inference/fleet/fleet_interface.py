@@ -199,12 +199,15 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         return self._operated("read").grant_read(grantee)
 
     def grant_manage(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let `grantee` use the whole `adapters` command: see the fleet, give orders, apply a manifest.
+        """Let `grantee` see the fleet, give it orders and write its manifest in S3.
 
-        It allows no change of a component, a generation or the history itself. It allows orders, and the
-        fleet carries out only these: retry a failed adapter, serve a version that served, take over an
-        adapter of its own endpoint and base model that belongs to nobody, and delete an orphan. `adapters
-        plan` and `import` read archives under the endpoint's `artifact_sources`.
+        The commands are those of `grant_read`, and `apply`, `remove`, `rollback`, `promote`, `prune` and
+        `import`. With `releases`, `grantee` may also write routes.
+
+        It allows no change of a component, a generation or the history. The fleet carries out only
+        these orders: retry a failed adapter, serve a version that served, take over an adapter of its own
+        endpoint and base model that belongs to nobody, and delete an orphan. `adapters plan` and `import`
+        read archives under the endpoint's `artifact_sources`.
         """
         operated = self._operated("managed")
         if self.state_machine is None:

@@ -19,7 +19,11 @@ class FleetMetrics(Resource, metaclass=jsii.JSIIAbstractClass):
     fleet_uid: str
 
     def metric(self, metric_name: str, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the fleet's metric of that name. Default statistic: the average."""
+        """Return the fleet's metric of that name. Default statistic: the average.
+
+        The namespace is `MultiAdapterInference`, and the dimension `Fleet` is the `fleet_uid`.
+        `metric_convergence_age` is `ConvergenceAge`, and so on.
+        """
         return cloudwatch.Metric(
             namespace=METRICS_NAMESPACE,
             metric_name=metric_name,

@@ -134,7 +134,8 @@ class StartupTimeouts:
     container_health_check:
         The time until the container has loaded the model and answers its health check, at least 1 minute.
     instance_provision:
-        How long SageMaker looks for instances that have capacity, at least 5 minutes.
+        How long SageMaker looks for instances that have capacity, at least 5 minutes. Only for
+        `MultiAdapterEndpoint`; `InferenceEndpoint` has `instance_provision_timeout`.
 
     Example::
 

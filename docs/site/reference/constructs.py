@@ -8,13 +8,12 @@ from functools import cache
 import griffe
 
 from docs.site.markdown import anchor, block, code, table, wrapped
-from docs.site.reference.docstrings import linked, load, to_markdown
+from docs.site.reference.docstrings import docstring, linked, load, to_markdown
 
 FOLDER = "constructs"
 
 _ROOT = "../../"
 _WIDTH = 96
-_METRIC = "metric_"
 _EXAMPLES = "<!-- run by: tests/constructs/test_examples.py -->"
 _INTERNAL = (
     "adapters_depend_on annotate base_model_version_for bind bucket_name hosting_for identity in_copies"
@@ -32,12 +31,7 @@ class Group:
     file: str
     title: str
     about: str
-    listed: str
-
-    @property
-    def names(self) -> list[str]:
-        """The names one by one."""
-        return self.listed.split()
+    names: str
 
 
 GROUPS = (
@@ -45,7 +39,7 @@ GROUPS = (
         "endpoint.md",
         "The endpoint",
         "The instances, the base models on them, and how requests reach the copies.",
-        "InferenceEndpoint BaseComponent MultiAdapterEndpoint BaseModelOptions InstanceType InstancePool"
+        "MultiAdapterEndpoint InferenceEndpoint BaseComponent BaseModelOptions InstanceType InstancePool"
         " ComputeRequirements StartupTimeouts RoutingStrategy PlacementStrategy BatchSize",
     ),
     Group(
@@ -109,32 +103,32 @@ def _index() -> str:
         ),
     ]
     for group in GROUPS:
-        links = ", ".join(f"[`{name}`]({group.file}#{anchor(name)})" for name in group.names)
+        links = ", ".join(f"[`{name}`]({group.file}#{anchor(name)})" for name in group.names.split())
         parts += [f"## {group.title}", wrapped(group.about), wrapped(f"{links}.")]
     return "\n\n".join(parts) + "\n"
 
 
 def _page(group: Group) -> str:
     parts = [f"# {group.title}", wrapped(group.about), _EXAMPLES]
-    for name in group.names:
-        parts += _class_parts(name, _class(name))
+    for name in group.names.split():
+        parts += class_parts(name, class_of(name))
     return "\n\n".join(parts) + "\n"
 
 
-def _class_parts(name: str, found: griffe.Class) -> Iterator[str]:
-    first, _, rest = _docstring(found).partition("\n\n")
+def class_parts(name: str, found: griffe.Class) -> Iterator[str]:
+    """Yield the heading of a class, its signature, its docstring and its members."""
+    first, _, rest = docstring(found).partition("\n\n")
     yield f"## {name}"
     yield _markdown(first)
     initializer = found.all_members.get("__init__")
     if isinstance(initializer, griffe.Function) and not _is_made_elsewhere(found, first):
         yield signature(name, initializer)
-    if rest := rest.partition("Example::")[0] if _is_interface(found) else rest:
+    has_example = name in _addresses() and not _is_interface(found)
+    if rest := rest if has_example else rest.partition("Example::")[0]:
         yield _markdown(rest)
     if _is_enum(found):
         rows = [
-            (f"`{name}.{member.name}`", _one_paragraph(member) or f"`{member.value}`")
-            for member in _attributes(found)
-            if member.name.isupper()
+            (f"`{name}.{each.name}`", _meaning(each)) for each in _attributes(found) if each.name.isupper()
         ]
         yield table(("value", "what it means"), rows)
         return
@@ -150,8 +144,8 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
     homes = {each: _home(each, found) for each in _shown(found)}
     for home in dict.fromkeys(homes.values()):
         if home != owner:
-            names = dict.fromkeys(_short_name(each) for each, at in homes.items() if at == home)
-            yield wrapped(f"From [`{home}`]({_address(home)}): {', '.join(names)}.")
+            names = [re.sub("^metric_.*", "metric_…", each.name) for each in homes if homes[each] == home]
+            yield wrapped(f"From [`{home}`]({_address(home)}): {', '.join(map(code, dict.fromkeys(names)))}.")
     members = [each for each, home in homes.items() if home == owner]
     properties = [each for each in members if isinstance(each, griffe.Attribute)]
     if properties:
@@ -162,7 +156,7 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
         if not _is_metric(each):
             yield f"### {owner}.{each.name}"
             yield signature(each.name, each)
-            yield _markdown(_docstring(each))
+            yield _markdown(docstring(each))
     metrics = [
         (f"`{each.name}`", re.sub("^Return (.)", lambda found: found[1].upper(), _one_paragraph(each)))
         for each in functions
@@ -194,16 +188,12 @@ def _home(member: griffe.Object, found: griffe.Class) -> str:
     if (public := [name for name in above if name in _addresses()])[1:]:
         return public[-1]
     owner = member.parent
-    heirs = [name for name in _addresses() if owner in (_class(name), *_class(name).mro())]
-    return min(heirs, key=lambda name: len(_class(name).mro()))
+    heirs = [name for name in _addresses() if owner in (class_of(name), *class_of(name).mro())]
+    return min(heirs, key=lambda name: (len(class_of(name).mro()), name), default=found.name)
 
 
 def _is_metric(member: griffe.Object) -> bool:
-    return member.name.startswith(_METRIC)
-
-
-def _short_name(member: griffe.Object) -> str:
-    return f"`{_METRIC}…`" if _is_metric(member) else f"`{member.name}`"
+    return member.name.startswith("metric_")
 
 
 def signature(name: str, function: griffe.Function) -> str:
@@ -226,10 +216,7 @@ def signature(name: str, function: griffe.Function) -> str:
 
 def _parameter(parameter: griffe.Parameter) -> str:
     stars = "**" if parameter.kind is griffe.ParameterKind.var_keyword else ""
-    # A default of None says that it may be left out.
-    optional = str(parameter.default) == "None"
     annotation = "" if parameter.annotation is None else f": {parameter.annotation}"
-    annotation = annotation.removesuffix(" | None") if optional else annotation
     default = "" if parameter.default is None or stars else f" = {_default(str(parameter.default))}"
     return f"{stars}{parameter.name}{annotation}{default}"
 
@@ -245,19 +232,21 @@ def _markdown(docstring: str) -> str:
     return to_markdown(docstring, links=_address, root=_ROOT)
 
 
+def _meaning(member: griffe.Attribute) -> str:
+    about, value = _one_paragraph(member), f"`{member.value}`"
+    # A docstring does not repeat what a tuple has.
+    return about if about and "(" not in value else f"{value}. {about}".removesuffix(". ")
+
+
 def _one_paragraph(found: griffe.Object) -> str:
     if found.docstring is None:
         return ""
     return linked(" ".join(found.docstring.value.split()), links=_address, root=_ROOT)
 
 
-def _docstring(found: griffe.Object) -> str:
-    assert found.docstring is not None, f"{found.path} should have a docstring, got none"
-    return found.docstring.value
-
-
-def _class(name: str) -> griffe.Class:
-    found = _target(load("multi_adapter_inference")[name])
+def class_of(name: str, module: str = "multi_adapter_inference") -> griffe.Class:
+    """Return a class of a module, by default of the library."""
+    found = _target(load(module)[name])
     assert isinstance(found, griffe.Class)
     return found
 
@@ -296,7 +285,7 @@ def _is_interface(found: griffe.Class) -> bool:
 
 @cache
 def _addresses() -> Mapping[str, str]:
-    return {name: f"{group.file}#{anchor(name)}" for group in GROUPS for name in group.names}
+    return {name: f"{group.file}#{anchor(name)}" for group in GROUPS for name in group.names.split()}
 
 
 def _address(name: str) -> str | None:

@@ -29,6 +29,12 @@ def load(package: str) -> griffe.Module:
     return found
 
 
+def docstring(found: griffe.Object | griffe.Alias) -> str:
+    """Return the docstring of an object, which should have one."""
+    assert found.docstring is not None, f"{found.path} should have a docstring, got none"
+    return found.docstring.value
+
+
 @cache
 def _loader() -> griffe.GriffeLoader:
     roots = [_ROOT / name for name in ("constructs", "lambda", "cli", "local")]
@@ -62,30 +68,28 @@ def linked(text: str, *, links: Links, root: str) -> str:
 
 
 def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
-    entries: list[str] = []
     while lines:
         line = lines.pop(0)
         if not line.strip():
             continue
         if line.endswith("::"):
-            if entries:
-                yield "\n".join(entries)
-                entries = []
             yield block("\n".join(_indented(lines)), "python")
         elif _ENTRY.fullmatch(line):
-            names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
-            text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
-            entries.append(wrapped(f"- {names}: {text}", indent="  "))
+            entries = [_entry(line, lines, links, root)]
+            while lines and _ENTRY.fullmatch(lines[0]):
+                entries.append(_entry(lines.pop(0), lines, links, root))
+            yield "\n".join(entries)
         else:
-            if entries:
-                yield "\n".join(entries)
-                entries = []
             paragraph = [line]
             while lines and lines[0].strip():
                 paragraph.append(lines.pop(0))
             yield _paragraph(paragraph, links, root)
-    if entries:
-        yield "\n".join(entries)
+
+
+def _entry(line: str, lines: list[str], links: Links, root: str) -> str:
+    names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
+    text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
+    return wrapped(f"- {names}: {text}", indent="  ")
 
 
 def _paragraph(lines: list[str], links: Links, root: str) -> str:

@@ -42,6 +42,7 @@ def page() -> str:
     ]
     for path, table_class in tables():
         parts += _section(path, table_class)
+    parts += ["## `[tags]`", "Tags of the stack, and of every component of its fleets.", "- `KEY`: text"]
     return "\n\n".join(parts) + "\n"
 
 

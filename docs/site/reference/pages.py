@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from docs.site.reference import commands, constructs, environment, testing
+from docs.site.reference import callers, commands, constructs, environment, testing
 
 FOLDER = Path(__file__).parents[2] / "reference"
 MARK = "<!-- `make generate` writes this page. -->\n"
@@ -14,6 +14,7 @@ def pages() -> Mapping[str, str]:
     """Return the text of every generated page by its path below docs/reference."""
     found = {
         **constructs.pages(),
+        callers.FILE: callers.page(),
         commands.FILE: commands.page(),
         environment.FILE: environment.page(),
         testing.FILE: testing.page(),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import griffe
 
 from docs.site.markdown import anchor, code, wrapped
-from docs.site.reference.docstrings import linked, load, to_markdown
+from docs.site.reference.constructs import class_of
+from docs.site.reference.docstrings import docstring, linked, load, to_markdown
 
 FILE = "testing.md"
 
@@ -55,11 +56,10 @@ def _fixture_functions() -> Iterator[griffe.Function]:
 
 
 def _class(module: str, name: str) -> Iterator[str]:
-    found = load(_PACKAGE)[module][name]
-    assert isinstance(found, griffe.Class)
+    found = class_of(name, f"{_PACKAGE}.{module}")
     yield f"## {name}"
     yield code(f"from {_PACKAGE}.{module} import {name}")
-    yield (text := to_markdown(_docstring(found), links=_address, root=_ROOT))
+    yield (text := to_markdown(docstring(found), links=_address, root=_ROOT))
     if "\n- " in text:
         yield "Members:"
     yield _list(each for at, each in found.members.items() if not at.startswith("_") and each.docstring)
@@ -82,13 +82,8 @@ def _call(found: griffe.Object | griffe.Alias) -> str:
     return f"{found.name}({', '.join(names)})"
 
 
-def _docstring(found: griffe.Object | griffe.Alias) -> str:
-    assert found.docstring is not None, f"{found.path} should have a docstring, got none"
-    return found.docstring.value
-
-
 def _paragraph(found: griffe.Object | griffe.Alias) -> str:
-    first = _docstring(found).partition("\n\n")[0]
+    first = docstring(found).partition("\n\n")[0]
     return linked(" ".join(first.split()), links=_address, root=_ROOT)
 
 

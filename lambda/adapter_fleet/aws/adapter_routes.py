@@ -60,14 +60,14 @@ class _Known:
 class AdapterRoutes:
     """Finds the component that answers for an adapter of a fleet with `releases`.
 
-    Make one for the whole process, after it has forked. Any number of threads may use it. An answer is kept
-    for 15 seconds; while one thread asks again, the others go on with theirs for 15 more. The last answer
-    counts while the table is away, or while the caller may not read it.
+    Make one for the whole process, after it has forked. Threads may share it. An answer is kept for 15
+    seconds, or for 30 while another thread asks again. The last answer counts while the table is away or
+    refuses.
 
     table:
-        The name of the fleet's table, `fleet.registry.table_name` in the app.
+        The fleet's table: `fleet.registry.table_name` in the app.
     client:
-        A client of DynamoDB. Default: one that gives up within 3 seconds.
+        Default: one that gives up within 3 seconds.
 
     Example::
 
@@ -99,11 +99,11 @@ class AdapterRoutes:
         """Return the component that answers for an adapter.
 
         caller:
-            Who asks, such as the id of a user. While a new version answers a share of the callers, each
-            caller stays on its side. Without one, the version before answers.
+            Who asks, such as a user's id. While a new version answers a share of the callers, each stays on
+            its side. Without one, the previous version answers.
 
-        Raises LookupError for an adapter without a route. If nothing is known of the adapter, raises
-        TimeoutError for a table that does not answer, and botocore's ClientError for one that refuses.
+        Raises LookupError for an adapter without a route. Without a last answer, raises TimeoutError for a
+        table that does not answer, and ClientError for one that refuses.
         """
         known = self._known.setdefault(adapter, _Known())
         components, age = known.components, self._clock() - known.asked
@@ -119,10 +119,7 @@ class AdapterRoutes:
         return components.of(adapter, caller)
 
     def ask(self, adapter: str, send: Callable[[str], Answer], caller: str | None = None) -> Answer:
-        """Call `send` with the component that answers, and once more if another one answers by now.
-
-        Raises what `send` and `component` raise.
-        """
+        """Call `send` with the component that answers, and once more if another one answers by now."""
         component = self.component(adapter, caller)
         try:
             return send(component)

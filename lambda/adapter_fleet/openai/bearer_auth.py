@@ -38,22 +38,20 @@ Request = TypeVar("Request", bound=_HttpRequest)
 class BearerAuth:
     """Signs a new bearer token for each request of an HTTP client or of the `openai` client.
 
-    The `auth` of `httpx`, of `httpx2` and of `requests` can be any object that is called with each request.
-    So this class needs none of them.
+    It can be the `auth` of `httpx`, `httpx2` and `requests`, and needs none of them.
 
     session:
-        What has the credentials and the region. Default: boto3's default session.
+        Has the credentials and the region. Default: boto3's default session.
     lifetime:
-        How long a token is valid, 1 second to 12 hours. It ends earlier if the credentials do. Default: 15
-        minutes.
+        How long a token is valid, 1 second to 12 hours, or until the credentials end. Default: 15 minutes.
+
+    Raises NoCredentialsError or NoRegionError if the session has no credentials or no region.
 
     Example::
 
         auth = BearerAuth()
         client = OpenAI(base_url=base_url, api_key=auth.token)
         other = httpx.Client(base_url=base_url, auth=auth)
-
-    Raises NoCredentialsError or NoRegionError if the session has no credentials or no region.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ class BearerAuth:
         self._seconds = int(lifetime.total_seconds())
 
     def token(self) -> str:
-        """Sign a token. Whoever has it may do what its signer may, so keep it out of logs and files."""
+        """Sign a token. Whoever has it has its signer's rights: keep it out of logs and files."""
         request = AWSRequest(
             method="POST",
             url=f"https://{_HOST}/",
