@@ -65,7 +65,9 @@ def _overview(group: Any) -> str:
     for name, command in group.commands.items():
         panel = getattr(command, "rich_help_panel", None) or "Commands"
         panels.setdefault(panel, []).append(f"[`{name}`](#{anchor(f'adapters {name}')})")
-    return "\n".join(f"- {panel}: {', '.join(links)}" for panel, links in panels.items())
+    return "\n".join(
+        wrapped(f"- {panel}: {', '.join(links)}", indent="  ") for panel, links in panels.items()
+    )
 
 
 def _command(name: str, command: Any, rows: Collection[Row], shared: Collection[Row]) -> Iterator[str]:

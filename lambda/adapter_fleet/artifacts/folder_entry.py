@@ -1,8 +1,8 @@
 """The entries of an adapter's folder: their kinds, and the leftovers of a training run.
 
 In a directory leftovers are harmless, as packing leaves them out. In an archive they are refused, as the
-container unpacks everything. Other code, pickles and folders are refused in a directory too: whoever puts a
-`model.py` beside an adapter expects it to run, and has to learn that it will not.
+container unpacks everything. Other code, pickles and folders are refused in a directory too: a user who
+puts a `model.py` beside an adapter expects it to run, and the refusal says that it does not.
 """
 
 import os

@@ -438,7 +438,7 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         record,
         serving=served,
         changed_at=live.modified,
-        drifted=None if known is None else f"serves {served.uri} in the place of {known.uri}",
+        drifted=None if known is None else f"serves {served.uri} instead of {known.uri}",
         failure=failure,
         unconfirmed=None,
     )
