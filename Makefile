@@ -153,7 +153,7 @@ qa-evolutions: setup  ## deploy every kind of change under both profiles, and as
 qa-examples: setup  ## take each numbered example out of the checkout, with the wheel alone, and run its tests there (EXAMPLES="01 05")
 	python -m tests.examples $(EXAMPLES)
 
-qa-vllm: setup  ## the tests of the engine `vllm`; recorded in the guide; skipped where vLLM cannot be installed
+qa-vllm: setup  ## the tests of the engine `vllm`; recorded in its README; skipped where vLLM cannot be installed
 	RECORD=1 python -m tests.vllm
 
 qa-upgrade: setup  ## deploy the app of an earlier commit and update it to this one (FROM=HEAD^)

@@ -56,7 +56,7 @@ The second one, after pasting the `export` lines that the first one printed:
   adapters status
   adapters invoke tenant-001 tenant-002 'Ticket: Grace from Lima wants a refund for the keyboard.' --base
 
-docs/guides/adapters.md goes from a training run of yours to a served adapter."""
+docs/how-to/publish-from-training.md goes from a training run of yours to a served adapter."""
 
 
 class Demo:

@@ -116,7 +116,7 @@ def guards_its_base_until_a_setting_allows_another(deployed: Deployed) -> None:
         deployed.stack.endpoint = Endpoint(name=other.endpoint, base=other.base)
         refused, writes = deployed.update(Fleet(adapters=FEW))
         assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-        assert "'allow_base_replacement' lets that happen" in refused.reason
+        assert "let that happen with 'allow_base_replacement'" in refused.reason
         assert writes == {}
         assert deployed.stack.wrong("Tenants", home, FEW) == {}
 

@@ -1,6 +1,6 @@
-"""Guides from top to bottom: a training run's adapters answer, are scored, and are measured.
+"""Guides from top to bottom: adapters are scored, and measured.
 
-The second is the AWS post's "Compare outputs" with our commands.
+The first is the AWS post's "Compare outputs" with our commands.
 """
 
 from __future__ import annotations
@@ -15,12 +15,8 @@ from adapters_cli.evaluation.result import read_result
 from local_sagemaker.server import LocalCloud
 from tests.docs.blocks import ROOT
 from tests.docs.page_run import PageRun
-from tests.integration.by_hand import prompts
 
 pytestmark = [pytest.mark.integration, pytest.mark.documents]
-
-LEFTOVERS = ("training_args.bin", "tokenizer.json", "checkpoint-5/")
-PROMPT = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"
 
 Guide = Callable[[str], PageRun]
 
@@ -40,29 +36,6 @@ def guide(cloud: LocalCloud, tmp_path: Path) -> Iterator[Guide]:
     for one in read:
         for bucket in re.findall(r"create_bucket\(Bucket='(\w+)'", one.text):
             one.delete_bucket(bucket)
-
-
-def test_adapters_of_a_training_run_answer(guide: Guide) -> None:
-    page = guide("adapters.md")
-    trained = page.folder / "examples" / "tickets" / "adapters" / "triage"
-    for name in LEFTOVERS:  # what `trainer.save_model` and the run leave
-        (trained / name).mkdir() if name.endswith("/") else (trained / name).touch()
-    page.run()
-    (answers,) = [entry["answers"] for entry in prompts() if entry["prompt"] == PROMPT]
-
-    assert len(page.output("adapters check").splitlines()) == 3
-    published = page.output("adapters publish", "released.yaml").splitlines()
-    assert [line.split("\t")[:2] for line in published] == [
-        ["shout", "uploaded"],
-        ["summary", "uploaded"],
-        ["triage", "uploaded"],
-    ]
-    assert answers["triage"] in page.output("adapters invoke", "Released")
-    # A customer's, with no deployment.
-    assert "1 of 1 in service" in page.output("adapters apply")
-    assert answers["summary"] in page.output("adapters invoke", "Customers")
-    history = page.output("adapters history").splitlines()
-    assert [line.split("\t")[1] for line in history] == ["updated", "created"]
 
 
 def test_answers_are_side_by_side_and_gains_are_those_of_the_command(guide: Guide) -> None:

@@ -1,4 +1,4 @@
-"""What the tests on vLLM share: a copy of each engine, and what a run writes into the guide."""
+"""What the tests on vLLM share: a copy of each engine, and what a run writes into the README."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.guides import last_run, table, write_below
 from tests.local.model_server.tickets import ADAPTERS
 from tests.vllm.copies import LORA, RunningCopy, running
 
-GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "vllm.md"
+GUIDE = Path(__file__).parent / "README.md"
 BEGINNING = "<!-- Below: written by `make qa SUITE=vllm`. -->"
 
 _VERSIONS = """
@@ -27,7 +27,7 @@ print(json.dumps({"Python": platform.python_version()} | {name: version(name) fo
 
 
 def write(stale: str, result: str) -> None:
-    """Put the result of a run and its table of answers after updates below the guide's text."""
+    """Put the result of a run and its table of answers after updates below the text of README.md."""
     versions = ", ".join(f"{name} {version}" for name, version in _versions().items())
     write_below(GUIDE, BEGINNING, [last_run(result), f"Versions: {versions}.", stale])
 
@@ -72,7 +72,7 @@ def numpy(folder: Path, default_environment: dict[str, str]) -> Iterator[Running
 
 @pytest.fixture(scope="session")
 def stale(request: pytest.FixtureRequest) -> Iterator[list[dict[str, str]]]:
-    """Answers after updates, by container; written into the guide if `RECORD` is set and all tests passed."""
+    """Answers after updates, by container; written into README.md if `RECORD` is set and all tests passed."""
     found: list[dict[str, str]] = []
     yield found
     if "RECORD" in os.environ and found and not request.session.testsfailed:

@@ -82,8 +82,8 @@ def apply(
     if the fleet does not notice it within two minutes, or if something is pending.
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
-    adapter is pending, and puts back what somebody changed by hand. It ends with 1 and orders nothing if a
-    named adapter is rolled back.
+    adapter is pending. Its pass puts back what somebody changed by hand, of every adapter of the fleet. It
+    ends with 1 and orders nothing if a named adapter is rolled back.
     """
     if not retry and len(words or ()) != 1:
         raise UsageError("give one manifest, or --retry")

@@ -149,6 +149,7 @@ def _document(
         "state": state.state,
         "since": timestamp(state.since),
         "reason": state.reason,
+        "remedy": state.remedy,
         "serving": version_document(state.artifact),
         "declared": version_document(wanted),
         "pinned": state.pinned,
@@ -213,6 +214,8 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "state", f"{document['state']}{since}"
     if document["reason"]:
         yield "reason", document["reason"]
+    if document.get("remedy"):
+        yield "what helps", document["remedy"]
     if "fleet" in document:
         yield from _fleet_lines(document)
     if document["last_hour"] is not None:

@@ -32,7 +32,7 @@ from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import FittedScreen, RowTable, hidden_rows
-from adapters_cli.output.text import duration, one_line, print_error, print_note, printable, timestamp
+from adapters_cli.output.text import duration, few, one_line, print_error, print_note, printable, timestamp
 from adapters_cli.output.usage_errors import is_given
 
 _HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
@@ -97,8 +97,11 @@ def status(
     page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)
     print_result(_document(seen, shown), page, as_json=as_json, rows=table.rows)
     if not as_json:
-        if not sys.stdout.isatty() and (lines := _trouble(seen)):
-            print_error(lines)
+        if not sys.stdout.isatty():
+            if lines := _trouble(seen):
+                print_error(lines)
+            for line in _remedies(shown):
+                print_note(line)
         if not shown and (states or tag):
             only_failed = states == {StateGroup.FAILED} and not tag
             print_note("no adapter has failed" if only_failed else "no adapter matches")
@@ -241,6 +244,7 @@ def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int)
     parts.append(_table(seen, adapters))
     if hidden:
         parts.append(hidden_rows(hidden))
+    parts.extend(Text(line) for line in _remedies(adapters))
     parts.append(Text(printable(totals(seen)), style="bold"))
     return Group(*parts)
 
@@ -258,6 +262,15 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
         adapter.proof or "-",
         one_line(shown),
     )
+
+
+def _remedies(adapters: Iterable[AdapterState]) -> list[str]:
+    """Return what helps those that failed, each remedy once, behind the names of whom it helps."""
+    helped: dict[str, list[str]] = {}
+    for adapter in adapters:
+        if adapter.remedy is not None:
+            helped.setdefault(adapter.remedy, []).append(adapter.name)
+    return [printable(f"{few(names)}: {remedy}") for remedy, names in helped.items()]
 
 
 def _trouble(seen: FleetStatus) -> str | None:

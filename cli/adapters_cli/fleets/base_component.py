@@ -16,7 +16,8 @@ from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 _OUTAGES = (Status.FAILED, Status.DELETING)
 
 NO_COPY = (
-    "the base model has no copy; no adapter answers before it has one, and the fleet asks its adapters then"
+    "the base model has no copy, and no adapter answers; if its copies scale,"
+    " 'adapters invoke --wait NAME PROMPT' starts one"
 )
 
 
@@ -52,7 +53,9 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
     try:
         found = fleet.account.service.describe_base(base)
     except MissingError:
-        return BaseState(outage=f"{base_trouble(base, None)}; no adapter answers", copies=0)
+        return BaseState(
+            outage=f"{base_trouble(base, None)}; no adapter answers before it is deployed again", copies=0
+        )
     except ServiceError:
         return BaseState(copies=fleet.record.base_copies)
     if found.live.status not in _OUTAGES:

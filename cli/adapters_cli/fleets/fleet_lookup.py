@@ -65,7 +65,9 @@ def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
     """Return the fleets of a stack and of its nested stacks. Raises NoFleetError if it has none."""
     fleets = _fleets(account, _tables(account, stack))
     if not fleets:
-        raise NoFleetError(f"stack '{stack}' has no fleet")
+        raise NoFleetError(
+            f"stack '{stack}' has no fleet; 'adapters list' shows the components of every endpoint"
+        )
     return fleets
 
 

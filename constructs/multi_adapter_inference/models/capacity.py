@@ -50,7 +50,7 @@ def memory_of_copy(
             f"'max_loras' x 'max_lora_rank' should leave room on {place}, got {lora.max_loras} x"
             f" {lora.max_lora_rank}: on each accelerator, the base model's weights take"
             f" {_gib(memory.weights)} and the slots {_gib(memory.slots)}, of {_gib(share)} at most that vLLM"
-            " takes"
+            " takes; lower one of the two, or give a copy more accelerators, or larger ones"
         )
     return memory
 
@@ -75,7 +75,7 @@ def warn_of_memory(scope: Construct, memory: GpuMemory | str, container: IContai
         f"vLLM may not start: on each accelerator, {_gib(memory.cache)} are left for its key-value cache, and"
         f" {needed}; of the {_gib(memory.budget)} that it takes, the weights have {_gib(memory.weights)},"
         f" {memory.max_loras} slots for adapters {_gib(memory.slots)}, and an estimate of the rest is"
-        f" {_gib(memory.other)}; {most} enough; 'adapters capacity' shows more",
+        f" {_gib(memory.other)}; {most} enough; 'adapters capacity' shows what else helps",
     )
 
 

@@ -212,7 +212,7 @@ def test_base_without_a_copy_is_told_and_a_lost_one_ends_with_1(run: Run, world:
     assert (result.exit_code, result.output.splitlines()[0]) == (0, f"adapters: {NO_COPY}")
     assert json.loads(run("describe", "acme", "--json").stdout)["copies"] == 0
     del world.service.components["base"]
-    outage = "the base component 'base' is not there; no adapter answers"
+    outage = "the base component 'base' is not there; no adapter answers before it is deployed again"
     result = run("describe", "acme")
     assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, f"adapters: {outage}")
     assert json.loads(run("describe", "acme", "--json").stdout)["base_outage"] == outage

@@ -9,9 +9,11 @@ from datetime import datetime
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_component import NO_COPY
+from adapters_cli.fleets.remedies import remedy_of
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up
@@ -40,6 +42,22 @@ def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, wo
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
     assert row[5] == "v2.tar.gz: rank too high"
+
+
+def test_what_helps_is_told_once_for_all_whom_it_helps(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(failures=FailureLimit(count=2)))
+    for name in ("acme", "beta"):
+        world.service.faults.broken[artifact(name).uri] = "no such tensor"
+    world.apply(adapter("acme"), adapter("beta"), adapter("zeta"))
+    [line] = run("status").stderr.splitlines()
+    names, _, remedy = line.partition(": ")
+    assert names == "acme, beta"
+    assert {one["remedy"] for one in json.loads(run("status", "--json").stdout)["adapters"]} == {remedy, None}
+    assert run("status", "zeta").stderr == ""
+
+
+def test_only_a_cause_whose_reason_says_what_helps_has_no_remedy() -> None:
+    assert [cause for cause in Cause if remedy_of(cause) is None] == [Cause.FOREIGN]
 
 
 def test_adapter_that_waits_for_a_copy_is_asleep(run: Run, world: World) -> None:
@@ -257,7 +275,8 @@ def test_lost_base_is_told_though_the_manifest_was_in_force_until_it_is_back(run
     world.lose_base()
     result = run("status")
     assert result.exit_code == 1
-    assert result.stderr == "adapters: the base component 'base' is not there; no adapter answers\n"
+    outage = "the base component 'base' is not there; no adapter answers before it is deployed again"
+    assert result.stderr == f"adapters: {outage}\n"
     assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "someone deleted it"]
     document = json.loads(run("status", "--json").stdout)
     assert document["trouble"] == "the base component 'base' is not there"
@@ -284,7 +303,7 @@ class TestBaseOutage:
         self, run: Run, world: World
     ) -> None:
         del world.service.components["base"]
-        outage = "the base component 'base' is not there; no adapter answers"
+        outage = "the base component 'base' is not there; no adapter answers before it is deployed again"
         for names in ([], ["acme"]):
             result = run("status", *names)
             assert rows(result)[0][:2] == ["acme", "in service"]
@@ -361,7 +380,8 @@ class TestMany:
             ["a039", "failed"],
             ["a000", "in"],
         ]
-        assert lines[-2] == "and 21 more; in a pipe and with --json, all are shown"
+        assert "and 23 more; in a pipe and with --json, all are shown" in lines
+        assert lines[-3].startswith("a037, a038, a039: repair it and publish it again")
         assert lines[-1].endswith("40 adapters: 37 in service, 0 pending, 3 failed")
 
     def test_adapters_are_shown_by_their_state_and_tags(self, run: Run) -> None:

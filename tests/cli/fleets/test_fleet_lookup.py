@@ -44,7 +44,7 @@ def test_name_chooses_one_of_several_fleets(run: Run, account: FakeAccount, name
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("", "stack 'Other' has no fleet"),
+        ("", "stack 'Other' has no fleet; 'adapters list' shows the components of every endpoint"),
         ("AccessDeniedException", "refused (AccessDeniedException)"),
         ("ExpiredTokenException", "refused (ExpiredTokenException)"),
     ],

@@ -82,7 +82,7 @@ def test_weights_and_slots_that_are_more_than_the_memory_are_an_error_of_the_end
         ValueError,
         match=r"^'Stack/Llm': 'max_loras' x 'max_lora_rank' should leave room on 1 x 24 GiB of"
         r" ml\.g5\.xlarge, got 30 x 64: on each accelerator, the base model's weights take 15\.0 GiB and the"
-        r" slots 10\.3 GiB, of 21\.6 GiB at most that vLLM takes$",
+        r" slots 10\.3 GiB, of 21\.6 GiB at most that vLLM takes; lower one",
     ):
         make_endpoint(base_model=llama, lora=slots(30), instance_type=G5, compute=ONE)
 

@@ -19,7 +19,10 @@ take very long. Saved notebooks have two minutes for a creation and nine for an 
 _LOST_BY_BASE = "its base model lost it"
 _REPLACED = "another answers in its place"
 _NO_COPY = "the base model has no copy; the next one is asked whether it has the adapter"
-_SPARED = "somebody changed it by hand; a deployment or a drift check with 'repair' restores it"
+_SPARED = (
+    "somebody changed it by hand; 'adapters apply --retry NAME', a deployment, or a drift check with 'repair'"
+    " restores it"
+)
 
 
 class Step(StrEnum):

@@ -37,7 +37,8 @@ def refusal(
                 return (
                     f"{component} and maybe more are on endpoint '{record.endpoint}' and base"
                     f" '{record.base}', and would have to be deleted and created on '{target.endpoint}'"
-                    f" and '{target.base}'; 'allow_base_replacement' lets that happen"
+                    f" and '{target.base}'; put endpoint, construct id and 'component_prefix' back, or let"
+                    " that happen with 'allow_base_replacement', without answers meanwhile"
                 )
     renamed = _renamed_in_case(existing, wanted)
     if renamed is not None:
@@ -90,7 +91,7 @@ def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit, when: 
         return None
     return (
         f"{when}{deleted} of {present} {noun_of(present, 'adapter')} would be deleted, and 'deletion_guard'"
-        f" allows {100 * limit.share:g}%; a higher share there lets them be deleted"
+        f" allows {100 * limit.share:g}%; 'adapters plan' shows which; a higher share lets them be deleted"
     )
 
 

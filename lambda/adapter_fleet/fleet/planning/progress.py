@@ -182,7 +182,7 @@ def failure_reason(generation: Generation, failed: Sequence[tuple[str, str]]) ->
     more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return (
         f"{len(failed)} of the {changed} that this changes failed, and 'failure_policy' allows"
-        f" {_allowed_failures(generation)}: {reasons}{more}; mend or leave out what failed, and"
+        f" {_allowed_failures(generation)}: {reasons}{more}; repair or leave out what failed, and"
         " deploy again; or let more fail with 'failure_policy'"
     )
 

@@ -109,14 +109,15 @@ class Completion:
             raise FleetError(f"{after} nothing is known of the fleet{trouble}")
         if settings.on_timeout is OnTimeout.SUCCEED and standstill is None:
             return _complete(generation)
-        if pending == 1:
-            raise FleetError(f"{after} one adapter is pending{trouble}")
-        raise FleetError(f"{after} {pending} adapters are pending{trouble}")
+        are = "one adapter is" if pending == 1 else f"{pending} adapters are"
+        longer = "" if standstill else "; if they only need longer, raise 'timeout'"
+        raise FleetError(f"{after} {are} pending{trouble}{longer}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""
         if fleet.failed_passes >= STANDSTILL_PASSES:
-            return f"{fleet.failed_passes} passes in a row have failed: {fleet.trouble}"
+            failed = f"{fleet.failed_passes} passes in a row have failed"
+            return f"{failed}, as 'adapters logs' shows: {fleet.trouble}"
         silent = self.clock.now() - max(fleet.heartbeat, generation.request.at)
         unended = self.clock.now() - max(fleet.pass_ended, generation.request.at)
         silent = unended if unended > MAX_PASS_SECONDS else silent

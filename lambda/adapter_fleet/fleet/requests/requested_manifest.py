@@ -123,7 +123,9 @@ class RequestedManifest:
         self, request: Request, where: str, *, may_come_later: bool
     ) -> tuple[Request, DesiredFleet]:
         if not may_come_later:
-            raise FleetError(f"the manifest {where} is not there")
+            raise FleetError(
+                f"the manifest {where} is not there; 'adapters publish' with '--manifest' writes one"
+            )
         fleet = self.registry.fleet()
         if fleet is None or not fleet.converged:
             return request, DesiredFleet()  # the first manifest is still to come

@@ -67,8 +67,8 @@ class TestWithinAnHour:
             records_of(range(20, 100)), wanting(named(range(21, 100))), TARGET, hour_ago=self.HOUR_AGO
         )
         assert reason == (
-            "within an hour, 21 of 100 adapters would be deleted, and 'deletion_guard' allows 20%; a higher"
-            " share there lets them be deleted"
+            "within an hour, 21 of 100 adapters would be deleted, and 'deletion_guard' allows 20%;"
+            " 'adapters plan' shows which; a higher share lets them be deleted"
         )
 
     def test_what_came_and_went_does_not_count(self) -> None:

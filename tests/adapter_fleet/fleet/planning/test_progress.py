@@ -31,7 +31,7 @@ def test_reason_ends_with_what_helps_however_long_the_adapters_reasons_are() -> 
     failed = [(f"adapter-{number}", "no such tensor " * 200) for number in range(7)]
     reason = str(FleetError(failure_reason(Generation(number=1, request=request, changes=40), failed)))
     assert reason.startswith("7 of the 40 adapters that this changes failed, and 'failure_policy' allows 2: ")
-    assert "; and 2 more; mend" in reason
+    assert "; and 2 more; repair" in reason
     assert reason.endswith(
         "; mend or leave out what failed, and deploy again; or let more fail with 'failure_policy'"
     )

@@ -1,0 +1,26 @@
+"""What a person can do about an adapter that failed, by the cause that the fleet recorded."""
+
+from adapter_fleet.fleet.state.failures import Cause
+
+_RETRY = "'adapters apply --retry NAME'"
+_REMEDIES = {
+    Cause.ARTIFACT: "repair it and publish it again ('adapters check' names what is wrong); if the fault was"
+    " elsewhere: " + _RETRY,
+    Cause.SMOKE: "correct the adapter, or 'expect' of the smoke request; if the fault was elsewhere: "
+    + _RETRY,
+    Cause.IDENTITY: "serve the version before: 'adapters rollback NAME'; or, if the answer is right, record a"
+    " new probe with 'adapters publish --probe-on'",
+    Cause.CANARY: "publish a better version; or give this one its share again: " + _RETRY,
+    Cause.UPDATE_REFUSED: "give the fleet 'releases': each version then has a component of its own",
+    Cause.ACCESS: "repair what the reason names; the fleet tries again by itself, at once with: " + _RETRY,
+    Cause.CAPACITY: "the fleet tries again by itself; 'max_instances' or 'instance_pools' give more room, and"
+    " a lower 'max_loras' or 'max_lora_rank' more memory",
+    Cause.QUOTA: "the fleet tries again by itself; 'adapters preflight' has the command for a higher quota",
+    Cause.REFUSED: "the fleet tries again by itself; if that does not end, repair what the reason names",
+    Cause.UNEXPECTED: "the fleet tries again by itself; 'adapters logs' has the exception",
+}
+
+
+def remedy_of(cause: Cause) -> str | None:
+    """Return what helps; None where the reason itself says it."""
+    return _REMEDIES.get(cause)
