@@ -33,7 +33,7 @@ def test_reason_ends_with_what_helps_however_long_the_adapters_reasons_are() -> 
     assert reason.startswith("7 of the 40 adapters that this changes failed, and 'failure_policy' allows 2: ")
     assert "; and 2 more; repair" in reason
     assert reason.endswith(
-        "; mend or leave out what failed, and deploy again; or let more fail with 'failure_policy'"
+        "; repair or leave out what failed, and deploy again; or let more fail with 'failure_policy'"
     )
 
 
