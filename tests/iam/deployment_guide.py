@@ -74,16 +74,17 @@ _BY_HAND: Sequence[Mapping[str, Any]] = (
     },
     {
         "Effect": "Allow",
-        "Action": ["lambda:InvokeFunction"],
-        "Resource": f"arn:aws:lambda:{_HERE}:function:STACK*",
-    },
-    {
-        "Effect": "Allow",
         "Action": ["ssm:GetParameters"],
         "Resource": f"arn:aws:ssm:{_HERE}:parameter/cdk-bootstrap/hnb659fds/version",
     },
 )
-"""What CloudFormation does beside its types: it calls custom resources, and reads the bootstrap version."""
+"""What CloudFormation does beside its types: it passes roles, and reads the bootstrap version."""
+_MORE: Mapping[str, Sequence[str]] = {
+    # For a manifest in S3, the CDK's function that turns on a bucket's events has a managed policy.
+    "iam": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
+    "lambda": ["lambda:InvokeFunction"],  # custom resources
+}
+"""Actions on a service's resources that the types of the template do not name."""
 _ASSUME: Mapping[str, Any] = {
     "Effect": "Allow",
     "Action": ["sts:AssumeRole"],
@@ -104,6 +105,8 @@ def types() -> Sequence[str]:
 def execution_statements() -> list[dict[str, Any]]:
     """Return the statements of CloudFormation's role."""
     by_resource: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for service, actions in _MORE.items():
+        by_resource[tuple(_SERVICES[service])].update(actions)
     for action in {action for type_ in types() for action in _handled(type_)}:
         service = action.partition(":")[0]
         known = reference.actions(action)

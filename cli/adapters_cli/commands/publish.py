@@ -236,7 +236,8 @@ def _print(
         "adapters": [_document(result) for result in results],
         "manifest": None if where is None else {"where": where, "changed": bool(changed)},
     }
-    table = RowTable(headings=_HEADINGS, rows=[*map(_row, results)], styled=1)
+    failed_last = sorted(results, key=lambda result: result.state == "failed")
+    table = RowTable(headings=_HEADINGS, rows=[*map(_row, failed_last)], styled=1)
     print_result(document, table, as_json=as_json)
     if as_json:
         return

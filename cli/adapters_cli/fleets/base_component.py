@@ -16,8 +16,8 @@ from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 _OUTAGES = (Status.FAILED, Status.DELETING)
 
 NO_COPY = (
-    "the base model has no copy, and no adapter answers; if its copies scale,"
-    " 'adapters invoke --wait NAME PROMPT' starts one"
+    "the base model has no copy, and no adapter answers: 'adapters invoke --wait NAME PROMPT' starts one if"
+    " copies scale, else 'aws sagemaker update-inference-component-runtime-config' does"
 )
 
 

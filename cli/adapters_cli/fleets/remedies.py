@@ -12,9 +12,10 @@ _REMEDIES = {
     " new probe with 'adapters publish --probe-on'",
     Cause.CANARY: "publish a better version; or give this one its share again: " + _RETRY,
     Cause.UPDATE_REFUSED: "give the fleet 'releases': each version then has a component of its own",
-    Cause.ACCESS: "repair what the reason names; the fleet tries again by itself, at once with: " + _RETRY,
-    Cause.CAPACITY: "the fleet tries again by itself; 'max_instances' or 'instance_pools' give more room, and"
-    " a lower 'max_loras' or 'max_lora_rank' more memory",
+    Cause.ACCESS: "publish what is missing again with '--manifest', or give the right that the reason names;"
+    " the fleet tries again by itself, at once with: " + _RETRY,
+    Cause.CAPACITY: "the fleet tries again by itself, and 'adapters rollback NAME' ends that; 'max_instances'"
+    " or 'instance_pools' give more room, a lower 'max_loras' or 'max_lora_rank' more memory",
     Cause.QUOTA: "the fleet tries again by itself; 'adapters preflight' has the command for a higher quota",
     Cause.REFUSED: "the fleet tries again by itself; if that does not end, repair what the reason names",
     Cause.UNEXPECTED: "the fleet tries again by itself; 'adapters logs' has the exception",

@@ -23,7 +23,7 @@ from multi_adapter_inference.models.compute import ComputeRequirements, StartupT
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
-from multi_adapter_inference.template.arns import component_arn_spellings, endpoint_arn
+from multi_adapter_inference.template.arns import component_arn_spellings, imported_endpoint_arn
 
 _CONSTRUCTS: Mapping[str, str] = {
     "add_adapter": "LoraAdapter(scope, id, endpoint=…, artifact=…)",
@@ -146,6 +146,7 @@ class BaseComponent(OwnBaseComponent):
         id: str,
         *,
         endpoint_name: str,
+        endpoint_arn: str | None = None,
         component_name: str,
         component_prefix: str,
         lora: LoraServing | None = None,
@@ -156,6 +157,9 @@ class BaseComponent(OwnBaseComponent):
 
         endpoint_name, component_name:
             The names of the endpoint and of the component.
+        endpoint_arn:
+            The ARN of the endpoint, which IAM compares letter by letter. Default: made of the name, in lower
+            case as SageMaker writes it. A name that is a token needs it.
         component_prefix:
             The beginning of the names of the adapters' components.
         lora:
@@ -169,6 +173,7 @@ class BaseComponent(OwnBaseComponent):
             scope,
             id,
             endpoint_name,
+            endpoint_arn,
             {"component_name": component_name},
             component_prefix,
             lora,
@@ -185,6 +190,7 @@ class ImportedBase(IBaseComponent):
         scope: Construct,
         id: str,
         endpoint_name: str,
+        endpoint_arn: str | None,
         component: Mapping[str, str],
         component_prefix: str,
         lora: LoraServing | None,
@@ -203,7 +209,7 @@ class ImportedBase(IBaseComponent):
         warn_of_fixed_names(self, endpoint_name=endpoint_name, **component, component_prefix=component_prefix)
         self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = self.identity = endpoint_name
-        self.endpoint_arn = endpoint_arn(self, endpoint_name)
+        self.endpoint_arn = imported_endpoint_arn(self, endpoint_name, endpoint_arn)
         self._component_arns = component_arn_spellings(self, self.component_name)
         self.component_prefix = component_prefix
         self.lora = lora

@@ -37,7 +37,7 @@ from multi_adapter_inference.models.compute import (
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
-from multi_adapter_inference.template.arns import endpoint_arn
+from multi_adapter_inference.template.arns import imported_endpoint_arn
 
 # MlReservationArn in the botocore service model
 _RESERVATION_ARN = re.compile(r"arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z0-9\-]{1,14}/.")
@@ -221,6 +221,7 @@ class InferenceEndpoint(IInferenceEndpoint):
         id: str,
         *,
         endpoint_name: str,
+        endpoint_arn: str | None = None,
         instance_type: InstanceType,
         fallback_instance_types: Sequence[InstanceType] = (),
         role: iam.IRole,
@@ -235,6 +236,9 @@ class InferenceEndpoint(IInferenceEndpoint):
 
         endpoint_name:
             The name of the endpoint.
+        endpoint_arn:
+            The ARN of the endpoint, which IAM compares letter by letter. Default: made of the name, in lower
+            case as SageMaker writes it. A name that is a token needs it.
         instance_type, fallback_instance_types:
             The types of its instances.
         role:
@@ -255,7 +259,7 @@ class InferenceEndpoint(IInferenceEndpoint):
             imported._instances = Instances((instance_type, *fallback_instance_types))
         warn_of_fixed_names(imported, endpoint_name=endpoint_name)
         imported.endpoint_name = imported._identity = endpoint_name
-        imported.endpoint_arn = endpoint_arn(imported, endpoint_name)
+        imported.endpoint_arn = imported_endpoint_arn(imported, endpoint_name, endpoint_arn)
         imported._inference_ami_version = inference_ami_version
         imported._execution_role = ExecutionRole(imported, role)
         if vpc is not None:

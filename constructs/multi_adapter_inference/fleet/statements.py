@@ -10,7 +10,7 @@ from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.manifests.manifest import MANIFESTS, BoundManifest
-from multi_adapter_inference.template.arns import component_arn
+from multi_adapter_inference.template.arns import component_arn, component_arn_spellings
 from multi_adapter_inference.template.stack_location import partition_of
 from multi_adapter_inference.template.statements import Statement, allow, reads_objects
 
@@ -47,7 +47,9 @@ def manages_components(
             conditions=owned,
         ),
         # The base model's own answer shows whether it answers in an adapter's place.
-        allow(["sagemaker:InvokeEndpoint"], endpoint_arn, component_arn(scope, base_component_name)),
+        allow(
+            ["sagemaker:InvokeEndpoint"], endpoint_arn, *component_arn_spellings(scope, base_component_name)
+        ),
     ]
 
 

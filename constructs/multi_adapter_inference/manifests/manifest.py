@@ -46,6 +46,8 @@ _REREAD_EVERY = Duration.minutes(15)
 
 _PLACEHOLDER_PREFIX = "p"
 """Stands for a prefix that is a token, so that the rest of each name can be checked."""
+_MOST_SHOWN = 20
+"""Findings that an error lists. More are mostly the same one, of each adapter."""
 
 
 @checked
@@ -377,8 +379,10 @@ def _stored(
 
 
 def _error(findings: Sequence[Finding]) -> ValueError:
-    lines = "".join(f"\n  - {with_remedy(finding)}" for finding in findings)
-    return ValueError(f"the manifest cannot be deployed:{lines}")
+    lines = "".join(f"\n  - {with_remedy(finding)}" for finding in findings[:_MOST_SHOWN])
+    more = len(findings) - _MOST_SHOWN
+    rest = f"\n  and {more} more" if more > 0 else ""
+    return ValueError(f"the manifest cannot be deployed:{lines}{rest}")
 
 
 def _pack(path: Path, checked: str, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aws_cdk import Annotations
 from constructs import Construct
 
 from adapter_fleet.common.validators import TOKEN
@@ -13,6 +14,22 @@ from multi_adapter_inference.template.stack_location import stack_of
 def endpoint_arn(scope: Construct, name: str) -> str:
     """Return the ARN of the endpoint of that name, in lower case as SageMaker writes it."""
     return _arn(scope, "endpoint", _lower(name))
+
+
+def imported_endpoint_arn(scope: Construct, name: str, arn: str | None) -> str:
+    """Return the ARN of an endpoint of another app; `arn` if it is given.
+
+    Synth cannot write a token in lower case, so a name that is one may make an ARN that no request has.
+    """
+    if arn is not None:
+        return arn
+    if TOKEN in name:
+        Annotations.of(scope).add_warning_v2(
+            "multi-adapter-inference:endpoint-arn-unknown",
+            "'endpoint_name' is a token: grants work only if the endpoint's name is in lower case, as in its"
+            " ARN; give 'endpoint_arn', such as an output of the stack that has the endpoint",
+        )
+    return endpoint_arn(scope, name)
 
 
 def component_arn(scope: Construct, name: str) -> str:

@@ -1,3 +1,4 @@
+import json
 import re
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,8 @@ from aws_cdk.assertions import Match, Template
 
 from multi_adapter_inference import (
     AdapterArtifact,
+    AdapterFleet,
+    AdapterManifest,
     ArtifactSource,
     BaseModel,
     LmiContainer,
@@ -175,6 +178,30 @@ class TestImportedEndpoint:
         (statement,) = Resources.of(stack).statements()
         names = [resource["Fn::Join"][1][-1].rpartition("/")[-1] for resource in statement["Resource"]]
         assert names == ["llama-endpoint", "llama-base", "Llama-Base"]
+
+    def test_fleet_may_ask_the_base_model_by_either_spelling(
+        self, stack: cdk.Stack, bucket: s3.IBucket
+    ) -> None:
+        imported = imported_endpoint(stack, endpoint_name="Llama-Endpoint", base_component_name="Llama-Base")
+        AdapterFleet(
+            stack, "Tenants", endpoint=imported, manifest=AdapterManifest.from_bucket(bucket, "tenants.yaml")
+        )
+        asked = [
+            [json.dumps(arn).rpartition("/")[2].rstrip('"]}') for arn in statement["Resource"]]
+            for role in Resources.of(stack).of_type("AWS::IAM::Role").values()
+            for policy in role.get("Policies", ())
+            for statement in policy["PolicyDocument"]["Statement"]
+            if statement["Action"] == "sagemaker:InvokeEndpoint"
+        ]
+        assert asked == [["llama-endpoint", "llama-base", "Llama-Base"]]
+
+    def test_token_as_its_name_needs_its_arn_for_grants(self, stack: cdk.Stack) -> None:
+        name, arn = cdk.Fn.import_value("Name"), cdk.Fn.import_value("Arn")
+        warned = imported_endpoint(stack, "Name", endpoint_name=name)
+        given = imported_endpoint(stack, "Arn", endpoint_name=name, endpoint_arn=arn)
+        assert any("give 'endpoint_arn'" in text for text in warnings_of(warned))
+        assert not any("give 'endpoint_arn'" in text for text in warnings_of(given))
+        assert given.endpoint_arn == arn
 
     def test_a_method_of_an_own_endpoint_names_the_construct_to_use(self, stack: cdk.Stack) -> None:
         imported: Any = imported_endpoint(stack)

@@ -121,6 +121,16 @@ def test_every_error_is_told_at_once_with_file_line_adapter_and_rule(
         assert f"adapter {name!r}" in line
 
 
+def test_error_of_very_many_adapters_lists_the_first_and_counts_the_others(
+    stack: cdk.Stack, endpoint: IBaseComponent, write_manifest: WriteManifest
+) -> None:
+    path = write_manifest(*({"name": f"t{number}", "rank": 128} for number in range(300)))
+    with pytest.raises(ValueError, match="cannot be deployed") as error:
+        AdapterFleet(stack, "Tenants", endpoint=endpoint, manifest=AdapterManifest.from_file(path))
+    lines = str(error.value).splitlines()[1:]
+    assert (len(lines), lines[-1]) == (21, "  and 280 more")
+
+
 def test_a_manifest_for_another_base_model_is_an_error(
     make_endpoint: MakeEndpoint, bind: Bind, bucket: s3.IBucket, write_manifest: WriteManifest
 ) -> None:

@@ -178,13 +178,10 @@ class BaseCheck:
         for record in list(self._records.values()):
             if record.live is None and record.intent is None:
                 continue
-            probed = None if record.probed is None else record.probed.begin_again()
             failure = record.failure
             if failure is not None and failure.cause is Cause.CAPACITY:
                 failure = None  # there was no copy
-            self._records.put(
-                replace(record, recheck=record.recheck or Recheck.ASK, probed=probed, failure=failure)
-            )
+            self._records.put(replace(record.to_be_asked(), failure=failure))
         self._note_unasked()
 
     def _recheck_all(self, recheck: Recheck) -> None:

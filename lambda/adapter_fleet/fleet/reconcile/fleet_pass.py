@@ -183,13 +183,20 @@ class Pass:
     # --- before the first look
 
     def _take_orders(self) -> None:
-        """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
+        """Forget failures that people ordered to retry, and remove pins that they ordered to remove.
+
+        An adapter without a failure is asked again: a copy may have lost it, or another may answer.
+        """
         retries = self._desired.retries
         for order in retries:
             record = self._records.get(order.component)
-            if record is not None and record.failure is not None:
+            if record is None:
+                continue
+            if record.failure is not None:
                 self._records.put(replace(record, failure=None, restore_at=None))
                 self._records.note(record, "retried")
+            elif record.live is not None:
+                self._records.put(record.to_be_asked())
         self._records.flush()
         self._remove_orders([*retries, *self._desired.unpinned])
 

@@ -5,7 +5,7 @@ running fleets have stored. All times are seconds since 1970.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
@@ -200,6 +200,11 @@ class AdapterRecord:
 
     def __post_init__(self) -> None:
         bound_texts(self, ("drifted",))
+
+    def to_be_asked(self) -> "AdapterRecord":
+        """Return the record before a request and its probe are sent: a copy may have lost the adapter."""
+        probed = None if self.probed is None else self.probed.begin_again()
+        return replace(self, recheck=self.recheck or Recheck.ASK, probed=probed)
 
 
 @dataclass(frozen=True, kw_only=True)

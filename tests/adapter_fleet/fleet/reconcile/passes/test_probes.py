@@ -201,6 +201,23 @@ class TestAfterARestore:
         assert world.serving()["a"] == artifact("a", 1).uri
 
 
+@pytest.mark.parametrize("probed", [True, False])
+@pytest.mark.parametrize("serves", [BASE, None])
+def test_order_to_retry_an_adapter_in_service_sends_it_again_if_it_is_not_the_one_that_answers(
+    serves: str | None, probed: bool
+) -> None:
+    world = fleet(adapter("a", probed=probed), adapter("b"), settings=REPORTS)
+    writes = len(world.writes())
+    world.service.components["p-a"].serves = serves
+    world.order(OrderKind.RETRY, "a")
+    world.settle()
+    # Without a probe, nobody knows what the right answer is.
+    found = probed or serves is None
+    assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"] * found
+    assert (world.serving()["a"] == artifact("a").uri) is found
+    assert world.record("a").failure is None
+
+
 class TestDriftRuns:
     @pytest.mark.slow
     @pytest.mark.parametrize("settings", [REPORTS, REPAIRS], ids=["reports", "repairs"])
