@@ -97,6 +97,8 @@ class LmiRequest:
             content["temperature"] = 0
         if self.stream or self.details:
             content |= {"logprobs": 0, "return_token_ids": True}
+        if self.stream:
+            content["stream_options"] = {"include_usage": True}  # LMI makes an empty line of the usage
         return content
 
 
