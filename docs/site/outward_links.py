@@ -17,8 +17,6 @@ FOLDER = "source"
 """Where the pages of files are, below the root of the site."""
 
 _NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
-_NUMBERED = re.compile(r"\d\d_")
-"""How the name of an example's folder begins. The search finds its README."""
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<target>[^()\s]+)(\))")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
@@ -72,7 +70,7 @@ class SiteFolder:
         name = file.relative_to(self.repository).as_posix()
         if file.suffix == ".md":
             text, wanted = self.rewrite(file.read_text("utf-8"), file)
-            is_example = _NUMBERED.match(file.parent.name) is not None
+            is_example = file.parent.name[:2].isdigit()  # the search finds its README
             return text if is_example else f"{_NOT_SEARCHED}{text}", wanted
         if file.is_dir():
             about, text = "These files of the repository are in it:", block("\n".join(_files(file)))

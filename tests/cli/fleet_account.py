@@ -45,6 +45,16 @@ class FakeMachines:
         self._world.start_machine(self.inputs[-1]["trigger"])
 
 
+class FakeScaling:
+    """Application Auto Scaling, which scales every component or none."""
+
+    scales = True
+
+    def describe_scalable_targets(self, *, ServiceNamespace: str, ResourceIds: list[str]) -> dict[str, Any]:
+        assert (ServiceNamespace, ResourceIds) == ("sagemaker", ["inference-component/base"])
+        return {"ScalableTargets": [{}] if self.scales else []}
+
+
 class FakeStacks:
     """Resources of stacks, as type and physical id."""
 
@@ -104,7 +114,11 @@ class FakeAccount(Account):
         self.buckets.versioned = True
         self.stacks.stacks["Tenants"] = [("AWS::S3::Bucket", "bucket"), ("AWS::DynamoDB::Table", "registry")]
         self.quotas = FakeQuotas()
-        self.clients: dict[str, Any] = {"service-quotas": self.quotas}
+        self.scaling = FakeScaling()
+        self.clients: dict[str, Any] = {
+            "service-quotas": self.quotas,
+            "application-autoscaling": self.scaling,
+        }
         self.configs: dict[str, Any] = {}
         self.others: dict[str, Registry] = {}
         self.refusals: dict[str, str] = {}

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from typer.testing import Result
 
 from adapter_fleet.aws.adapter_routes import AdapterRoutes
+from adapters_cli.fleets.base_component import NO_COPY
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Releases
 from tests.iam.record import Recording
@@ -373,6 +374,18 @@ COMMANDS = (
     ["apply", "MANIFEST"],
 )
 """What no other file runs on a whole fleet. `tests/iam` has what the commands call."""
+
+
+def test_who_may_read_or_manage_is_told_that_no_copy_is_left(
+    deployed: Deployed, reader: Person, manager: Person
+) -> None:
+    base = deployed.outputs["BaseComponentName"]
+    deployed.stack.scale(base, 0)
+    said = [
+        person.run(*command) for person in (reader, manager) for command in (["status"], ["describe", "acme"])
+    ]
+    deployed.stack.scale(base, 1)
+    assert [(result.exit_code, NO_COPY in result.stderr) for result in said] == [(0, True)] * 4
 
 
 def test_the_calls_of_every_command_are_on_record(

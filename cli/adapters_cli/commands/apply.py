@@ -122,7 +122,8 @@ def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
     if components:
         text = f"{counted(len(components), 'adapter')} will be tried again; {orders.FOLLOW_HINT}"
     else:
-        text = f"no adapter has failed; {pending} pending" if pending else "no adapter has failed"
+        text = "no adapter has failed" + (f"; {pending} pending" if pending else "")
+        text += "; with a name, an adapter in service is asked again"
     print_result({"fleet": fleet.record.name, "retried": retried}, text, as_json=as_json)
 
 

@@ -149,7 +149,7 @@ def _document(
         "state": state.state,
         "since": timestamp(state.since),
         "reason": state.reason,
-        "remedy": state.remedy,
+        "remedy": state.remedy and state.remedy.replace("NAME", state.name),
         "serving": version_document(state.artifact),
         "declared": version_document(wanted),
         "pinned": state.pinned,

@@ -11,7 +11,8 @@ import typer
 
 from adapter_fleet.common.findings import Finding
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import find_fleet, manifest_target
+from adapters_cli.fleets.fleet_lookup import find_fleet, manifest_target, newest_generation
+from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.fleets.manifest_changes import (
     FAILURES,
     Action,
@@ -34,6 +35,9 @@ EXAMPLES = """
 # What would this manifest change?
 adapters plan adapters.yaml --stack Tenants
 
+# What did somebody change by hand?
+adapters plan --stack Tenants
+
 # As a gate: 5 if anything would change.
 adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 """
@@ -42,14 +46,20 @@ adapters plan adapters.yaml --stack Tenants --detailed-exitcode
 def plan(
     context: typer.Context,
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="The manifest, in YAML or JSON; - for standard input.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="The manifest, in YAML or JSON; - for standard input. Default: the one in force.",
+        ),
+    ] = None,
     detailed: Annotated[
         bool, typer.Option("--detailed-exitcode", help=f"End with {CHANGES} if something would change.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
+
+    Without a manifest, it shows what differs from the one in force, such as what somebody changed by hand.
 
     Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it makes an adapter fail: its
     component belongs to someone else, its archive is not in S3, or its archive failed before. What fails
@@ -60,12 +70,16 @@ def plan(
     """
     fleet = find_fleet(account_of(context))
     target = manifest_target(fleet)
-    try:
-        desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
-    except MistakesError as error:
-        if as_json:
-            print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
-        raise
+    warnings: list[Finding] = []
+    if manifest is None:
+        desired = desired_by(fleet.registry, in_force(fleet.registry, newest_generation(fleet)))
+    else:
+        try:
+            desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
+        except MistakesError as error:
+            if as_json:
+                print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
+            raise
     planned = changes_of_manifest(fleet, target, desired)
     for line in capped(list(map(str, warnings)), "warnings"):
         print_error(line)

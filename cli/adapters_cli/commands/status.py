@@ -81,8 +81,8 @@ def status(
     """Show the state of every adapter.
 
     Ends with 1 if an adapter failed, if the newest manifest failed or was refused, or if the base component
-    is not there or failed. Ends with 3 if an adapter is pending, or if the fleet has not taken up the
-    manifest in S3 yet. With names, no other adapter counts.
+    is not there, failed, or has no copy and none comes by itself. Ends with 3 if an adapter is pending, or if
+    the fleet has not taken up the manifest in S3 yet. With names, no other adapter counts.
 
     A terminal shows as many adapters as it has room for, failed and pending ones first. A pipe gets all.
     """
@@ -238,7 +238,9 @@ def _fitted(seen: FleetStatus, adapters: Sequence[AdapterState], height: int) ->
 
 def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int) -> RenderableType:
     target = seen.newest.request.target
-    parts: list[RenderableType] = [Text(printable(f"{seen.fleet.name} on {target.endpoint}"), style="bold")]
+    looked = f", last pass {duration(seen.at - seen.fleet.pass_ended)} ago" if seen.fleet.pass_ended else ""
+    heading = printable(f"{seen.fleet.name} on {target.endpoint}{looked}")
+    parts: list[RenderableType] = [Text(heading, style="bold")]
     if lines := _trouble(seen):
         parts.append(Text(printable(lines), style="red"))
     parts.append(_table(seen, adapters))
@@ -270,7 +272,11 @@ def _remedies(adapters: Iterable[AdapterState]) -> list[str]:
     for adapter in adapters:
         if adapter.remedy is not None:
             helped.setdefault(adapter.remedy, []).append(adapter.name)
-    return [printable(f"{few(names)}: {remedy}") for remedy, names in helped.items()]
+    lines = []
+    for remedy, names in helped.items():
+        said = remedy.replace("NAME", names[0]) if len(names) == 1 else remedy
+        lines.append(printable(f"{few(names)}: {said}"))
+    return lines
 
 
 def _trouble(seen: FleetStatus) -> str | None:

@@ -16,8 +16,8 @@ from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 _OUTAGES = (Status.FAILED, Status.DELETING)
 
 NO_COPY = (
-    "the base model has no copy, and no adapter answers: 'adapters invoke --wait NAME PROMPT' starts one if"
-    " copies scale, else 'aws sagemaker update-inference-component-runtime-config' does"
+    "the base model has no copy, and no adapter answers; if its copies scale,"
+    " 'adapters invoke --wait NAME PROMPT' starts one"
 )
 
 
@@ -59,9 +59,29 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
     except ServiceError:
         return BaseState(copies=fleet.record.base_copies)
     if found.live.status not in _OUTAGES:
-        return BaseState(copies=found.running)
+        lost = found.running == 0 and _scales(fleet.account, base) is False
+        return BaseState(outage=_no_copy_comes(base) if lost else None, copies=found.running)
     why = f": {found.live.failure_reason}" if found.live.failure_reason else ""
     return BaseState(outage=f"{base_trouble(base, found.live)}{why}; no adapter answers", copies=0)
+
+
+def _scales(account: Account, base: str) -> bool | None:
+    """Return whether Application Auto Scaling changes a base's copies; None without an answer."""
+    try:
+        found = account.client("application-autoscaling").describe_scalable_targets(
+            ServiceNamespace="sagemaker", ResourceIds=[f"inference-component/{base}"]
+        )
+    except (ClientError, BotoCoreError):
+        return None
+    return bool(found["ScalableTargets"])
+
+
+def _no_copy_comes(base: str) -> str:
+    return (
+        f"the base component '{base}' has no copy, and none comes by itself; no adapter answers before: aws"
+        f" sagemaker update-inference-component-runtime-config --inference-component-name {base}"
+        " --desired-runtime-config CopyCount=1"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

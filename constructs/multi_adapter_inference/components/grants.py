@@ -66,7 +66,9 @@ class OperatedFleet:
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let `grantee` see the fleet's state: `status`, `history` and `plan`."""
         granted = _grant(grantee, ["dynamodb:GetItem", "dynamodb:Query"], self.registry.table_arn)
-        granted = granted.combine(_grant(grantee, ["sagemaker:ListInferenceComponents"], "*"))
+        # `status` asks whether copies come by themselves.
+        anywhere = ["sagemaker:ListInferenceComponents", "application-autoscaling:DescribeScalableTargets"]
+        granted = granted.combine(_grant(grantee, anywhere, "*"))
         granted = granted.combine(
             _grant(grantee, ["sagemaker:DescribeInferenceComponent", "sagemaker:ListTags"], self.components)
         )

@@ -357,7 +357,10 @@ class TestRetry:
         world.settle()
         assert world.serving().keys() == {"acme", "beta", "zeta"}
         result = run("apply", "--retry")
-        assert (result.exit_code, result.stdout) == (0, "no adapter has failed\n")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "no adapter has failed; with a name, an adapter in service is asked again\n",
+        )
         assert len(account.started.inputs) == 1
 
 
@@ -383,5 +386,8 @@ class TestRetryOfWhatIsPending:
 
     def test_all_that_failed_are_none_of_them(self, run: Run, account: FakeAccount) -> None:
         result = run("apply", "--retry")
-        assert (result.exit_code, result.stdout) == (0, "no adapter has failed; 2 pending\n")
+        assert (result.exit_code, result.stdout) == (
+            0,
+            "no adapter has failed; 2 pending; with a name, an adapter in service is asked again\n",
+        )
         assert account.started.inputs == []

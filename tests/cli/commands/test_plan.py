@@ -52,6 +52,13 @@ class TestRequiredEvaluations:
         assert run("plan", manifest(acme=1)).exit_code == 0
 
 
+def test_without_a_manifest_it_shows_what_differs_from_the_one_in_force(run: Run, world: World) -> None:
+    assert run("plan").stderr == "nothing would change\n"
+    world.service.edit("p-beta", artifact("beta", 2).uri)
+    result = run("plan", "--detailed-exitcode")
+    assert (result.exit_code, [row[:2] for row in rows(result)]) == (5, [["beta", "update"]])
+
+
 def test_lost_base_is_told_with_what_it_hinders_after_what_would_fail_on_any_base(
     run: Run, world: World, manifest: Write
 ) -> None:

@@ -17,6 +17,12 @@ from adapters_cli.fleets.remedies import remedy_of
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up
+from tests.fakes import client_error
+
+
+class Refusing:
+    def describe_scalable_targets(self, **_: object) -> dict[str, object]:
+        raise client_error("AccessDeniedException", "no")
 
 
 def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: World) -> None:
@@ -89,7 +95,7 @@ class TestLastCopyThatEndedSinceTheLastPass:
 
     def test_it_is_below_the_heading_on_a_terminal(self, terminal: Callable[..., list[str]]) -> None:
         heading, *lines = terminal("status")
-        assert heading == "fleet on endpoint"
+        assert heading == "fleet on endpoint, last pass 0s ago"
         assert " ".join(lines).startswith(NO_COPY)
 
     def test_registry_tells_it_without_the_permission_to_look(self, run: Run, world: World) -> None:
@@ -311,6 +317,18 @@ class TestBaseOutage:
             assert (result.exit_code, result.stderr) == (1, f"adapters: {outage}\n")
         document = json.loads(run("status", "--json").stdout)
         assert (document["base_outage"], document["converged"]) == (outage, False)
+
+    def test_copies_that_are_gone_and_do_not_scale_end_with_1_and_the_command_that_brings_one_back(
+        self, run: Run, world: World, account: FakeAccount
+    ) -> None:
+        world.service.copies = 0
+        assert run("status").exit_code == 0
+        account.scaling.scales = False
+        result = run("status")
+        assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+        assert "runtime-config --inference-component-name base --desired-runtime-config" in result.stderr
+        account.clients["application-autoscaling"] = Refusing()
+        assert (run("status").exit_code, run("status").stderr) == (0, f"adapters: {NO_COPY}\n")
 
     def test_base_that_failed_is_told_with_its_reason_and_one_that_is_updated_is_no_outage(
         self, run: Run, world: World
