@@ -28,7 +28,7 @@ def main() -> None:
     if missing := missing_packages():
         sys.exit(
             f"local-sagemaker: {', '.join(missing)} should be installed for this command:"
-            " pip install 'cdk-multi-adapter-inference[local]'"
+            ' pip install "${WHEEL}[local]", where WHEEL is the file of the wheel'
         )
     from local_sagemaker.command import main as run
 

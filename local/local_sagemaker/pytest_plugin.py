@@ -119,6 +119,6 @@ def _require_extra() -> None:
     if missing := missing_packages():
         pytest.fail(
             f"{', '.join(missing)} should be installed for the embedded cloud:"
-            " pip install 'cdk-multi-adapter-inference[local]'",
+            ' pip install "${WHEEL}[local]", where WHEEL is the file of the wheel',
             pytrace=False,
         )

@@ -220,4 +220,4 @@ def test_library_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     failed = CliRunner().invoke(app, ["pull", MODEL, "s3://models/base"])
     assert failed.exit_code == 1
-    assert "pip install 'cdk-multi-adapter-inference[hub]'" in failed.stderr
+    assert 'pip install "${WHEEL}[hub]"' in failed.stderr

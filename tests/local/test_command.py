@@ -112,7 +112,7 @@ def test_packages_of_the_extra_that_are_missing_are_an_error_that_names_the_extr
     assert (said.returncode, said.stderr) == (
         1,
         f"local-sagemaker: {', '.join(NEEDED)} should be installed for this command:"
-        " pip install 'cdk-multi-adapter-inference[local]'\n",
+        ' pip install "${WHEEL}[local]", where WHEEL is the file of the wheel\n',
     )
 
 

@@ -207,9 +207,10 @@ def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "adapter" if document["base"] else "base model", document["name"]
+    share = f", for {document['percent']} % of the callers" if document.get("beside") else ""
     for label in ("component", "endpoint", "base", "fleet", "owner"):
         if document.get(label):
-            yield label, document[label]
+            yield label, f"{document[label]}{share if label == 'component' else ''}"
     since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
     yield "state", f"{document['state']}{since}"
     if document["reason"]:

@@ -142,7 +142,7 @@ def _api() -> "HfApi":
     except ImportError:
         raise CommandError(
             "the huggingface_hub library should be installed for this command:"
-            " pip install 'cdk-multi-adapter-inference[hub]'"
+            ' pip install "${WHEEL}[hub]", where WHEEL is the file of the wheel'
         ) from None
     return HfApi()
 

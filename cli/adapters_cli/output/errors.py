@@ -125,5 +125,5 @@ def missing_library(error: ModuleNotFoundError) -> CommandError:
     """Return what to tell the user if a library of the extra is not installed."""
     return CommandError(
         f"the library {error.name!r} should be installed for evaluations:"
-        " pip install 'cdk-multi-adapter-inference[evaluate]'"
+        ' pip install "${WHEEL}[evaluate]", where WHEEL is the file of the wheel'
     )

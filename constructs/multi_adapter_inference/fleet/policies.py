@@ -248,7 +248,7 @@ class RequiredEvaluation:
     requirements:
         Each a metric and a bar, such as `rougeL >= base + 20%` or `exact_match >= 0.9`.
     dataset:
-        The digest of the items, as `adapters evaluate` prints it. Default: any.
+        The digest of the items, as `result.json` of `adapters evaluate` has it. Default: any.
     exempt:
         Names of adapters that need no evaluation.
 

@@ -184,6 +184,7 @@ def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
         world.apply(replace(adapter("acme"), artifact=artifact, percent=5))
     document = described(run)
     assert (document["component"], document["percent"]) == ("p-acme-22222222", 5)
+    assert "p-acme-22222222, for 5 % of the callers" in run("describe", "acme").stdout
     assert document["beside"]["component"] == "p-acme-11111111"
     assert "beside       p-acme-11111111: 30 requests, 0 errors" in run("describe", "acme").stdout
 

@@ -154,7 +154,10 @@ def _news(route: Route) -> Iterator[tuple[str, float | None, str]]:
     """Yield the components that a route names now, since when, and what to tell."""
     live = route.live.artifact.version
     for before in route.served[1:2]:
-        yield route.live.component, before.until, f"{live} answers instead of {before.artifact.version}"
+        # Where releases are switched off, the same version may answer from another component.
+        same = before.artifact.version == live
+        new, old = (route.live.component, before.component) if same else (live, before.artifact.version)
+        yield route.live.component, before.until, f"{new} answers instead of {old}"
     for left in route.versions:
         if left.abandoned:
             yield left.component, left.until, f"{live} answers all callers again"
