@@ -31,6 +31,7 @@ CommandGroup.modules = {
     "import": CommandModule(module="import_", panel=_DEPLOY, of_fleet=True, of_endpoint=True),
     "status": CommandModule(panel=_LOOK, of_fleet=True),
     "describe": CommandModule(panel=_LOOK, of_fleet=True),
+    "probe": CommandModule(panel=_LOOK, of_fleet=True),
     "list": CommandModule(module="list_", panel=_LOOK, of_endpoint=True),
     "usage": CommandModule(panel=_LOOK, of_fleet=True),
     "history": CommandModule(panel=_LOOK, of_fleet=True),

@@ -11,7 +11,7 @@ from constructs import Construct
 COMMANDS = [
     # `wheels/` has the library's wheel, as the package is not on an index yet.
     'aws s3 cp --recursive "s3://$BUCKET/wheels/" wheels',
-    'pip install "$(ls wheels/*.whl)[hub]"',
+    'pip install "$(ls wheels/*.whl | sort -V | tail -1)[hub]"',
     'adapters pull "$MODEL" "s3://$BUCKET/base" --revision "$REVISION"',
 ]
 BUILD = {"install": {"runtime-versions": {"python": "3.12"}}, "build": {"commands": COMMANDS}}

@@ -46,12 +46,14 @@ class FakeMachines:
 
 
 class FakeScaling:
-    """Application Auto Scaling, which scales every component or none."""
+    """Application Auto Scaling, which scales every component or none; None lets nobody ask."""
 
-    scales = True
+    scales: bool | None = True
 
     def describe_scalable_targets(self, *, ServiceNamespace: str, ResourceIds: list[str]) -> dict[str, Any]:
         assert (ServiceNamespace, ResourceIds) == ("sagemaker", ["inference-component/base"])
+        if self.scales is None:
+            raise client_error("AccessDeniedException", "no")
         return {"ScalableTargets": [{}] if self.scales else []}
 
 

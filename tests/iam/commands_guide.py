@@ -35,7 +35,7 @@ _READERS = (
 )  # fmt: skip
 _PUBLISHERS = ("check", "plan", "publish", "pull", "status")
 _OPERATORS = (
-    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "promote", "prune", "remove",
+    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "probe", "promote", "prune", "remove",
     "rollback",
 )  # fmt: skip
 POLICIES: Mapping[str, Sequence[str]] = {

@@ -40,8 +40,7 @@ _NOT_USED = (
     "cloudwatch:GetMetricData",
     "dynamodb:*Item", "dynamodb:*Replica", "dynamodb:*ableKinesis*", "dynamodb:ImportTable", "dynamodb:Query",
     "dynamodb:Scan", "dynamodb:UpdateKinesis*", "dynamodb:PutResourcePolicy", "dynamodb:DeleteResourcePolicy",
-    "iam:*PermissionsBoundary", "iam:AttachRolePolicy", "iam:CreateServiceLinkedRole",
-    "iam:DetachRolePolicy", "iam:PassRole",
+    "iam:*PermissionsBoundary", "iam:CreateServiceLinkedRole", "iam:PassRole",
     "lambda:*ProvisionedConcurrencyConfig", "lambda:AssociateRuntimeAlias",
     "lambda:DeleteFunctionCodeSigningConfig", "lambda:DeleteFunctionConcurrency",
     "lambda:PassCapacityProvider", "lambda:PublishVersion", "lambda:PutFunction*",
@@ -79,12 +78,6 @@ _BY_HAND: Sequence[Mapping[str, Any]] = (
     },
 )
 """What CloudFormation does beside its types: it passes roles, and reads the bootstrap version."""
-_MORE: Mapping[str, Sequence[str]] = {
-    # For a manifest in S3, the CDK's function that turns on a bucket's events has a managed policy.
-    "iam": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
-    "lambda": ["lambda:InvokeFunction"],  # custom resources
-}
-"""Actions on a service's resources that the types of the template do not name."""
 _ASSUME: Mapping[str, Any] = {
     "Effect": "Allow",
     "Action": ["sts:AssumeRole"],
@@ -105,8 +98,7 @@ def types() -> Sequence[str]:
 def execution_statements() -> list[dict[str, Any]]:
     """Return the statements of CloudFormation's role."""
     by_resource: dict[tuple[str, ...], set[str]] = defaultdict(set)
-    for service, actions in _MORE.items():
-        by_resource[tuple(_SERVICES[service])].update(actions)
+    by_resource[tuple(_SERVICES["lambda"])].add("lambda:InvokeFunction")  # custom resources
     for action in {action for type_ in types() for action in _handled(type_)}:
         service = action.partition(":")[0]
         known = reference.actions(action)

@@ -367,6 +367,7 @@ COMMANDS = (
     ["logs", "acme"],
     ["apply", "--retry", "acme"],
     ["prune"],
+    ["probe"],
     ["invoke", "acme", "Hello", "--base", "--max-tokens", "2"],
     ["evaluate", "acme", "--dataset", "DATASET", "--max-tokens", "2", "--output", "REPORTS"],
     ["preflight", "--environment", "dev"],
@@ -380,12 +381,21 @@ def test_who_may_read_or_manage_is_told_that_no_copy_is_left(
     deployed: Deployed, reader: Person, manager: Person
 ) -> None:
     base = deployed.outputs["BaseComponentName"]
+    scaling = client(deployed.stack.cloud, "application-autoscaling")
     deployed.stack.scale(base, 0)
+    assert NO_COPY in reader.run("status").stderr
+    scaling.deregister_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"inference-component/{base}",
+        ScalableDimension="sagemaker:inference-component:DesiredCopyCount",
+    )
     said = [
         person.run(*command) for person in (reader, manager) for command in (["status"], ["describe", "acme"])
     ]
     deployed.stack.scale(base, 1)
-    assert [(result.exit_code, NO_COPY in result.stderr) for result in said] == [(0, True)] * 4
+    assert [(result.exit_code, f"name {base} --desired" in result.stderr) for result in said] == [
+        (1, True)
+    ] * 4
 
 
 def test_the_calls_of_every_command_are_on_record(

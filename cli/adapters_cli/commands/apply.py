@@ -62,7 +62,9 @@ def apply(
             " failed.",
         ),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try adapters again; the manifest stays.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try or ask adapters again; the manifest stays.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time to wait.")
     ] = 3600,
@@ -82,9 +84,9 @@ def apply(
     if the fleet does not notice it within two minutes, or if something is pending.
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
-    adapter is pending, and asks one that is in service again: if a copy lost it, or another answers, it is
-    sent again. The pass puts back what somebody changed by hand, of every adapter of the fleet. It ends with
-    1 and orders nothing if a named adapter is rolled back.
+    adapter is pending, and asks one that is in service again. If its probe finds that a copy lost it, or that
+    another answers, it is sent again. The pass puts back what somebody changed by hand, of every adapter of
+    the fleet. It ends with 1 and orders nothing if a named adapter is rolled back.
     """
     if not retry and len(words or ()) != 1:
         raise UsageError("give one manifest, or --retry")
@@ -120,7 +122,8 @@ def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
     components, pending = orders.retry(fleet, names)
     retried = [{"name": name, "component": component} for component, name in components.items()]
     if components:
-        text = f"{counted(len(components), 'adapter')} will be tried again; {orders.FOLLOW_HINT}"
+        adapters = {name.partition("@")[0] for name in components.values()}
+        text = f"{counted(len(adapters), 'adapter')} will be tried again; {orders.FOLLOW_HINT}"
     else:
         text = "no adapter has failed" + (f"; {pending} pending" if pending else "")
         text += "; with a name, an adapter in service is asked again"

@@ -22,6 +22,7 @@ from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, O
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
+from adapters_cli.fleets.remedies import remedy_of
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED
@@ -149,7 +150,7 @@ def _document(
         "state": state.state,
         "since": timestamp(state.since),
         "reason": state.reason,
-        "remedy": state.remedy and state.remedy.replace("NAME", state.name),
+        "remedy": None if state.cause is None else remedy_of(state.cause, state.name),
         "serving": version_document(state.artifact),
         "declared": version_document(wanted),
         "pinned": state.pinned,

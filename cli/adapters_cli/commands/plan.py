@@ -72,7 +72,8 @@ def plan(
     target = manifest_target(fleet)
     warnings: list[Finding] = []
     if manifest is None:
-        desired = desired_by(fleet.registry, in_force(fleet.registry, newest_generation(fleet)))
+        generation = in_force(fleet.registry, newest_generation(fleet))
+        target, desired = generation.request.target, desired_by(fleet.registry, generation)
     else:
         try:
             desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)

@@ -11,6 +11,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from adapter_fleet.common.s3_uri import bucket_and_key
+from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
@@ -25,6 +26,7 @@ from adapters_cli.fleets.fleet_status import (
     read_changes,
     read_status,
 )
+from adapters_cli.fleets.remedies import remedy_of
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.manifests.stored_manifest import present_version
@@ -268,15 +270,15 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
 
 def _remedies(adapters: Iterable[AdapterState]) -> list[str]:
     """Return what helps those that failed, each remedy once, behind the names of whom it helps."""
-    helped: dict[str, list[str]] = {}
+    failed: dict[Cause, list[str]] = {}
     for adapter in adapters:
-        if adapter.remedy is not None:
-            helped.setdefault(adapter.remedy, []).append(adapter.name)
-    lines = []
-    for remedy, names in helped.items():
-        said = remedy.replace("NAME", names[0]) if len(names) == 1 else remedy
-        lines.append(printable(f"{few(names)}: {said}"))
-    return lines
+        if adapter.cause is not None:
+            failed.setdefault(adapter.cause, []).append(adapter.name)
+    return [
+        printable(f"{few(names)}: {remedy}")
+        for cause, names in failed.items()
+        if (remedy := remedy_of(cause, names[0] if len(names) == 1 else "NAME"))
+    ]
 
 
 def _trouble(seen: FleetStatus) -> str | None:
@@ -341,6 +343,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
 def _adapter_document(adapter: AdapterState) -> dict[str, Any]:
     return {
         **asdict(adapter),
+        "remedy": None if adapter.cause is None else remedy_of(adapter.cause, adapter.name),
         "since": timestamp(adapter.since),
         "retry_at": timestamp(adapter.retry_at),
         "artifact": version_document(adapter.artifact),

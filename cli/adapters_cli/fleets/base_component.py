@@ -3,6 +3,7 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.observe import base_trouble
@@ -15,6 +16,9 @@ from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
 
 _OUTAGES = (Status.FAILED, Status.DELETING)
 
+BRIEFLY = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
+"""For what a command can do without, so that a network without a route there does not hold it up."""
+
 NO_COPY = (
     "the base model has no copy, and no adapter answers; if its copies scale,"
     " 'adapters invoke --wait NAME PROMPT' starts one"
@@ -26,7 +30,7 @@ class BaseState:
     """The state of a base component.
 
     outage:
-        Why no adapter answers; None if the component is there, or is created.
+        Why no adapter answers; None if the component has a copy, or one may come.
     copies:
         How many copies there are now; None if nothing is known of them.
     """
@@ -59,7 +63,9 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
     except ServiceError:
         return BaseState(copies=fleet.record.base_copies)
     if found.live.status not in _OUTAGES:
-        lost = found.running == 0 and _scales(fleet.account, base) is False
+        # While copies change, the component is not in service.
+        idle = found.running == 0 and found.live.status is Status.IN_SERVICE
+        lost = idle and _scales(fleet.account, base) is False
         return BaseState(outage=_no_copy_comes(base) if lost else None, copies=found.running)
     why = f": {found.live.failure_reason}" if found.live.failure_reason else ""
     return BaseState(outage=f"{base_trouble(base, found.live)}{why}; no adapter answers", copies=0)
@@ -68,7 +74,7 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
 def _scales(account: Account, base: str) -> bool | None:
     """Return whether Application Auto Scaling changes a base's copies; None without an answer."""
     try:
-        found = account.client("application-autoscaling").describe_scalable_targets(
+        found = account.client("application-autoscaling", BRIEFLY).describe_scalable_targets(
             ServiceNamespace="sagemaker", ResourceIds=[f"inference-component/{base}"]
         )
     except (ClientError, BotoCoreError):
@@ -78,9 +84,9 @@ def _scales(account: Account, base: str) -> bool | None:
 
 def _no_copy_comes(base: str) -> str:
     return (
-        f"the base component '{base}' has no copy, and none comes by itself; no adapter answers before: aws"
-        f" sagemaker update-inference-component-runtime-config --inference-component-name {base}"
-        " --desired-runtime-config CopyCount=1"
+        f"the base component '{base}' has no copy, and its copies do not scale, so no adapter answers; start"
+        " one with: aws sagemaker update-inference-component-runtime-config"
+        f" --inference-component-name {base} --desired-runtime-config CopyCount=1"
     )
 
 

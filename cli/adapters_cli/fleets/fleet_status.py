@@ -14,7 +14,7 @@ from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.releases import Versions, is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
-from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Registry
@@ -23,7 +23,6 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFlee
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.base_component import BaseState
 from adapters_cli.fleets.fleet_lookup import Fleet
-from adapters_cli.fleets.remedies import remedy_of
 from adapters_cli.output.errors import NoFleetError
 
 MOST_READ_BY_NAME = 100
@@ -61,8 +60,8 @@ class AdapterState:
         Start of the state: of the service, the failure or the write.
     retry_at:
         Time of the next automatic retry of a failed adapter.
-    remedy:
-        What a person can do about a failed adapter; None where the reason says it.
+    cause:
+        Why it failed; None if it did not, or if nobody knows.
     settled:
         True if a deployment does not wait for this adapter any more.
     proof:
@@ -87,7 +86,7 @@ class AdapterState:
     since: float | None
     reason: str | None = None
     retry_at: float | None = None
-    remedy: str | None = None
+    cause: Cause | None = None
     settled: bool = True
     proof: Proof | None = None
     pinned: bool = False
@@ -418,7 +417,7 @@ def _state(
             since=failure.at if failure is not None else None,
             reason=(_reason(record, want, failure) if failure is not None else decision.why) or None,
             retry_at=decision.until,
-            remedy=None if failure is None else remedy_of(failure.cause),
+            cause=None if failure is None else failure.cause,
             # The fleet describes a stuck adapter now and then. Nothing waits for it.
             settled=failure is None or failure.final,
         )

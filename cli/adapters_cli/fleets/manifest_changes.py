@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.context import PlanContext
@@ -38,6 +37,7 @@ from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.account import Account, find_quota, is_component_quota
 from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.fleets.base_component import BRIEFLY
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError
@@ -45,9 +45,6 @@ from adapters_cli.output.text import print_error
 
 _MAX_ROUNDS = 5
 """A component is listed, then its tags are read, then it is described."""
-
-_BRIEFLY = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-"""For what a plan can do without, so that a network without a route there does not hold it up."""
 
 
 class Action(StrEnum):
@@ -248,7 +245,7 @@ def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) 
     if not actions[Action.CREATE]:
         return None
     try:
-        quota = find_quota(account.client("service-quotas", _BRIEFLY), is_component_quota)
+        quota = find_quota(account.client("service-quotas", BRIEFLY), is_component_quota)
     except (BotoCoreError, ClientError):
         return None  # not everybody may read quotas, or has a route to them
     if quota is None or needed <= quota["Value"]:

@@ -32,15 +32,16 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     newest = newest_generation(fleet)
     check_takes_orders(newest)
     lookup = AdapterLookup(fleet, newest)
-    named = lookup.find(names) if names else {}
+    named, answering = lookup.find(names) if names else {}, {}
     seen = read_status(fleet, named or None)
     if lookup.has_routes:
-        # The version that failed is another one than the one that answers.
+        # The version that failed is another one than the one that answers: both are meant.
         adapters = {name.partition("@")[0] for name in named.values()}
+        answering = dict(named)
         named = {one.component: one.name for one in seen.adapters if one.name in adapters}
         if gone := adapters - set(named.values()):
             raise CommandError("\n".join(f"adapter '{name}' is gone" for name in sorted(gone)))
-    components = _named(fleet, seen, named) if names else _failed(seen)
+    components = {**answering, **_named(fleet, seen, named)} if names else _failed(seen)
     now = fleet.account.now()
     if components:
         fleet.order([Order(kind=OrderKind.RETRY, component=component, at=now) for component in components])

@@ -8,20 +8,22 @@ _REMEDIES = {
     " elsewhere: " + _RETRY,
     Cause.SMOKE: "correct the adapter, or 'expect' of the smoke request; if the fault was elsewhere: "
     + _RETRY,
-    Cause.IDENTITY: "serve the version before: 'adapters rollback NAME'; or, if the answer is right, record a"
-    " new probe with 'adapters publish --probe-on'",
+    Cause.IDENTITY: f"{_RETRY} asks it again, and sends it again; if that recurs, 'adapters rollback NAME',"
+    " or record a new probe if the answer is right",
     Cause.CANARY: "publish a better version; or give this one its share again: " + _RETRY,
     Cause.UPDATE_REFUSED: "give the fleet 'releases': each version then has a component of its own",
     Cause.ACCESS: "publish what is missing again with '--manifest', or give the right that the reason names;"
     " the fleet tries again by itself, at once with: " + _RETRY,
-    Cause.CAPACITY: "the fleet tries again by itself, and 'adapters rollback NAME' ends that; 'max_instances'"
-    " or 'instance_pools' give more room, a lower 'max_loras' or 'max_lora_rank' more memory",
+    Cause.CAPACITY: "the fleet tries again by itself, and 'adapters rollback NAME' ends that if a version"
+    " served before; 'max_instances' or 'instance_pools' give more room, a lower 'max_loras' or"
+    " 'max_lora_rank' more memory",
     Cause.QUOTA: "the fleet tries again by itself; 'adapters preflight' has the command for a higher quota",
     Cause.REFUSED: "the fleet tries again by itself; if that does not end, repair what the reason names",
     Cause.UNEXPECTED: "the fleet tries again by itself; 'adapters logs' has the exception",
 }
 
 
-def remedy_of(cause: Cause) -> str | None:
-    """Return what helps; None where the reason itself says it."""
-    return _REMEDIES.get(cause)
+def remedy_of(cause: Cause, adapter: str = "NAME") -> str | None:
+    """Return what helps an adapter; None where the reason itself says it."""
+    remedy = _REMEDIES.get(cause)
+    return None if remedy is None else remedy.replace("NAME", adapter)

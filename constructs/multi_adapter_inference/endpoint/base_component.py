@@ -156,7 +156,8 @@ class BaseComponent(OwnBaseComponent):
         """Return the component of a base model that another app or a person made in this account and region.
 
         endpoint_name, component_name:
-            The names of the endpoint and of the component.
+            The names of the endpoint and of the component. A component's name that is a token has to be in
+            lower case, or grants do not reach the base model.
         endpoint_arn:
             The ARN of the endpoint, which IAM compares letter by letter. Default: made of the name, in lower
             case as SageMaker writes it. A name that is a token needs it.
@@ -209,7 +210,8 @@ class ImportedBase(IBaseComponent):
         warn_of_fixed_names(self, endpoint_name=endpoint_name, **component, component_prefix=component_prefix)
         self.artifact_sources = None if artifact_sources is None else tuple(artifact_sources)
         self.endpoint_name = self.identity = endpoint_name
-        self.endpoint_arn = imported_endpoint_arn(self, endpoint_name, endpoint_arn)
+        with error_context(self):
+            self.endpoint_arn = imported_endpoint_arn(self, endpoint_name, endpoint_arn)
         self._component_arns = component_arn_spellings(self, self.component_name)
         self.component_prefix = component_prefix
         self.lora = lora

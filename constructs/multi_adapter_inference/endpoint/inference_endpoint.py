@@ -259,7 +259,8 @@ class InferenceEndpoint(IInferenceEndpoint):
             imported._instances = Instances((instance_type, *fallback_instance_types))
         warn_of_fixed_names(imported, endpoint_name=endpoint_name)
         imported.endpoint_name = imported._identity = endpoint_name
-        imported.endpoint_arn = imported_endpoint_arn(imported, endpoint_name, endpoint_arn)
+        with error_context(imported):
+            imported.endpoint_arn = imported_endpoint_arn(imported, endpoint_name, endpoint_arn)
         imported._inference_ami_version = inference_ami_version
         imported._execution_role = ExecutionRole(imported, role)
         if vpc is not None:

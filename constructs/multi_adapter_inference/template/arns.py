@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aws_cdk import Annotations
@@ -9,6 +10,8 @@ from constructs import Construct
 
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.template.stack_location import stack_of
+
+_ENDPOINT_ARN = re.compile(r"arn:[a-z-]+:sagemaker:[a-z0-9-]+:\d{12}:endpoint/[a-z0-9-]+")
 
 
 def endpoint_arn(scope: Construct, name: str) -> str:
@@ -20,8 +23,11 @@ def imported_endpoint_arn(scope: Construct, name: str, arn: str | None) -> str:
     """Return the ARN of an endpoint of another app; `arn` if it is given.
 
     Synth cannot write a token in lower case, so a name that is one may make an ARN that no request has.
+    Raises ValueError for what is no ARN of an endpoint in lower case.
     """
     if arn is not None:
+        if TOKEN not in arn and _ENDPOINT_ARN.fullmatch(arn) is None:
+            raise ValueError(f"'endpoint_arn' should be the ARN of an endpoint, in lower case, got {arn!r}")
         return arn
     if TOKEN in name:
         Annotations.of(scope).add_warning_v2(

@@ -17,12 +17,6 @@ from adapters_cli.fleets.remedies import remedy_of
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up
-from tests.fakes import client_error
-
-
-class Refusing:
-    def describe_scalable_targets(self, **_: object) -> dict[str, object]:
-        raise client_error("AccessDeniedException", "no")
 
 
 def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: World) -> None:
@@ -58,7 +52,8 @@ def test_what_helps_is_told_once_for_all_whom_it_helps(run: Run, world: World) -
     [line] = run("status").stderr.splitlines()
     names, _, remedy = line.partition(": ")
     assert names == "acme, beta"
-    assert {one["remedy"] for one in json.loads(run("status", "--json").stdout)["adapters"]} == {remedy, None}
+    told = {one["name"]: one["remedy"] for one in json.loads(run("status", "--json").stdout)["adapters"]}
+    assert told == {name: remedy.replace("NAME", name) for name in ("acme", "beta")} | {"zeta": None}
     assert run("status", "zeta").stderr == ""
 
 
@@ -324,10 +319,13 @@ class TestBaseOutage:
         world.service.copies = 0
         assert run("status").exit_code == 0
         account.scaling.scales = False
+        world.service.components["base"].status = Status.UPDATING  # a copy comes
+        assert run("status").exit_code == 0
+        world.service.components["base"].status = Status.IN_SERVICE
         result = run("status")
         assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
         assert "runtime-config --inference-component-name base --desired-runtime-config" in result.stderr
-        account.clients["application-autoscaling"] = Refusing()
+        account.scaling.scales = None
         assert (run("status").exit_code, run("status").stderr) == (0, f"adapters: {NO_COPY}\n")
 
     def test_base_that_failed_is_told_with_its_reason_and_one_that_is_updated_is_no_outage(

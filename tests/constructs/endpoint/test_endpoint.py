@@ -202,6 +202,12 @@ class TestImportedEndpoint:
         assert any("give 'endpoint_arn'" in text for text in warnings_of(warned))
         assert not any("give 'endpoint_arn'" in text for text in warnings_of(given))
         assert given.endpoint_arn == arn
+        with pytest.raises(
+            ValueError, match=r"'Stack/Wrong': 'endpoint_arn' should be the ARN of an endpoint"
+        ):
+            imported_endpoint(
+                stack, "Wrong", endpoint_arn="arn:aws:sagemaker:us-east-1:111122223333:endpoint/Llm"
+            )
 
     def test_a_method_of_an_own_endpoint_names_the_construct_to_use(self, stack: cdk.Stack) -> None:
         imported: Any = imported_endpoint(stack)

@@ -91,7 +91,8 @@ def _too_many_deletions(deleted: int, present: int, limit: DeletionLimit, when: 
         return None
     return (
         f"{when}{deleted} of {present} {noun_of(present, 'adapter')} would be deleted, and 'deletion_guard'"
-        f" allows {100 * limit.share:g}%; 'adapters plan' shows which; a higher share lets them be deleted"
+        f" allows {100 * limit.share:g}%; 'adapters plan FILE' shows which; a higher share lets them be"
+        " deleted"
     )
 
 

@@ -75,7 +75,7 @@ class DesiredState:
 
     @property
     def retries(self) -> list[Order]:
-        """The orders to retry a failed adapter."""
+        """The orders to try adapters again."""
         return [order for order in self.orders if order.kind is OrderKind.RETRY]
 
     @property

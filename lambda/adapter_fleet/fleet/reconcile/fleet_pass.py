@@ -145,6 +145,7 @@ class Pass:
             if not self._observation.listed:
                 self._observation.list_or_halt()
                 self._check_copies()
+            self._ask_as_ordered()
             if not self._reports:
                 self._routes.judge()
             self._advance_all()
@@ -183,22 +184,30 @@ class Pass:
     # --- before the first look
 
     def _take_orders(self) -> None:
-        """Forget failures that people ordered to retry, and remove pins that they ordered to remove.
+        """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
+        for order in self._desired.retries:
+            record = self._records.get(order.component)
+            if record is not None and record.failure is not None:
+                self._records.put(replace(record, failure=None, restore_at=None))
+        self._records.flush()
+        self._remove_orders(self._desired.unpinned)
 
-        An adapter without a failure is asked again: a copy may have lost it, or another may answer.
+    def _ask_as_ordered(self) -> None:
+        """Ask the adapters again that people ordered to retry: a copy may have lost one, or another answers.
+
+        Not before the copies are checked, which asks adapters that nobody else is about to ask. The first
+        copy after none is asked for every adapter anyway.
         """
         retries = self._desired.retries
         for order in retries:
             record = self._records.get(order.component)
             if record is None:
                 continue
-            if record.failure is not None:
-                self._records.put(replace(record, failure=None, restore_at=None))
-                self._records.note(record, "retried")
-            elif record.live is not None:
+            self._records.note(record, "retried")
+            if record.live is not None and self._session.fleet.base_copies:
                 self._records.put(record.to_be_asked())
         self._records.flush()
-        self._remove_orders([*retries, *self._desired.unpinned])
+        self._remove_orders(retries)
 
     # --- the base model
 

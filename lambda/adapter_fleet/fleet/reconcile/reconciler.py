@@ -78,7 +78,8 @@ class Reconciler:
             drift = self._drift_check(fleet, newest)
             if drift is None:
                 return PassResult(done=True)
-            reports = drift is DriftAction.REPORT
+            # A person's order is no matter of a report.
+            reports = drift is DriftAction.REPORT and not self.registry.read_orders()[0]
         if not reports and not self.registry.become_runner(pass_input.execution, pass_input.started_at):
             return PassResult(done=True)
         lease = self.registry.acquire(pass_input.owner, self.clock.now(), LEASE_SECONDS)

@@ -155,7 +155,7 @@ def _news(route: Route) -> Iterator[tuple[str, float | None, str]]:
     live = route.live.artifact.version
     for before in route.served[1:2]:
         # Where releases are switched off, the same version may answer from another component.
-        same = before.artifact.version == live
+        same = before.artifact.same_version_as(route.live.artifact)
         new, old = (route.live.component, before.component) if same else (live, before.artifact.version)
         yield route.live.component, before.until, f"{new} answers instead of {old}"
     for left in route.versions:

@@ -319,7 +319,7 @@ class OrderKind(StrEnum):
     """The kinds of orders."""
 
     RETRY = "retry"
-    """Forget the failure and try again."""
+    """Forget the failure and try again; ask what serves again."""
     PIN = "pin"
     """Serve `artifact` instead of `replaces`, until the manifest names another artifact than `replaces`."""
     UNPIN = "unpin"

@@ -68,7 +68,7 @@ class TestWithinAnHour:
         )
         assert reason == (
             "within an hour, 21 of 100 adapters would be deleted, and 'deletion_guard' allows 20%;"
-            " 'adapters plan' shows which; a higher share lets them be deleted"
+            " 'adapters plan FILE' shows which; a higher share lets them be deleted"
         )
 
     def test_what_came_and_went_does_not_count(self) -> None:

@@ -10,7 +10,7 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.records import OrderKind
+from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, ServiceError, UnansweredError
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.probes import MAX_PROBE_SECONDS
@@ -201,21 +201,46 @@ class TestAfterARestore:
         assert world.serving()["a"] == artifact("a", 1).uri
 
 
-@pytest.mark.parametrize("probed", [True, False])
-@pytest.mark.parametrize("serves", [BASE, None])
-def test_order_to_retry_an_adapter_in_service_sends_it_again_if_it_is_not_the_one_that_answers(
-    serves: str | None, probed: bool
-) -> None:
-    world = fleet(adapter("a", probed=probed), adapter("b"), settings=REPORTS)
-    writes = len(world.writes())
-    world.service.components["p-a"].serves = serves
-    world.order(OrderKind.RETRY, "a")
-    world.settle()
-    # Without a probe, nobody knows what the right answer is.
-    found = probed or serves is None
-    assert world.writes()[writes:] == ["UpdateInferenceComponent p-a"] * found
-    assert (world.serving()["a"] == artifact("a").uri) is found
-    assert world.record("a").failure is None
+class TestOrderToRetryWhatServes:
+    """Somebody swapped the weights of a copy, and the fleet has not noticed."""
+
+    @pytest.mark.parametrize("serves", [BASE, None])
+    def test_it_is_sent_again(self, serves: str | None) -> None:
+        world = fleet(settings=REPORTS)
+        world.service.components["p-a"].serves = serves
+        world.order(OrderKind.RETRY, "a")
+        world.settle()
+        assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
+
+    def test_failure_of_another_version_hinders_it_not(self) -> None:
+        world = fleet()
+        world.service.faults.broken[artifact("a", 2).uri] = "no such tensor"
+        world.apply(adapter("a", 2, probed=True), adapter("b", probed=True))
+        world.service.components["p-a"].serves = BASE
+        world.order(OrderKind.RETRY, "a")
+        world.settle()
+        assert world.serving()["a"] == artifact("a", 1).uri
+
+    def test_copies_are_checked_all_the_same(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        world.service.copies = 3
+        world.order(OrderKind.RETRY, "a")
+        world.settle()
+        assert world.fleet().unchecked_copies == 0
+
+    def test_without_a_copy_it_leaves_the_fleet_converged(self) -> None:
+        world = fleet()
+        world.service.copies = 0
+        world.order(OrderKind.RETRY, "a")
+        world.settle()
+        assert (world.record("a").recheck, world.newest().pending) == (None, 0)
+
+    def test_report_that_comes_first_carries_it_out(self) -> None:
+        world = fleet(settings=REPORTS)
+        world.service.components["p-a"].serves = BASE
+        world.registry.order([Order(kind=OrderKind.RETRY, component="p-a", at=world.clock.now())])
+        world.drift()
+        assert world.serving()["a"] == artifact("a", 1).uri
 
 
 class TestDriftRuns:

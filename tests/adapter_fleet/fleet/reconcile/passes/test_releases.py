@@ -166,6 +166,8 @@ def test_component_that_was_drained_and_deleted_is_created_again_when_releases_e
         world.with_settings(settings)
         world.apply(adapter("a", version))
     assert world.serving() == {"a": artifact("a", 2).uri}
+    told = [event.cause for event in world.log.events if event.what == "routed"]
+    assert told[-1] == f"p-a answers instead of {component('a', 2)}"
 
 
 def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_version(world: World) -> None:

@@ -1,0 +1,105 @@
+"""`adapters probe`: ask adapters for their probes now."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapter_fleet.manifest.desired import new_nonce
+from adapters_cli.aws.account import account_of
+from adapters_cli.aws.worker_threads import read_each
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
+from adapters_cli.fleets.fleet_status import AdapterState, read_status
+from adapters_cli.output.exit_codes import FAILED
+from adapters_cli.output.results import JsonOption, print_result
+from adapters_cli.output.tables import RowTable
+from adapters_cli.output.text import one_line, print_note
+
+_HEADINGS = ("ADAPTER", "RESULT", "ANSWER")
+
+EXAMPLES = """
+# Does every adapter of the fleet answer as itself?
+adapters probe --stack Tenants
+"""
+
+
+class ProbeResult(StrEnum):
+    """What came of a probe."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    """Another model may answer in its place."""
+    NO_ANSWER = "no answer"
+    NO_PROBE = "no probe"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbedAdapter:
+    """An adapter, and its answer or the error that came instead."""
+
+    name: str
+    component: str
+    result: ProbeResult
+    answer: str | None = None
+
+
+def probe(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Adapters to ask; else all.", autocompletion=complete_adapter),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask adapters for their probes now, each once, and compare the answers.
+
+    A request reaches one copy of the base model. An adapter without a probe is not asked.
+
+    Ends with 1 if an answer is wrong, or if one does not answer.
+    """
+    fleet = find_fleet(account_of(context))
+    newest = newest_generation(fleet)
+    only = tuple(AdapterLookup(fleet, newest).find(names)) if names else None
+    answering = {
+        component: one.name for one in read_status(fleet, only).adapters for component in _answering(one)
+    }
+    endpoint = newest.request.target.endpoint
+    asked = read_each(answering, lambda component: _ask(fleet, endpoint, answering[component], component))
+    probed = [*asked.values()]
+    rows = [(one.name, one.result, one_line(one.answer or "")) for one in probed]
+    table = RowTable(headings=_HEADINGS, rows=rows, styled=1)
+    print_result({"adapters": [asdict(one) for one in probed]}, table, as_json=as_json)
+    counts = Counter(one.result for one in probed)
+    bad = counts[ProbeResult.WRONG] + counts[ProbeResult.NO_ANSWER]
+    if not as_json:
+        print_note(", ".join(f"{counts[result]} {result}" for result in ProbeResult if counts[result]))
+        if bad:
+            print_note(
+                "'adapters apply --retry NAME' asks such an adapter again, and sends it again if need be"
+            )
+    raise typer.Exit(FAILED if bad else 0)
+
+
+def _answering(state: AdapterState) -> list[str]:
+    """Return the components that callers of an adapter reach: two while it has a share of the callers."""
+    own = [state.component] if state.beside is None or state.percent else []
+    return own if state.beside is None else [*own, state.beside]
+
+
+def _ask(fleet: Fleet, endpoint: str, name: str, component: str) -> ProbedAdapter:
+    record = fleet.registry.record(component)
+    probe = None if record is None or record.serving is None else record.serving.probe
+    if probe is None:
+        return ProbedAdapter(name=name, component=component, result=ProbeResult.NO_PROBE)
+    try:
+        answer = fleet.account.service.complete(component, endpoint, probe.request(new_nonce()))
+    except ServiceError as error:
+        result, text = ProbeResult.NO_ANSWER, str(error)
+    else:
+        right = answer.begins_with(probe.answer)
+        result, text = (ProbeResult.RIGHT if right else ProbeResult.WRONG), answer.text
+    return ProbedAdapter(name=name, component=component, result=result, answer=text)
