@@ -19,6 +19,7 @@ from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line, print_note
 
+_MOST_NAMED = 10
 _HEADINGS = ("ADAPTER", "RESULT", "ANSWER")
 
 EXAMPLES = """
@@ -64,22 +65,22 @@ def probe(
     fleet = find_fleet(account_of(context))
     newest = newest_generation(fleet)
     only = tuple(AdapterLookup(fleet, newest).find(names)) if names else None
-    answering = {
-        component: one.name for one in read_status(fleet, only).adapters for component in _answering(one)
-    }
-    endpoint = newest.request.target.endpoint
+    seen = read_status(fleet, only)
+    answering = {component: one.name for one in seen.adapters for component in _answering(one)}
+    endpoint = seen.active.request.target.endpoint
     asked = read_each(answering, lambda component: _ask(fleet, endpoint, answering[component], component))
     probed = [*asked.values()]
     rows = [(one.name, one.result, one_line(one.answer or "")) for one in probed]
     table = RowTable(headings=_HEADINGS, rows=rows, styled=1)
     print_result({"adapters": [asdict(one) for one in probed]}, table, as_json=as_json)
     counts = Counter(one.result for one in probed)
-    bad = counts[ProbeResult.WRONG] + counts[ProbeResult.NO_ANSWER]
+    bad = [one.name for one in probed if one.result in (ProbeResult.WRONG, ProbeResult.NO_ANSWER)]
     if not as_json:
         print_note(", ".join(f"{counts[result]} {result}" for result in ProbeResult if counts[result]))
         if bad:
+            names = "NAME" if len(bad) > _MOST_NAMED else " ".join(dict.fromkeys(bad))
             print_note(
-                "'adapters apply --retry NAME' asks such an adapter again, and sends it again if need be"
+                f"'adapters apply --retry {names}' asks again, and sends again what does not answer right"
             )
     raise typer.Exit(FAILED if bad else 0)
 
