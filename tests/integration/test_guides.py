@@ -1,7 +1,4 @@
-"""Guides from top to bottom: adapters are scored, and measured.
-
-The first is the AWS post's "Compare outputs" with our commands.
-"""
+"""Guides from top to bottom: adapters are scored, as in the AWS post's "Compare outputs", and measured."""
 
 from __future__ import annotations
 

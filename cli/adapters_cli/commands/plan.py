@@ -11,8 +11,14 @@ import typer
 
 from adapter_fleet.common.findings import Finding
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.fleet_lookup import find_fleet, manifest_target, newest_generation
-from adapters_cli.fleets.fleet_status import desired_by, in_force
+from adapters_cli.fleets.base_component import read_base
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
+from adapters_cli.fleets.fleet_status import (
+    FleetStatus,
+    desired_by,
+    manifest_not_in_force_note,
+    read_status,
+)
 from adapters_cli.fleets.manifest_changes import (
     FAILURES,
     Action,
@@ -59,7 +65,8 @@ def plan(
 ) -> None:
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
-    Without a manifest, it shows what differs from the one in force, such as what somebody changed by hand.
+    Without a manifest, it shows what differs from the one in force, such as what somebody changed by hand. It
+    then also ends with 3 if the base component has no copy, or if S3 has a manifest that is not in force.
 
     Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it makes an adapter fail: its
     component belongs to someone else, its archive is not in S3, or its archive failed before. What fails
@@ -71,9 +78,11 @@ def plan(
     fleet = find_fleet(account_of(context))
     target = manifest_target(fleet)
     warnings: list[Finding] = []
+    unseen = None
     if manifest is None:
-        generation = in_force(fleet.registry, newest_generation(fleet))
-        target, desired = generation.request.target, desired_by(fleet.registry, generation)
+        seen = read_status(fleet)
+        target, desired = seen.active.request.target, desired_by(fleet.registry, seen.active)
+        unseen = _unseen(fleet, seen)
     else:
         try:
             desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
@@ -93,11 +102,18 @@ def plan(
             typer.echo(summary(Counter(change.action for change in planned.changes)))
         elif not shown:
             print_note("nothing would change")
-        if planned.trouble:
-            print_error(planned.trouble)
+        if unseen or planned.trouble:
+            print_error(unseen or planned.trouble or "")
         if planned.refused:
             print_error(f"the fleet would refuse it: {planned.refused}")
-    raise typer.Exit(_exit_code(planned, detailed=detailed))
+    raise typer.Exit(NOT_SETTLED if unseen else _exit_code(planned, detailed=detailed))
+
+
+def _unseen(fleet: Fleet, seen: FleetStatus) -> str | None:
+    """Return what is wrong with a fleet besides what its manifest in force would change."""
+    base = read_base(fleet, seen.active)
+    refused = seen.manifest_not_in_force
+    return base.outage or base.note or (refused and manifest_not_in_force_note(refused))
 
 
 def _exit_code(planned: ManifestChanges, *, detailed: bool) -> int:

@@ -1,6 +1,7 @@
 """`adapters probe`: ask adapters for their probes now."""
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -12,8 +13,9 @@ from adapter_fleet.manifest.desired import new_nonce
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
-from adapters_cli.fleets.fleet_status import AdapterState, read_status
+from adapters_cli.fleets.fleet_status import AdapterState, FleetStatus, StateGroup, read_status
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -74,15 +76,23 @@ def probe(
     table = RowTable(headings=_HEADINGS, rows=rows, styled=1)
     print_result({"adapters": [asdict(one) for one in probed]}, table, as_json=as_json)
     counts = Counter(one.result for one in probed)
-    bad = [one.name for one in probed if one.result in (ProbeResult.WRONG, ProbeResult.NO_ANSWER)]
+    bad = [one for one in probed if one.result in (ProbeResult.WRONG, ProbeResult.NO_ANSWER)]
     if not as_json:
         print_note(", ".join(f"{counts[result]} {result}" for result in ProbeResult if counts[result]))
         if bad:
-            names = "NAME" if len(bad) > _MOST_NAMED else " ".join(dict.fromkeys(bad))
-            print_note(
-                f"'adapters apply --retry {names}' asks again, and sends again what does not answer right"
-            )
+            print_note(_what_helps(fleet, seen, {one.name for one in bad}))
     raise typer.Exit(FAILED if bad else 0)
+
+
+def _what_helps(fleet: Fleet, seen: FleetStatus, bad: Set[str]) -> str:
+    base = read_base(fleet, seen.active)
+    if base.outage or base.note:
+        return base.outage or base.note or ""
+    failed = {one.name for one in seen.adapters if one.group is StateGroup.FAILED}
+    if bad & failed:
+        return "'adapters status --state failed' says what helps those that have failed"
+    names = "NAME" if len(bad) > _MOST_NAMED else " ".join(sorted(bad))
+    return f"'adapters apply --retry {names}' asks again, and sends again what does not answer right"
 
 
 def _answering(state: AdapterState) -> list[str]:

@@ -394,4 +394,4 @@ def _reason(record: AdapterRecord, decision: Decision, action: Action, failure: 
     artifact = decision.artifact
     if action is Action.UPDATE and artifact is not None and artifact.same_version_as(record.serving):
         return decision.why or f"the same archive at {artifact.uri}"
-    return decision.why or None
+    return decision.why or record.drifted

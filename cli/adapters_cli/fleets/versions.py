@@ -51,6 +51,8 @@ def print_earlier_versions(adapter: AdapterState) -> None:
     """Print the versions that an adapter can go back to, if there are any."""
     # Not the version that a rollback has restored: it serves already.
     serving = adapter.artifact if adapter.pinned else None
-    known = ", ".join(found.version for found in adapter.earlier if not found.same_version_as(serving))
+    known = [found.version for found in adapter.earlier if not found.same_version_as(serving)]
     if known:
-        print_note(f"{adapter.name} can go back to {known}: 'adapters rollback {adapter.name} --to VERSION'")
+        to = known[0] if len(known) == 1 else "VERSION"
+        listed = ", ".join(known)
+        print_note(f"{adapter.name} can go back to {listed}: 'adapters rollback {adapter.name} --to {to}'")

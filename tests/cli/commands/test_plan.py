@@ -15,6 +15,7 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.commands.plan import summary
+from adapters_cli.fleets.base_component import NO_COPY
 from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
 from tests.adapter_fleet.synthetic import SyntheticAdapter
@@ -57,6 +58,9 @@ def test_without_a_manifest_it_shows_what_differs_from_the_one_in_force(run: Run
     world.service.edit("p-beta", artifact("beta", 2).uri)
     result = run("plan", "--detailed-exitcode")
     assert (result.exit_code, [row[:2] for row in rows(result)]) == (5, [["beta", "update"]])
+    assert rows(result)[0][4] == f"serves {artifact('beta', 2).uri} instead of {artifact('beta').uri}"
+    world.service.copies = 0
+    assert NO_COPY in run("plan").stderr
 
 
 def test_lost_base_is_told_with_what_it_hinders_after_what_would_fail_on_any_base(

@@ -263,7 +263,7 @@ class TestEarlierVersions:
         run("rollback", "acme")
         world.settle()
         told = run("status", "acme").stderr
-        assert told == "acme can go back to v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+        assert told == "acme can go back to v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
         [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
         assert document["version"] == "v2.tar.gz"
         assert [version["uri"] for version in document["earlier"]] == [
