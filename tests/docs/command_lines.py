@@ -112,7 +112,7 @@ def _check_aws(arguments: list[str]) -> None:
     if name == "s3" or operation == "wait":
         return
     try:
-        model = get_session().get_service_model(name)
+        model = get_session().get_service_model("s3" if name == "s3api" else name)
     except UnknownServiceError:
         raise ValueError(f"aws has no service {name!r}") from None
     operations = {xform_name(each, "-"): each for each in model.operation_names}
