@@ -54,7 +54,6 @@ class TestRequiredEvaluations:
 
 
 def test_without_a_manifest_it_shows_what_differs_from_the_one_in_force(run: Run, world: World) -> None:
-    assert run("plan").stderr == "nothing would change\n"
     world.service.edit("p-beta", artifact("beta", 2).uri)
     result = run("plan", "--detailed-exitcode")
     assert (result.exit_code, [row[:2] for row in rows(result)]) == (5, [["beta", "update"]])

@@ -242,6 +242,17 @@ class TestOrderToRetryWhatServes:
         world.drift()
         assert world.serving()["a"] == artifact("a", 1).uri
 
+    def test_rollback_that_lasts_leaves_a_report_a_report(self) -> None:
+        world = fleet(settings=REPORTS)
+        old, new = (adapter("a", version, probed=True) for version in (1, 2))
+        world.apply(new, adapter("b", probed=True))
+        world.order(OrderKind.PIN, "a", artifact=old.artifact, replaces=new.artifact)
+        world.settle()
+        writes = len(world.writes())
+        world.service.components["p-b"].serves = BASE
+        world.drift()
+        assert len(world.writes()) == writes
+
 
 class TestDriftRuns:
     @pytest.mark.slow
