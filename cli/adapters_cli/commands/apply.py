@@ -84,9 +84,9 @@ def apply(
     if the fleet does not notice it within two minutes, or if something is pending.
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
-    adapter is pending, and asks one that is in service again. If its probe finds that a copy lost it, or that
-    another answers, it is sent again. The pass puts back what somebody changed by hand, of every adapter of
-    the fleet. It ends with 1 and orders nothing if a named adapter is rolled back.
+    adapter is pending. One in service is asked again, and sent again if its probe was right before and is
+    wrong now. The pass puts back what somebody changed by hand, of every adapter of the fleet. It ends with
+    1 and orders nothing if a named adapter is rolled back.
     """
     if not retry and len(words or ()) != 1:
         raise UsageError("give one manifest, or --retry")

@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,9 @@ from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, manifest_target
 from adapters_cli.fleets.fleet_status import (
     FleetStatus,
     desired_by,
+    find_manifest_to_come,
     manifest_not_in_force_note,
+    manifest_to_come_note,
     read_status,
 )
 from adapters_cli.fleets.manifest_changes import (
@@ -78,11 +80,8 @@ def plan(
     fleet = find_fleet(account_of(context))
     target = manifest_target(fleet)
     warnings: list[Finding] = []
-    unseen = None
     if manifest is None:
-        seen = read_status(fleet)
-        target, desired = seen.active.request.target, desired_by(fleet.registry, seen.active)
-        unseen = _unseen(fleet, seen)
+        planned = _planned_in_force(fleet)
     else:
         try:
             desired, warnings = ManifestFile.read(manifest, target, fleet.registry).desired(target)
@@ -90,7 +89,7 @@ def plan(
             if as_json:
                 print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
             raise
-    planned = changes_of_manifest(fleet, target, desired)
+        planned = changes_of_manifest(fleet, target, desired)
     for line in capped(list(map(str, warnings)), "warnings"):
         print_error(line)
     shown = [change for change in planned.changes if change.action is not Action.KEEP]
@@ -102,18 +101,31 @@ def plan(
             typer.echo(summary(Counter(change.action for change in planned.changes)))
         elif not shown:
             print_note("nothing would change")
-        if unseen or planned.trouble:
-            print_error(unseen or planned.trouble or "")
+        if planned.trouble:
+            print_error(planned.trouble)
         if planned.refused:
             print_error(f"the fleet would refuse it: {planned.refused}")
-    raise typer.Exit(NOT_SETTLED if unseen else _exit_code(planned, detailed=detailed))
+    raise typer.Exit(_exit_code(planned, detailed=detailed))
+
+
+def _planned_in_force(fleet: Fleet) -> ManifestChanges:
+    """Return what differs from the manifest in force, with what else is wrong as its trouble."""
+    seen = read_status(fleet)
+    target, desired = seen.active.request.target, desired_by(fleet.registry, seen.active)
+    planned, unseen = changes_of_manifest(fleet, target, desired), _unseen(fleet, seen)
+    return planned if unseen is None else replace(planned, trouble=unseen)
 
 
 def _unseen(fleet: Fleet, seen: FleetStatus) -> str | None:
     """Return what is wrong with a fleet besides what its manifest in force would change."""
     base = read_base(fleet, seen.active)
+    if base.outage or base.note:
+        return base.outage or base.note
+    seen = replace(seen, manifest_to_come=find_manifest_to_come(fleet, seen))
+    if seen.manifest_to_come is not None:
+        return manifest_to_come_note(seen.manifest_to_come)
     refused = seen.manifest_not_in_force
-    return base.outage or base.note or (refused and manifest_not_in_force_note(refused))
+    return None if refused is None else manifest_not_in_force_note(refused)
 
 
 def _exit_code(planned: ManifestChanges, *, detailed: bool) -> int:

@@ -1,7 +1,7 @@
 """`adapters probe`: ask adapters for their probes now."""
 
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
-from adapter_fleet.manifest.desired import new_nonce
+from adapter_fleet.manifest.desired import Probe, new_nonce
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
-from adapters_cli.fleets.fleet_status import AdapterState, FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, desired_by, read_status
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -62,48 +62,63 @@ def probe(
 
     A request reaches one copy of the base model. An adapter without a probe is not asked.
 
-    Ends with 1 if an answer is wrong, or if one does not answer.
+    Ends with 1 if an answer is wrong, if one does not answer, or if nobody was asked.
     """
     fleet = find_fleet(account_of(context))
     newest = newest_generation(fleet)
     only = tuple(AdapterLookup(fleet, newest).find(names)) if names else None
     seen = read_status(fleet, only)
-    answering = {component: one.name for one in seen.adapters for component in _answering(one)}
+    probes = {component: (name, probe) for name, component, probe in _probes(fleet, seen)}
     endpoint = seen.active.request.target.endpoint
-    asked = read_each(answering, lambda component: _ask(fleet, endpoint, answering[component], component))
+    asked = read_each(probes, lambda component: _ask(fleet, endpoint, component, *probes[component]))
     probed = [*asked.values()]
     rows = [(one.name, one.result, one_line(one.answer or "")) for one in probed]
     table = RowTable(headings=_HEADINGS, rows=rows, styled=1)
     print_result({"adapters": [asdict(one) for one in probed]}, table, as_json=as_json)
     counts = Counter(one.result for one in probed)
-    bad = [one for one in probed if one.result in (ProbeResult.WRONG, ProbeResult.NO_ANSWER)]
+    bad = {one.name for one in probed if one.result in (ProbeResult.WRONG, ProbeResult.NO_ANSWER)}
     if not as_json:
         print_note(", ".join(f"{counts[result]} {result}" for result in ProbeResult if counts[result]))
         if bad:
-            print_note(_what_helps(fleet, seen, {one.name for one in bad}))
-    raise typer.Exit(FAILED if bad else 0)
+            print_note(_what_helps(fleet, seen, bad))
+    raise typer.Exit(FAILED if bad or not counts[ProbeResult.RIGHT] else 0)
 
 
 def _what_helps(fleet: Fleet, seen: FleetStatus, bad: Set[str]) -> str:
     base = read_base(fleet, seen.active)
     if base.outage or base.note:
         return base.outage or base.note or ""
-    failed = {one.name for one in seen.adapters if one.group is StateGroup.FAILED}
-    if bad & failed:
-        return "'adapters status --state failed' says what helps those that have failed"
-    names = "NAME" if len(bad) > _MOST_NAMED else " ".join(sorted(bad))
-    return f"'adapters apply --retry {names}' asks again, and sends again what does not answer right"
+    served = {one.name for one in seen.adapters if one.group is StateGroup.IN_SERVICE and not one.pinned}
+    if not bad <= served or len(bad) > _MOST_NAMED:
+        return "'adapters status' says what helps, and what is rolled back"
+    return (
+        f"'adapters apply --retry {' '.join(sorted(bad))}' asks again, and sends again what answers wrongly"
+    )
 
 
-def _answering(state: AdapterState) -> list[str]:
-    """Return the components that callers of an adapter reach: two while it has a share of the callers."""
-    own = [state.component] if state.beside is None or state.percent else []
-    return own if state.beside is None else [*own, state.beside]
+def _probes(fleet: Fleet, seen: FleetStatus) -> Iterator[tuple[str, str, Probe | None]]:
+    """Yield adapters, the components that their callers reach, and what these should answer.
+
+    While an adapter has a share of the callers, they reach two. Of what is not declared, such as the version
+    that a rollback brought back, the probe is the one that it has passed.
+    """
+    declared = {one.name: one.artifact.probe for one in desired_by(fleet.registry, seen.active).adapters}
+    for state in seen.adapters:
+        if state.group is StateGroup.ORPHAN:
+            continue
+        if state.beside is not None:
+            yield state.name, state.beside, _passed(fleet, state.beside)
+        if state.beside is None or state.percent:
+            own = _passed(fleet, state.component) if state.pinned else declared.get(state.name)
+            yield state.name, state.component, own
 
 
-def _ask(fleet: Fleet, endpoint: str, name: str, component: str) -> ProbedAdapter:
+def _passed(fleet: Fleet, component: str) -> Probe | None:
     record = fleet.registry.record(component)
-    probe = None if record is None or record.serving is None else record.serving.probe
+    return None if record is None or record.serving is None else record.serving.probe
+
+
+def _ask(fleet: Fleet, endpoint: str, component: str, name: str, probe: Probe | None) -> ProbedAdapter:
     if probe is None:
         return ProbedAdapter(name=name, component=component, result=ProbeResult.NO_PROBE)
     try:

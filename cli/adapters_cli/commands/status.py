@@ -10,9 +10,8 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, is_taken_up
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.base_component import read_base
@@ -21,6 +20,7 @@ from adapters_cli.fleets.fleet_status import (
     AdapterState,
     FleetStatus,
     StateGroup,
+    find_manifest_to_come,
     manifest_not_in_force_note,
     manifest_to_come_note,
     read_changes,
@@ -29,7 +29,6 @@ from adapters_cli.fleets.fleet_status import (
 from adapters_cli.fleets.remedies import remedy_of
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
-from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import UsageError
 from adapters_cli.output.exit_codes import FAILED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
@@ -169,7 +168,7 @@ class _Selection:
         else:
             seen = read_changes(fleet, before)
         return replace(
-            seen, base=read_base(fleet, seen.active), manifest_to_come=_manifest_to_come(fleet, seen)
+            seen, base=read_base(fleet, seen.active), manifest_to_come=find_manifest_to_come(fleet, seen)
         )
 
 
@@ -178,17 +177,6 @@ def _tag(text: str) -> tuple[str, str | None]:
     if not key:
         raise UsageError(f"'--tag' should be KEY or KEY=VALUE, got {text!r}")
     return key, value if equals else None
-
-
-def _manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
-    """Return the version of the manifest in S3 if the fleet has not taken it up yet."""
-    target = seen.active.request.target
-    if target.manifest is None or seen.newest.request.source is Source.DELETION:
-        return None
-    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
-    if version is None or is_taken_up(version, seen.newest, fleet.registry.generation):
-        return None
-    return version
 
 
 def _wait_until_settled(fleet: Fleet, selection: _Selection, timeout: float) -> FleetStatus:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 
+from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.planning.canaries import due
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
@@ -15,7 +16,13 @@ from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.releases import Versions, is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, active_generation
+from adapter_fleet.fleet.state.generations import (
+    Generation,
+    Outcome,
+    Source,
+    active_generation,
+    is_taken_up,
+)
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
@@ -23,6 +30,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFlee
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.base_component import BaseState
 from adapters_cli.fleets.fleet_lookup import Fleet
+from adapters_cli.manifests.stored_manifest import present_version
 from adapters_cli.output.errors import NoFleetError
 
 MOST_READ_BY_NAME = 100
@@ -267,6 +275,17 @@ def read_changes(fleet: Fleet, before: FleetStatus) -> FleetStatus:
 def _stage(seen: FleetStatus) -> tuple[object, ...]:
     ended = seen.newest.outcome is not Outcome.OPEN
     return seen.newest.number, seen.newest.outcome, seen.fleet.pass_ended if ended else None
+
+
+def find_manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
+    """Return the version of the manifest in S3 if the fleet has not taken it up yet."""
+    target = seen.active.request.target
+    if target.manifest is None or seen.newest.request.source is Source.DELETION:
+        return None
+    version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
+    if version is None or is_taken_up(version, seen.newest, fleet.registry.generation):
+        return None
+    return version
 
 
 def manifest_to_come_note(version: str) -> str:

@@ -8,8 +8,9 @@ _REMEDIES = {
     " elsewhere: " + _RETRY,
     Cause.SMOKE: "correct the adapter, or 'expect' of the smoke request; if the fault was elsewhere: "
     + _RETRY,
-    Cause.IDENTITY: f"{_RETRY} asks it again, and sends it again; if that recurs, 'adapters rollback NAME',"
-    " or record a new probe if the answer is right",
+    Cause.IDENTITY: f"{_RETRY} asks it again, and sends it again if its probe was right before; if that"
+    " recurs, 'adapters rollback NAME' if a version served before; if the answer is right, record a new"
+    " probe",
     Cause.CANARY: "publish a better version; or give this one its share again: " + _RETRY,
     Cause.UPDATE_REFUSED: "give the fleet 'releases': each version then has a component of its own",
     Cause.ACCESS: "publish what is missing again with '--manifest', or give the right that the reason names;"

@@ -59,7 +59,7 @@ def test_without_a_manifest_it_shows_what_differs_from_the_one_in_force(run: Run
     assert (result.exit_code, [row[:2] for row in rows(result)]) == (5, [["beta", "update"]])
     assert rows(result)[0][4] == f"serves {artifact('beta', 2).uri} instead of {artifact('beta').uri}"
     world.service.copies = 0
-    assert NO_COPY in run("plan").stderr
+    assert (run("plan").exit_code, NO_COPY in run("plan").stderr) == (3, True)
 
 
 def test_lost_base_is_told_with_what_it_hinders_after_what_would_fail_on_any_base(

@@ -109,6 +109,8 @@ class Pass:
             target=session.target,
             now=session.clock.now(),
         )
+        # A report leaves them to the execution that the person started.
+        self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
         self._routes = RouteCache(session, routes, self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
@@ -185,7 +187,7 @@ class Pass:
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
-        for order in self._desired.retries:
+        for order in self._retries:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:
                 self._records.put(replace(record, failure=None, restore_at=None))
@@ -198,16 +200,18 @@ class Pass:
         Not before the copies are checked, which asks adapters that nobody else is about to ask. The first
         copy after none is asked for every adapter anyway.
         """
-        retries = self._desired.retries
-        for order in retries:
+        for order in self._retries:
             record = self._records.get(order.component)
             if record is None:
                 continue
             self._records.note(record, "retried")
             if record.live is not None and self._session.fleet.base_copies:
-                self._records.put(record.to_be_asked())
+                record = record.to_be_asked()
+                # Each order may send it again once.
+                probed = None if record.probed is None else replace(record.probed, resent=False)
+                self._records.put(replace(record, probed=probed))
         self._records.flush()
-        self._remove_orders(retries)
+        self._remove_orders(self._retries)
 
     # --- the base model
 
@@ -243,7 +247,7 @@ class Pass:
             claims=self._claims,
             deletes=self._deletes,
             has_copies=session.fleet.base_copies > 0,
-            spares_changes=session.spares_changes,
+            spares_changes=session.spares_changes and not self._retries,
         )
 
     def _advance_all(self) -> None:

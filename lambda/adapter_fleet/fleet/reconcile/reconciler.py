@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.generations import (
     newest_not_refused,
     restored_by_undo,
 )
-from adapter_fleet.fleet.state.records import FleetRecord, OrderKind
+from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import (
     Lease,
     LeaseLostError,
@@ -78,9 +78,7 @@ class Reconciler:
             drift = self._drift_check(fleet, newest)
             if drift is None:
                 return PassResult(done=True)
-            # A person who orders a retry wants a whole pass. Rollbacks stay orders for as long as they last.
-            retried = any(order.kind is OrderKind.RETRY for order in self.registry.read_orders()[0])
-            reports = drift is DriftAction.REPORT and not retried
+            reports = drift is DriftAction.REPORT
         if not reports and not self.registry.become_runner(pass_input.execution, pass_input.started_at):
             return PassResult(done=True)
         lease = self.registry.acquire(pass_input.owner, self.clock.now(), LEASE_SECONDS)

@@ -235,23 +235,23 @@ class TestOrderToRetryWhatServes:
         world.settle()
         assert (world.record("a").recheck, world.newest().pending) == (None, 0)
 
-    def test_report_that_comes_first_carries_it_out(self) -> None:
+    @pytest.mark.parametrize("first", ["drift", "scaling"])
+    def test_pass_that_comes_first_takes_nothing_of_it_away(self, first: str) -> None:
         world = fleet(settings=REPORTS)
         world.service.components["p-a"].serves = BASE
-        world.registry.order([Order(kind=OrderKind.RETRY, component="p-a", at=world.clock.now())])
-        world.drift()
-        assert world.serving()["a"] == artifact("a", 1).uri
+        world.service.edit("p-b", "s3://bucket/other.tar.gz")
+        world.registry.order([Order(kind=OrderKind.RETRY, component="p-a", at=0.0)])
+        world.trigger(first)
+        world.trigger("order")
+        assert [world.serving()[name] for name in "ab"] == [artifact("a").uri, artifact("b").uri]
 
-    def test_rollback_that_lasts_leaves_a_report_a_report(self) -> None:
-        world = fleet(settings=REPORTS)
-        old, new = (adapter("a", version, probed=True) for version in (1, 2))
-        world.apply(new, adapter("b", probed=True))
-        world.order(OrderKind.PIN, "a", artifact=old.artifact, replaces=new.artifact)
-        world.settle()
-        writes = len(world.writes())
-        world.service.components["p-b"].serves = BASE
-        world.drift()
-        assert len(world.writes()) == writes
+    def test_each_order_sends_it_again_once(self) -> None:
+        world = fleet()
+        for _ in range(2):
+            world.service.components["p-a"].serves = BASE
+            world.order(OrderKind.RETRY, "a")
+            world.settle()
+            assert world.serving()["a"] == artifact("a").uri
 
 
 class TestDriftRuns:
