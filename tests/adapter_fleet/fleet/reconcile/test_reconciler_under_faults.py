@@ -950,7 +950,7 @@ class FleetOfAnyItems(Fleet):
     @rule(
         partition=st.sampled_from(["fleet", "generations"]),
         attribute=st.sampled_from(["doc", "learned", "generation", "outcome"]),
-        value=st.sampled_from([{"S": "x"}, {"S": "{}"}, {"S": "[]"}, {"N": "7"}]),
+        value=st.sampled_from([{"S": "x"}, {"S": "{}"}, {"S": "[]"}, {"N": "0.5"}]),
     )
     def stop_the_fleet(self, partition: str, attribute: str, value: dict[str, str]) -> None:
         """Let passes run while the row of the fleet or its generation cannot be read: they write nothing."""

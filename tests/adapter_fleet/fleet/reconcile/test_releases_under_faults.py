@@ -182,7 +182,7 @@ class FleetOfReleases(RuleBasedStateMachine):
             well = not worse and faults.asked >= CANARY.min_requests
             went_live = candidate is None and had.component == route.live.component
             promise(not went_live or (well and had.percent >= 25), f"{had} answers all")
-        if candidate is None:
+        if candidate is None or route == before:  # a restored route may name what is gone
             return
         if had is not None and had.component == candidate.component:
             grew = candidate.percent >= had.percent or candidate.declared != had.declared
