@@ -70,7 +70,7 @@ class SiteFolder:
         name = file.relative_to(self.repository).as_posix()
         if file.suffix == ".md":
             text, wanted = self.rewrite(file.read_text("utf-8"), file)
-            is_example = file.parent.name[:2].isdigit()  # the search finds its README
+            is_example = archive_of(file.parent, self.repository)  # the search finds its README
             return text if is_example else f"{_NOT_SEARCHED}{text}", wanted
         if file.is_dir():
             about, text = "These files of the repository are in it:", block("\n".join(_files(file)))

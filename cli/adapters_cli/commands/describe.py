@@ -59,7 +59,7 @@ def describe(
     It shows the requests of the last hour as well, from CloudWatch. The owner is the tag `owner`, else
     `team`. A client of OpenAI's API leaves the model of a base component empty.
 
-    Ends with 1 if the fleet has no such adapter, or if the base component is not there or failed.
+    Ends with 1 if the fleet has no such adapter, or if no copy of its base model answers or comes.
     """
     if (name is None) == (component is None):
         raise UsageError("give the adapter's name, or --component")

@@ -113,7 +113,7 @@ def _planned_in_force(fleet: Fleet) -> ManifestChanges:
     seen = read_status(fleet)
     target, desired = seen.active.request.target, desired_by(fleet.registry, seen.active)
     planned, unseen = changes_of_manifest(fleet, target, desired), _unseen(fleet, seen)
-    return planned if unseen is None else replace(planned, trouble=unseen)
+    return replace(planned, trouble="\n".join(filter(None, (planned.trouble, unseen))) or None)
 
 
 def _unseen(fleet: Fleet, seen: FleetStatus) -> str | None:

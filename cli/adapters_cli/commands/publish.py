@@ -236,7 +236,9 @@ def _print(
         "adapters": [_document(result) for result in results],
         "manifest": None if where is None else {"where": where, "changed": bool(changed)},
     }
-    failed_last = sorted(results, key=lambda result: result.state == "failed")
+    from adapters_cli.artifacts.publisher import PublishState
+
+    failed_last = sorted(results, key=lambda result: result.state is PublishState.FAILED)
     table = RowTable(headings=_HEADINGS, rows=[*map(_row, failed_last)], styled=1)
     print_result(document, table, as_json=as_json)
     if as_json:

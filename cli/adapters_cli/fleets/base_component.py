@@ -63,7 +63,7 @@ def read_base(fleet: Fleet, active: Generation) -> BaseState:
     except ServiceError:
         return BaseState(copies=fleet.record.base_copies)
     if found.live.status not in _OUTAGES:
-        # While copies change, the component is not in service.
+        # While copies change, the component is updated [T].
         idle = found.running == 0 and found.live.status is Status.IN_SERVICE
         lost = idle and _scales(fleet.account, base) is False
         return BaseState(outage=_no_copy_comes(base) if lost else None, copies=found.running)

@@ -35,13 +35,12 @@ def test_both_versions_of_a_share_are_asked_and_tried_again(run: Run, world: Wor
     for version in (1, 2):
         gamma = adapter("gamma", version, probed=True)
         world.apply(replace(gamma, artifact=replace(gamma.artifact, digest=str(version) * 64), percent=5))
-    route = world.registry.routes()["gamma"]
-    assert route.candidate is not None
-    live, new = route.live.component, route.candidate.component
+    live, new = "p-gamma-11111111", "p-gamma-22222222"
     world.service.components[live].serves = BASE
     result = run("probe", "gamma", "--json")
     found = {one["component"]: one["result"] for one in json.loads(result.stdout)["adapters"]}
     assert found == {live: "wrong", new: "right"}
+    assert "'adapters apply --retry gamma' asks again" in run("probe", "gamma").stderr
     assert "1 adapter will be tried again" in run("apply", "--retry", "gamma").stdout
     world.settle()
     assert results(run, "gamma") == {"gamma": "right"}
