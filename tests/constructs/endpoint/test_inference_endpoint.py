@@ -35,6 +35,17 @@ def one_accelerator(accelerators: int = 1) -> ComputeRequirements:
     return ComputeRequirements(accelerators=accelerators, min_memory=cdk.Size.gibibytes(8))
 
 
+def described(bucket: s3.IBucket, **settings: Any) -> dict[str, Any]:
+    """Return the arguments of a base model, by default of one accelerator of the endpoint's four."""
+    return {
+        "model": BaseModel.from_bucket(bucket, "llama/"),
+        "container": LmiContainer(version=LmiVersion.V19),
+        "lora": LORA,
+        "compute": one_accelerator(),
+        **settings,
+    }
+
+
 @pytest.fixture
 def endpoint(stack: cdk.Stack) -> InferenceEndpoint:
     return InferenceEndpoint(stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE)
@@ -42,19 +53,10 @@ def endpoint(stack: cdk.Stack) -> InferenceEndpoint:
 
 @pytest.fixture
 def add(endpoint: InferenceEndpoint, bucket: s3.IBucket) -> AddBase:
-    """Return a function that adds a base model, of one accelerator of the endpoint's four."""
+    """Return a function that adds a base model."""
 
     def add(id: str = "Llama", **settings: Any) -> BaseComponent:
-        return endpoint.add_base_model(
-            id,
-            **{
-                "model": BaseModel.from_bucket(bucket, f"{id.lower()}/"),
-                "container": LmiContainer(version=LmiVersion.V19),
-                "lora": LORA,
-                "compute": one_accelerator(),
-                **settings,
-            },
-        )
+        return endpoint.add_base_model(id, **described(bucket, **settings))
 
     return add
 
@@ -165,15 +167,7 @@ def test_a_base_model_of_another_stack_brings_its_own_policy(
 ) -> None:
     other = cdk.Stack(app, "Other")
     bucket = s3.Bucket(other, "Models")
-    base = BaseComponent(
-        other,
-        "Llama",
-        endpoint=endpoint,
-        model=BaseModel.from_bucket(bucket, "llama/"),
-        container=LmiContainer(version=LmiVersion.V19),
-        lora=LORA,
-        compute=one_accelerator(),
-    )
+    base = BaseComponent(other, "Llama", endpoint=endpoint, **described(bucket))
     base.apply_removal_policy(cdk.RemovalPolicy.RETAIN)
     resources = Resources.of(other)
     (statement,) = [each for each in resources.statements() if each["Action"] == "s3:GetObject"]
@@ -206,7 +200,7 @@ def test_the_range_of_instances_is_that_of_the_endpoint_also_without_base_models
 
 
 def test_the_other_noun_gets_a_hint(
-    stack: cdk.Stack, endpoint: InferenceEndpoint, add: AddBase, make_endpoint: MakeEndpoint
+    stack: cdk.Stack, endpoint: InferenceEndpoint, bucket: s3.IBucket, make_endpoint: MakeEndpoint
 ) -> None:
     given: Any = endpoint
     artifact = AdapterArtifact.from_uri("s3://models/a.tar.gz")
@@ -216,15 +210,7 @@ def test_the_other_noun_gets_a_hint(
         LoraAdapter(stack, "Ectsum", endpoint=given, artifact=artifact)
     given = make_endpoint()
     with pytest.raises(ValueError, match="got one of MultiAdapterEndpoint; its 'endpoint' is one"):
-        BaseComponent(
-            stack,
-            "Qwen",
-            endpoint=given,
-            model=BaseModel.from_hugging_face_hub("org/model"),
-            container=given.container,
-            lora=LORA,
-            compute=one_accelerator(),
-        )
+        BaseComponent(stack, "Qwen", endpoint=given, **described(bucket))
 
 
 def test_a_base_model_runs_on_an_endpoint_of_another_app(stack: cdk.Stack, bucket: s3.IBucket) -> None:
@@ -232,16 +218,8 @@ def test_a_base_model_runs_on_an_endpoint_of_another_app(stack: cdk.Stack, bucke
     endpoint = InferenceEndpoint.from_endpoint_attributes(
         stack, "Shared", endpoint_name="shared", instance_type=InstanceType.ML_G5_12XLARGE, role=role
     )
-    base = BaseComponent(
-        stack,
-        "Llama",
-        endpoint=endpoint,
-        model=BaseModel.from_bucket(bucket, "llama/"),
-        container=LmiContainer(version=LmiVersion.V19),
-        lora=LORA,
-        compute=one_accelerator(),
-        artifact_sources=[ArtifactSource(bucket=bucket)],
-    )
+    sources = [ArtifactSource(bucket=bucket)]
+    base = BaseComponent(stack, "Llama", endpoint=endpoint, **described(bucket, artifact_sources=sources))
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")
     with pytest.raises(ValueError, match="'vpc' should be given with 'vpc_subnets' or 'security_groups'"):
         InferenceEndpoint.from_endpoint_attributes(
@@ -273,12 +251,7 @@ def test_no_id_stands_twice_on_an_endpoint_and_its_first_base_model(
 ) -> None:
     """Their logical ids leave out what is between them."""
     short = make_endpoint()
-    settings: dict[str, Any] = {
-        "model": BaseModel.from_bucket(bucket, "qwen/"),
-        "container": LmiContainer(version=LmiVersion.V19),
-        "lora": LORA,
-        "compute": one_accelerator(4),
-    }
+    settings = described(bucket, compute=one_accelerator(4))
     for taken in ("Base", "Ectsum"):
         short.node.try_find_child(taken) or cdk.CfnOutput(short, taken, value="")
         with pytest.raises(ValueError, match=f"a base model should have an id of its own, got {taken!r}"):

@@ -262,10 +262,10 @@ def _recheck_after_success(
     SageMaker does not report whether the adapter loaded before or after the base model changed. So only an
     artifact that was sent for that reason ends the recheck.
     """
+    if recheck is Recheck.RESEND or (recheck is Recheck.SEND and intent.acknowledged is None):
+        return Recheck.ASK  # new copies may have come meanwhile, or the update may not have arrived
     if recheck is not Recheck.SEND:
-        return None if recheck is Recheck.RESEND else recheck
-    if intent.acknowledged is None:
-        return Recheck.ASK  # the update may not have arrived: the artifact is the one before
+        return recheck
     # A FailureReason may be an old one, or that of this update.
     return None if live.failure_reason is None else Recheck.SENT
 
@@ -417,17 +417,18 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         or record.is_vouched
     ):
         return record, []
+    known, served, failure = record.serving, Artifact(uri=live.artifact_uri or ""), record.failure
+    forgiven = known is None and failure is None and record.vouched is not None  # it was seen as failed
     record = replace(
         record,
         endpoint=live.endpoint or record.endpoint,
         base=live.base or record.base,
         vouched=live.modified,
     )
-    known, served, failure = record.serving, Artifact(uri=live.artifact_uri or ""), record.failure
     if live.status is Status.FAILED:
         blamed = known or served
         record = replace(record, serving=None)
-        if failure is not None or not blamed.uri:
+        if forgiven or failure is not None or not blamed.uri:
             return record, []  # SageMaker does not report which artifact has failed
         return with_failure(record, blamed, live.failure_reason or _NO_REASON, context)
     if known is not None and known.uri == served.uri:

@@ -292,6 +292,17 @@ class TestDriftRuns:
         world.drift()
         assert world.record("a").failure is None
 
+    def test_base_that_loses_it_once_it_was_sent_again_is_sent_it_once_more(self) -> None:
+        world = fleet()
+        world.service.components["p-a"].serves = BASE
+        world.start_machine("drift")
+        while not world.service.calls["UpdateInferenceComponent"]:
+            world.run_newest(deadline=0.5)
+        world.clock.time += 60.0
+        world.service.replace_base(world.service.components["base"].uri, lost=True)
+        world.settle()
+        assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
+
     def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
         world = TestAfterARestore().restored()
         world.apply(adapter("a", smoke=SMOKE, probed=True))

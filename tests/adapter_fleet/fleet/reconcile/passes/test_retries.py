@@ -10,7 +10,7 @@ from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attemp
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
@@ -111,6 +111,18 @@ def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -
     world.apply(adapter("a", 2), retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving()["a"] == artifact("a", 2).uri
+
+
+def test_order_to_retry_a_failed_component_creates_it_again_though_its_last_modified_time_moves() -> None:
+    world = World(settings=LENIENT)
+    world.service.faults.modified_moves = True
+    world.service.faults.broken[artifact("a").uri] = "bad tensors"
+    world.apply(adapter("a"), retries=False)
+    world.service.faults.broken.clear()
+    world.clock.time += 10.0
+    world.order(OrderKind.RETRY, "a")
+    world.settle()
+    assert world.serving()["a"] == artifact("a").uri
 
 
 @pytest.mark.parametrize("cause", list(Cause))
