@@ -6,7 +6,6 @@ The folder of a numbered example is a zip to download.
 
 import posixpath
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +17,6 @@ FOLDER = "source"
 
 _NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<target>[^()\s]+)(\))")
-_FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".sh": "sh"}
 
@@ -51,9 +49,7 @@ class SiteFolder:
                 wanted.add(file)
             return f"{match[1]}{relative(self.place(file), at)}{self._kept(file, hash_ + fragment)}{match[3]}"
 
-        return "".join(
-            part if is_code else _LINK.sub(replaced, part) for part, is_code in _parts(text)
-        ), wanted
+        return _LINK.sub(replaced, text), wanted
 
     def place(self, file: Path) -> PurePosixPath:
         """Return where a file of the repository is on the site."""
@@ -93,22 +89,3 @@ def relative(target: PurePosixPath, start: PurePosixPath) -> str:
 def _files(folder: Path) -> list[str]:
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return sorted(path.as_posix() for path in found if "__pycache__" not in path.parts)
-
-
-def _parts(text: str) -> Iterator[tuple[str, bool]]:
-    """Split a page into what is a block of code and what is not."""
-    prose: list[str] = []
-    fence = ""
-    for line in text.splitlines(keepends=True):
-        found = _FENCE.match(line)
-        if not fence and not found:
-            prose.append(line)
-            continue
-        yield "".join(prose), False
-        prose.clear()
-        yield line, True
-        if not fence and found:
-            fence = found[1]
-        elif found and found[1].startswith(fence) and not line.strip(" `~\n"):
-            fence = ""
-    yield "".join(prose), False

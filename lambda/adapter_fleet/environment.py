@@ -50,7 +50,15 @@ class AwsTable:
 class BaseModelTable:
     """`[base_model]`: the base model in a bucket or in a directory.
 
-    `config` is a copy of the `config.json` of a model in a bucket, by which the memory is checked.
+    prefix:
+        The folder of the bucket with the model's files.
+    directory:
+        A small model on this machine, which the deployment uploads.
+    name:
+        The name that adapters have for the model. Adapters of another one get a warning.
+    config:
+        A copy of the `config.json` of a model in a bucket, to check its memory. Default: that of the
+        well-known model of that name.
     """
 
     bucket: str | None = None
@@ -67,7 +75,11 @@ class BaseModelTable:
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerTable:
-    """`[container]`: the container, its release and further settings: `lmi_version` or `vllm_version`."""
+    """`[container]`: the container and its release: `lmi_version` or `vllm_version`.
+
+    environment:
+        More settings of the container, such as `OPTION_MAX_MODEL_LEN`.
+    """
 
     lmi_version: LmiVersion | None = None
     vllm_version: VllmVersion | None = None
@@ -86,7 +98,13 @@ class ContainerTable:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointTable:
-    """`[endpoint]`: the endpoint's instances and the names of its components."""
+    """`[endpoint]`: the endpoint's instances and the names of its components.
+
+    instance_count:
+        The number of instances. With `[scaling]`, the first one.
+    component_prefix:
+        Begins the name of each component. Default: made from the stack's name.
+    """
 
     instance_type: str
     instance_count: int = 1
@@ -95,7 +113,19 @@ class EndpointTable:
 
 @dataclass(frozen=True, kw_only=True)
 class CopiesTable:
-    """`[copies]`: how many copies of the base model run, what each takes and how long it may start."""
+    """`[copies]`: how many copies of the base model run, what each takes and how long it may start.
+
+    count:
+        The number of copies. With `[scaling]`, the first one.
+    accelerators:
+        The GPUs of a copy.
+    min_memory_mib:
+        The CPU memory of a copy, in MiB.
+    model_download_timeout_seconds:
+        How long SageMaker may take for the model's files.
+    health_check_timeout_seconds:
+        How long the container may take to its first healthy answer.
+    """
 
     count: int = 1
     accelerators: int
@@ -113,7 +143,12 @@ class CopiesTable:
 class ScalingTable:
     """`[scaling]`: how many copies of the base model may run.
 
-    `target` is how many concurrent requests each should have.
+    min_copies:
+        0 ends the last copy when nobody asks.
+    max_instances:
+        The most instances that copies may start.
+    target:
+        The concurrent requests that each copy should have.
     """
 
     min_copies: int
@@ -132,7 +167,7 @@ class ArtifactSourceTable:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterTable:
-    """`[adapters.<name>]`: one adapter in a directory of this machine, or its archive in a bucket."""
+    """`[adapters.<name>]`: one adapter in a directory of this machine, or its archive in a bucket (`uri`)."""
 
     directory: Path | None = None
     uri: str | None = None
@@ -143,7 +178,11 @@ class AdapterTable:
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeTable:
-    """`[fleets.<name>.smoke]`: what an adapter is asked before it counts as in service."""
+    """`[fleets.<name>.smoke]`: what an adapter is asked before it counts as in service.
+
+    expect:
+        A regular expression that has to match somewhere in the answer. Default: any answer will do.
+    """
 
     prompt: str
     expect: str | None = None
@@ -151,7 +190,25 @@ class SmokeTable:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetTable:
-    """`[fleets.<name>]`: a fleet's manifest, in a file or in a bucket, and what a deployment may do."""
+    """`[fleets.<name>]`: a fleet's manifest, in a file or in a bucket, and what a deployment may do.
+
+    manifest:
+        The file. Or give `bucket` and `key`, where commands may change the manifest without a deployment.
+    buckets:
+        The aliases that the manifest uses, with the names of their buckets.
+    component_prefix:
+        Begins the names of this fleet's components. Default: that of `[endpoint]`.
+    request_rate:
+        The most writes a second to SageMaker.
+    drift_check:
+        What to do every 15 minutes about changes by hand. Default: nothing.
+    smoke:
+        Default: no request.
+    allow_empty:
+        Whether a manifest without adapters may delete all of them.
+    allow_base_replacement:
+        Whether adapters may move to another endpoint or base component. They do not answer meanwhile.
+    """
 
     manifest: Path | None = None
     bucket: str | None = None
@@ -210,7 +267,10 @@ class EncryptionTable:
 class MonitoringTable:
     """`[monitoring]`: a dashboard and alarms for each fleet.
 
-    `topic_arn` names where alarms are sent. The adapters' use is counted by the manifest's tags `usage_by`.
+    topic_arn:
+        The SNS topic that alarms are sent to.
+    usage_by:
+        The tags of the manifest by which requests are counted.
     """
 
     topic_arn: str | None = None

@@ -1,4 +1,4 @@
-"""What the security guide says of the commands: a table, and files with policies to copy."""
+"""What the reference says of the commands: a table, and files with policies to copy."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.iam import record
 from tests.iam.by_hand import by_hand
 from tests.iam.pieces import Piece
 
-GUIDE = ROOT / "docs/guides/security.md"
-FILES = ROOT / "docs/guides/policies"
+GUIDE = ROOT / "docs/reference/permissions.md"
+FILES = ROOT / "docs/reference/policies"
 """Where the policies to copy are."""
 
 _FLEET = frozenset(

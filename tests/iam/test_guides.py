@@ -1,4 +1,4 @@
-"""The security guide says what each command calls, and files have policies to copy."""
+"""The reference says what each command calls, and files have policies to copy."""
 
 from __future__ import annotations
 

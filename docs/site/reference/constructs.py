@@ -1,11 +1,15 @@
 """The pages of the constructs: every public name of `multi_adapter_inference`, from its docstring."""
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
+from pydoc import locate
 
 import griffe
+from aws_cdk import Duration
 
 from docs.site.markdown import anchor, block, code, table, wrapped
 from docs.site.reference.docstrings import docstring, linked, load, to_markdown
@@ -217,15 +221,22 @@ def signature(name: str, function: griffe.Function) -> str:
 def _parameter(parameter: griffe.Parameter) -> str:
     stars = "**" if parameter.kind is griffe.ParameterKind.var_keyword else ""
     annotation = "" if parameter.annotation is None else f": {parameter.annotation}"
-    default = "" if parameter.default is None or stars else f" = {_default(str(parameter.default))}"
+    default = "" if parameter.default is None or stars else f" = {_default(parameter)}"
     return f"{stars}{parameter.name}{annotation}{default}"
 
 
-def _default(source: str) -> str:
-    """Return a default as the reader can write it: a private name or a long expression is an ellipsis."""
-    names = re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", source))
-    known = {"None", "True", "False", *public_names()}
-    return source if not names or names[0] in known else "…"
+def _default(parameter: griffe.Parameter) -> str:
+    """Return a default as the reader can write it; a private name or a long expression is an ellipsis."""
+    assert parameter.function is not None
+    value = inspect.signature(locate(parameter.function.path)).parameters[parameter.name].default  # type: ignore[arg-type]
+    if isinstance(value, Duration):
+        return f"Duration.minutes({value.to_minutes():g})"
+    if isinstance(value, Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if value is None or isinstance(value, int | float | str | tuple):
+        return repr(value)
+    source = str(parameter.default)
+    return source if source.partition("(")[0] in public_names() else "…"
 
 
 def _markdown(docstring: str) -> str:

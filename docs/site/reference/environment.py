@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -18,6 +19,8 @@ _LORA = "constructs/base-models.md#loraserving"
 
 _NAME = "NAME"
 """Stands for a name that the user chooses. Tags as `<name>` have other anchors on a code host."""
+
+_ENTRY = re.compile(r"^(\w+(?:, \w+)*):\n((?:    .*\n?)+)", re.MULTILINE)
 
 _WORDS: Mapping[Any, str] = {
     str: "text",
@@ -37,7 +40,7 @@ def page() -> str:
             "Every key of `environments/<name>.toml`. The reference app deploys one file:"
             " `cdk deploy -c environment=<name>`. Relative paths are relative to the file. Keys may be left"
             " out, except for those marked *needed*. A wrong key or value is an error at synth."
-            " [Preflight](../guides/preflight.md#a-file-for-your-own-app) has a whole file."
+            " [Preflight](../how-to/preflight.md#a-file-for-your-own-app) has a whole file."
         ),
     ]
     for path, table_class in tables():
@@ -80,10 +83,15 @@ def _section(path: str, table_class: type) -> Iterator[str]:
     about = about[:1].upper() + about[1:]
     if table_class is LoraServing:
         about = about.partition("\n\n")[0] + f" [`LoraServing`]({_LORA}) explains them."
-    yield to_markdown(about, links=lambda _: None, root="../")
+    yield to_markdown(_ENTRY.split(about)[0], links=lambda _: None, root="../")
     hints = get_type_hints(table_class)
+    meanings = {name: f". {found[2]}" for found in _ENTRY.finditer(about) for name in found[1].split(", ")}
     yield "\n".join(
-        wrapped(f"- `{each.name}`: {_type(hints[each.name], path, each.name)}{_default(each)}", indent="  ")
+        wrapped(
+            f"- `{each.name}`: {_type(hints[each.name], path, each.name)}{_default(each)}"
+            + " ".join(meanings.get(each.name, "").split()),
+            indent="  ",
+        )
         for each in dataclasses.fields(table_class)
     )
 
