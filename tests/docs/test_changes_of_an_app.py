@@ -76,7 +76,7 @@ def _of(kind: str, effects: Effects) -> Effect:
 
 
 PART = MadePart(
-    guide=ROOT / "docs/guides/upgrading.md",
+    guide=ROOT / "docs/guides/changes.md",
     begin="<!-- made of what tests/evolutions expects -->",
     end="<!-- the end of what is made -->",
     text=text,
