@@ -25,6 +25,8 @@ class PlanContext:
         False if no copy of the base model answers, as it is scaled to zero. Requests wait until one does.
     spares_changes:
         True if what somebody changed by hand stays as it is.
+    since:
+        When the execution began. A listing does not show what became of a creation before that.
     """
 
     now: float
@@ -35,6 +37,7 @@ class PlanContext:
     claims: Mapping[str, float] = field(default_factory=dict)
     has_copies: bool = True
     spares_changes: bool = False
+    since: float = 0.0
 
 
 def tags_of(want: DesiredAdapter, context: PlanContext) -> dict[str, str]:

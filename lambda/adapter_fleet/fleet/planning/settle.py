@@ -115,7 +115,9 @@ def _end_of_write(record: AdapterRecord, context: PlanContext) -> Settled:
         return _without_effect(record, intent, context)
     if live.described:
         return _end_as_described(record, intent, live, context)
-    if intent.write is Write.CREATE and intent.acknowledged is not None and live.status is not Status.FAILED:
+    if intent.write is not Write.CREATE or intent.acknowledged is None or live.status is Status.FAILED:
+        return record, []
+    if intent.acknowledged >= context.since:
         # It runs with the specification that was sent. A listing is enough to know that.
         return _succeeded(record, intent, live, context)
     return record, []
@@ -130,8 +132,9 @@ def _end_as_described(
         return _failed(record, intent.artifact, live, context)
     if intent.write is Write.CREATE:
         created, events = _succeeded(record, intent, live, context)
-        # Without an acknowledgement the pass that sent it is gone, and someone may have changed it since.
-        return created if intent.acknowledged is not None else replace(created, vouched=None), events
+        # It may have been changed since it was created: the registry may be a backup, or the pass is gone.
+        is_as_sent = intent.acknowledged is not None and live.artifact_uri == intent.artifact.uri
+        return created if is_as_sent else replace(created, vouched=None), events
     if intent.modified_before == live.modified:
         return _without_effect(record, intent, context)
     new_reason = live.failure_reason not in (None, intent.failure_reason_before)

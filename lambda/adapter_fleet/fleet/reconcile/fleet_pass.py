@@ -248,6 +248,7 @@ class Pass:
             deletes=self._deletes,
             has_copies=session.fleet.base_copies > 0,
             spares_changes=session.spares_changes and not self._retries,
+            since=session.pass_input.started_at,
         )
 
     def _advance_all(self) -> None:

@@ -22,6 +22,8 @@ SERVED, NEXT = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
 WANT = DesiredAdapter(name="a", component=NAME, artifact=NEXT)
 CONTEXT = PlanContext(now=NOW, generation=1, target=target())
 CREATION = Intent(write=Write.CREATE, at=NOW - 3, generation=1, artifact=NEXT, acknowledged=NOW - 2)
+UPDATE = replace(CREATION, write=Write.UPDATE, modified_before=NOW - 900)
+UPDATING = AdapterRecord(name="a", component=NAME, owned=NOW - 900, serving=SERVED)
 
 
 def live(created: float) -> ObservedComponent:
@@ -80,6 +82,17 @@ def test_component_that_appears_when_its_creation_is_acknowledged_is_the_fleets(
     assert (settled.owned is not None) is owned
 
 
+def test_creation_of_an_earlier_execution_ends_as_described() -> None:
+    """The registry may be a backup, and the component changed since."""
+    found = in_service(NOW - 2, described=False)
+    record = AdapterRecord(name="a", component=NAME, intent=CREATION, live=found)
+    assert settle(record, WANT, CONTEXT)[0].serving == NEXT
+    later = replace(CONTEXT, since=NOW)
+    assert settle(record, WANT, later) == (replace(record, owned=NOW - 2), [])
+    described = replace(record, live=in_service(NOW - 2))
+    assert settle(described, WANT, later)[0].serving == SERVED
+
+
 def test_component_that_someone_created_during_an_update_is_not_the_fleets() -> None:
     update = replace(CREATION, write=Write.UPDATE)
     record = AdapterRecord(name="a", component=NAME, owned=NOW - 500, intent=update, live=live(NOW - 2))
@@ -97,13 +110,8 @@ def test_component_that_is_gone_was_deleted_by_hand_unless_a_write_is_under_way(
 
 def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the_next() -> None:
     sent = NOW - SETTLING_SECONDS - 5
-    update = Intent(
-        write=Write.UPDATE, at=sent, generation=1, artifact=NEXT, acknowledged=sent, modified_before=NOW - 900
-    )
-    there = in_service(NOW - 900)
-    record = AdapterRecord(
-        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
-    )
+    update = replace(UPDATE, at=sent, acknowledged=sent)
+    record = replace(UPDATING, intent=update, live=in_service(NOW - 900))
     settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 2), WANT, CONTEXT)
     assert (settled.failure, settled.lost, settled.intent) == (None, MAX_LOST_WRITES - 1, None)
     settled, _ = settle(replace(record, lost=MAX_LOST_WRITES - 1), WANT, CONTEXT)
@@ -112,15 +120,9 @@ def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the
 
 
 def test_update_that_fails_for_the_same_reason_as_the_one_before_is_a_failure() -> None:
-    update = Intent(
-        write=Write.UPDATE, at=NOW - 9, generation=1, artifact=NEXT, acknowledged=NOW - 8,
-        modified_before=NOW - 900, failure_reason_before="bad tensors",
-    )  # fmt: skip
-    there = in_service(NOW - 900, failure_reason="bad tensors")
-    there = replace(there, modified=NOW - 5)
-    record = AdapterRecord(
-        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=there
-    )
+    update = replace(UPDATE, failure_reason_before="bad tensors")
+    there = in_service(NOW - 900, modified=NOW - 1, failure_reason="bad tensors")
+    record = replace(UPDATING, intent=update, live=there)
     settled, _ = settle(record, WANT, CONTEXT)
     assert settled.failure is not None
     assert (settled.failure.cause, settled.failure.artifact) == (Cause.ARTIFACT, NEXT)
