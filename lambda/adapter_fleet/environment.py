@@ -48,7 +48,7 @@ class AwsTable:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseModelTable:
-    """`[base_model]`: the base model in a bucket or in a directory.
+    """`[base_model]`: the base model. Give `bucket` or `directory`.
 
     prefix:
         The folder of the bucket with the model's files.
@@ -144,7 +144,7 @@ class ScalingTable:
     """`[scaling]`: how many copies of the base model may run.
 
     min_copies:
-        0 ends the last copy when nobody asks.
+        With 0, the last copy ends when no requests come.
     max_instances:
         The most instances that copies may start.
     target:
@@ -167,7 +167,7 @@ class ArtifactSourceTable:
 
 @dataclass(frozen=True, kw_only=True)
 class AdapterTable:
-    """`[adapters.<name>]`: one adapter in a directory of this machine, or its archive in a bucket (`uri`)."""
+    """`[adapters.<name>]`: one adapter. Give its `directory` on this machine, or the `uri` of its archive."""
 
     directory: Path | None = None
     uri: str | None = None

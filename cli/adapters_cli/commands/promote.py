@@ -36,7 +36,7 @@ def promote(
 ) -> None:
     """Let the new version of an adapter, which answers a share of the callers, answer more of them or all.
 
-    Callers follow within 15 seconds. The previous version stays in service for `adapters rollback`. With a
+    Callers follow within 30 seconds. The previous version stays in service for `adapters rollback`. With a
     canary, the steps above this share go on.
     """
     fleet = find_fleet(account_of(context))
@@ -65,4 +65,4 @@ def promote(
     version = version_document(candidate.artifact)
     document = {"fleet": fleet.record.name, "name": name, "percent": percent, "to": version}
     text = f"{candidate.artifact.version} of {name} answers {percent} % of the callers within"
-    print_result(document, f"{text} {CACHED_SECONDS:g} s", as_json=as_json)
+    print_result(document, f"{text} {2 * CACHED_SECONDS:g} s", as_json=as_json)

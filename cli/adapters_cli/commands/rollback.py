@@ -51,7 +51,7 @@ def rollback(
 ) -> None:
     """Serve the last good version of an adapter until the manifest names another version.
 
-    In a fleet with releases, callers go back within 15 seconds to a version that is kept in service. An older
+    In a fleet with releases, callers go back within 30 seconds to a version that is kept in service. An older
     version is loaded again first.
 
     `adapters history NAME` shows the versions; the first characters of a digest are enough. Ends with 1 if
@@ -136,7 +136,7 @@ def _print(
     as_declared = ", as the manifest says" if undo else ""
     text = f"{adapter.name} goes back to {artifact.version}{as_declared}; {FOLLOW_HINT}"
     if component is not None:
-        text = f"{adapter.name} is back at {artifact.version}; callers follow within {CACHED_SECONDS:g} s"
+        text = f"{adapter.name} is back at {artifact.version}; callers follow within {2 * CACHED_SECONDS:g} s"
     print_result(document, text, as_json=as_json)
 
 

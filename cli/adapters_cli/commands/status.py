@@ -73,7 +73,9 @@ def status(
         list[str] | None,
         typer.Option("--tag", metavar="KEY[=VALUE]", help="Show only adapters with all of these tags."),
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing is pending.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the fleet does nothing more by itself.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Longest time that --wait waits.")
     ] = 3600,

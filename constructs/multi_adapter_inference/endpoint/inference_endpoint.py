@@ -61,7 +61,9 @@ class RoutingStrategy(StrEnum):
     """
 
     LEAST_OUTSTANDING_REQUESTS = "LEAST_OUTSTANDING_REQUESTS"
+    """The copy with the fewest requests in progress."""
     RANDOM = "RANDOM"
+    """Any copy."""
 
 
 @checked

@@ -385,7 +385,7 @@ class AdapterFleet(IAdapterFleet):
         max_model_latency: Duration | None = None,
         usage: UsageMetrics | None = DEFAULT_USAGE,
     ) -> AdapterFleetMonitoring:
-        """Add a dashboard and alarms; docs/guides/monitoring.md has the list.
+        """Add a dashboard and alarms, once; docs/guides/monitoring.md has the list.
 
         topic:
             Where every alarm and its end is sent. Default: nowhere; add actions of your own.

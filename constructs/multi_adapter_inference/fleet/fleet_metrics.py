@@ -37,7 +37,7 @@ class FleetMetrics(Resource, metaclass=jsii.JSIIAbstractClass):
         return self.metric("Desired", **options)
 
     def metric_in_service(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of adapters that serve the version in the manifest."""
+        """Return the number of adapters that serve the manifest's version, or that of a rollback."""
         options.setdefault("statistic", cloudwatch.Stats.MINIMUM)
         return self.metric("InService", **options)
 

@@ -76,7 +76,7 @@ class Canary:
     max_error_increase:
         How much larger the share of failed requests (4XX or 5XX) may be, from 0 to 1. Default: 0.01.
     max_latency:
-        How many times as long the container may take for a request on average. Default: 1.25.
+        How many times as long the container may take for a request on average, at least 1. Default: 1.25.
 
     Example::
 

@@ -33,13 +33,13 @@ class UsageMetrics:
     CloudWatch bills each combination of a metric and its dimensions; docs/guides/monitoring.md counts them.
 
     by:
-        Keys of tags of the manifest, such as `tenant`. Each value has metrics of its own.
+        Keys of at most five tags of the manifest, such as `tenant`. Each value has metrics of its own.
     per_adapter:
         Whether each adapter has metrics of its own.
     every:
         How often the function runs, in whole minutes, at most 3 hours. Default: 15 minutes.
     max_use:
-        From which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
+        Above which share of `max_loras` and of `max_cpu_loras` an alarm rings. Default: 0.8.
 
     Example::
 

@@ -61,8 +61,8 @@ class AdapterRoutes:
     """Finds the component that answers for an adapter of a fleet with `releases`.
 
     Make one for the whole process, after it has forked. Threads may share it. An answer is kept for 15
-    seconds, or for 30 while another thread asks again. The last answer counts while the table is away or
-    refuses.
+    seconds, or for 30 while another thread asks again. If the table does not answer, or refuses, the last
+    answer counts.
 
     table:
         The fleet's table: `fleet.registry.table_name` in the app.

@@ -16,8 +16,8 @@ class LoraServing:
         Adapters in GPU memory, and so the most different adapters in one batch. At start-up, the engine takes
         memory for this many adapters of `max_lora_rank`, whatever their real ranks.
     max_cpu_loras:
-        Adapters in CPU memory, *including* those in GPU memory. Other adapters are read from disk when
-        called.
+        Adapters in CPU memory, *including* those in GPU memory: at least `max_loras`. Others are read from
+        disk when called.
     max_lora_rank:
         The highest rank of any adapter: 8, 16, 32, 64, 128, 256, 320 or 512. From LMI 17 on, and in every
         `VllmVersion`, it may be 1.

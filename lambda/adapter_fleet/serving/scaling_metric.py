@@ -8,7 +8,7 @@ class ScalingMetric(StrEnum):
 
     Example::
 
-        ScalingTarget(metric=ScalingMetric.INVOCATIONS, value=60)
+        target = ScalingTarget.invocations(60)  # follows `ScalingMetric.INVOCATIONS`
     """
 
     CONCURRENT_REQUESTS = "concurrent_requests"

@@ -18,7 +18,7 @@ from tests.cli.fleet_account import FakeAccount, Run, rows
 
 ROOT = Path(__file__).parents[3]
 TICKETS = ROOT / "examples" / "tickets"
-GUIDE = ROOT / "docs" / "guides" / "capacity.md"
+GUIDE = ROOT / "docs" / "how-to" / "capacity.md"
 GIB = 1024**3
 
 LLAMA = ("--base-model", "meta-llama/Llama-3.1-8B-Instruct")

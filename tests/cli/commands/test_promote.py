@@ -26,7 +26,7 @@ def test_callers_follow_by_a_larger_share_and_all_of_them(run: Run, world: World
     assert (document["percent"], document["to"]["digest"]) == (60, f"sha256:{'2' * 64}")
     assert world.registry.items["route#acme"]["route"]["percent"] == {"N": "60"}
     writes = len(world.writes())
-    assert run("promote", "acme").stdout == "222222222222 of acme answers 100 % of the callers within 15 s\n"
+    assert run("promote", "acme").stdout == "222222222222 of acme answers 100 % of the callers within 30 s\n"
     route = world.registry.routes()["acme"]
     assert (route.live.component, route.candidate) == ("p-acme-22222222", None)
     world.settle()

@@ -18,7 +18,7 @@ from tests.cli.preflight.account_in_order import ACCOUNT, INSTANCE, SERVICES, VE
 from tests.fakes import client_error
 
 pytestmark = pytest.mark.integration
-GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "preflight.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "preflight.md"
 
 
 @pytest.fixture
