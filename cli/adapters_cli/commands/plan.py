@@ -97,10 +97,10 @@ def plan(
     table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
     print_result(_document(planned, warnings=warnings), table, as_json=as_json)
     if not as_json:
-        if sys.stdout.isatty():
-            typer.echo(summary(Counter(change.action for change in planned.changes)))
-        elif not shown:
+        if not shown:
             print_note("nothing would change")
+        elif sys.stdout.isatty():
+            typer.echo(summary(Counter(change.action for change in planned.changes)))
         if planned.trouble:
             print_error(planned.trouble)
         if planned.refused:

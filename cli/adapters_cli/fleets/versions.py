@@ -55,4 +55,4 @@ def print_earlier_versions(adapter: AdapterState) -> None:
     if known:
         to = known[0] if len(known) == 1 else "VERSION"
         listed = ", ".join(known)
-        print_note(f"{adapter.name} can go back to {listed}: 'adapters rollback {adapter.name} --to {to}'")
+        print_note(f"{adapter.name} can serve {listed}: 'adapters rollback {adapter.name} --to {to}'")

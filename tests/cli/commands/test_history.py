@@ -26,7 +26,7 @@ def test_newest_event_comes_first(run: Run) -> None:
         ["updated", "2", "v1.tar.gz", "v2.tar.gz"],
         ["created", "1", "-", "v1.tar.gz"],
     ]
-    assert result.stderr == "acme can go back to v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
+    assert result.stderr == "acme can serve v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
     assert fields[0][0].startswith("1970-01-12T")
     assert [field[6] for field in fields] == ["", ""]
 

@@ -249,13 +249,13 @@ class TestEarlierVersions:
         result = run("status", "acme", "zeta")
         assert result.exit_code == 0
         assert result.stderr == (
-            "acme can go back to v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
+            "acme can serve v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
         )
         assert run("status").stderr == ""
         run("rollback", "acme")
         world.settle()
         told = run("status", "acme").stderr
-        assert told == "acme can go back to v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
+        assert told == "acme can serve v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
         [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
         assert document["version"] == "v2.tar.gz"
         assert [version["uri"] for version in document["earlier"]] == [
@@ -389,8 +389,8 @@ class TestMany:
             ["a039", "failed"],
             ["a000", "in"],
         ]
-        assert "and 23 more; in a pipe and with --json, all are shown" in lines
-        assert lines[-3].startswith("a037, a038, a039: repair it and publish it again")
+        assert "and 24 more; in a pipe and with --json, all are shown" in lines
+        assert lines[-4].startswith("a037, a038, a039: repair it and publish it again")
         assert lines[-1].endswith("40 adapters: 37 in service, 0 pending, 3 failed")
 
     def test_adapters_are_shown_by_their_state_and_tags(self, run: Run) -> None:

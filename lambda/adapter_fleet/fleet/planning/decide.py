@@ -190,7 +190,7 @@ def _decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCon
     if record.intent is not None:
         if live.described:
             return Decision(step=Step.WAIT, why="the last write may not be visible yet")
-        return Decision(step=Step.LOOK, why="a write ended, or was lost")
+        return Decision(step=Step.LOOK, why="its last write may have ended")
     if want is None:
         return _decide_unwanted(record, live, context)
     return _decide_wanted(record, live, want, context)
