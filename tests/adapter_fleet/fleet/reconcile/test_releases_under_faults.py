@@ -299,7 +299,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         if releases is None or route is None or name not in self.wanted:
             return
         there = self.world.service.components
-        kept = [version for version in route.versions[: releases.keep + 1] if version.component in there]
+        kept = [version for version in route.served[: releases.keep + 1] if version.component in there]
         if index >= len(kept):
             return
         to = kept[index]
