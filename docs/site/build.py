@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from docs.site.example_archives import archive_of, write_archive
 from docs.site.outward_links import SiteFolder
 
 ROOT = Path(__file__).parents[2]
-_CONFIG = "zensical.toml"
+_CONFIG, _PACKAGE = "zensical.toml", "cdk-multi-adapter-inference"
 _SOURCES, _SITE = "sources", "site"
 """`docs_dir` and `site_dir` of zensical.toml."""
 _SHIM = Path("node_modules/iframe-worker/shim/index.js")
@@ -29,7 +30,8 @@ def build_site(folder: Path) -> Path:
         shutil.rmtree(folder / name, ignore_errors=True)
     write_sources(ROOT / "docs", folder / _SOURCES)
     shutil.copyfile(ROOT / _SHIM, folder / _SOURCES / "assets" / "iframe-worker.js")
-    shutil.copyfile(ROOT / _CONFIG, folder / _CONFIG)
+    config = (ROOT / _CONFIG).read_text().replace('-inference"', f'-inference {version(_PACKAGE)}"', 1)
+    (folder / _CONFIG).write_text(config)
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
     ended = subprocess.run(
         command, cwd=folder, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -27,11 +27,8 @@ _BY_SEVERITY = list(Effect)
 
 
 def text() -> str:
-    """Return the table: a row for all changes that mean the same to callers."""
-    names: dict[tuple[str, ...], list[str]] = {}
-    for evolution in EVOLUTIONS:
-        names.setdefault(_cells(evolution), []).append(evolution.name)
-    return table(_HEAD, [["; ".join(of), *cells] for cells, of in names.items()])
+    """Return the table: a row for each change."""
+    return table(_HEAD, [[evolution.name, *_cells(evolution)] for evolution in EVOLUTIONS])
 
 
 def _cells(evolution: Evolution) -> tuple[str, ...]:

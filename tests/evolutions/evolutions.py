@@ -121,7 +121,7 @@ _ANOTHER_FLEET = Expectation(done=Effects(fleet=Effect.RENAMED))
 EVOLUTIONS = (
     Evolution(name="instance type", change=_set(instance_type=InstanceType.ML_G5_24XLARGE), hostile=_REBUILT),
     Evolution(name="container version", change=_set(version=LmiVersion.V20), hostile=_REBUILT),
-    Evolution(name="limits", change=_limits, hostile=_REBUILT),
+    Evolution(name="`max_loras`, `max_lora_rank`", change=_limits, hostile=_REBUILT),
     Evolution(
         name="copies added",
         change=_set(copies=2),
@@ -171,7 +171,7 @@ EVOLUTIONS = (
         hostile=_ANOTHER_FLEET,
     ),
     Evolution(
-        name="archives from directories to a bucket",
+        name="archives moved from directories to S3",
         change=_set(published=True),
         hostile=Expectation(done=Effects(fleet=Effect.AWAY), late=Effects(fleet=Effect.AWAY)),
     ),

@@ -35,8 +35,8 @@ _READERS = (
 )  # fmt: skip
 _PUBLISHERS = ("check", "plan", "publish", "pull", "status")
 _OPERATORS = (
-    *_READERS, "apply", "evaluate", "import", "invoke", "preview", "probe", "promote", "prune", "remove",
-    "rollback",
+    *_READERS, "apply", "evaluate", "import", "invoke", "preflight", "preview", "probe", "promote", "prune",
+    "publish", "remove", "rollback",
 )  # fmt: skip
 POLICIES: Mapping[str, Sequence[str]] = {
     "read-only": _READERS,

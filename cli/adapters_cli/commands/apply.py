@@ -22,7 +22,7 @@ from adapters_cli.fleets.status_line import StatusLine
 from adapters_cli.manifests.manifest_file import ManifestFile
 from adapters_cli.manifests.stored_manifest import ChangedMeanwhileError, StoredManifest
 from adapters_cli.output.errors import CommandError, UsageError
-from adapters_cli.output.exit_codes import INTERRUPTED, NOT_SETTLED
+from adapters_cli.output.exit_codes import FAILED, INTERRUPTED, NOT_SETTLED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import capped, one_line, print_error, print_note
 from adapters_cli.output.usage_errors import is_given
@@ -80,8 +80,9 @@ def apply(
     else has written the manifest meanwhile, or if `adapters plan` would end with 1. Ctrl-C ends the waiting;
     what is written stays.
 
-    Ends with 1 if the manifest is refused, fails or is superseded. Ends with 3 if it is not in force in time,
-    if the fleet does not notice it within two minutes, or if something is pending.
+    Ends with 1 if the manifest is refused, fails or is superseded, or if an adapter that it changes fails.
+    Ends with 3 if it is not in force in time, if the fleet does not notice it within two minutes, or if
+    something is pending.
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
     adapter is pending. One in service is asked again, and sent again if its probe was right before and is
@@ -115,7 +116,8 @@ def apply(
     written = fleet.account.now()
     with _note_that_it_is_written():
         number = _generation_of_version(fleet, stored, record.generation, version, desired.digest, timeout)
-        raise typer.Exit(_wait_for(fleet, stored, number, written, timeout, as_json=as_json))
+        code = _wait_for(fleet, stored, number, written, timeout, as_json=as_json)
+    raise typer.Exit(0 if allow_failing and code == FAILED else code)
 
 
 def _retry(fleet: Fleet, names: Sequence[str], *, as_json: bool) -> None:
@@ -328,9 +330,11 @@ def _ended_exit(fleet: Fleet, generation: Generation, stored: StoredManifest, *,
         if generation.pending:
             # Someone has deleted components by hand since.
             result = f"{result}, {generation.pending} pending"
+        if generation.failures:
+            result = f"{result}, {generation.failures} of the changed ones failed: see 'adapters status'"
         if not as_json:
             typer.echo(result)
-        return _pending_exit(fleet) if generation.pending else 0
+        return _pending_exit(fleet) if generation.pending else FAILED if generation.failures else 0
     if outcome is Outcome.SUPERSEDED:
         raise CommandError(f"generation {number} was superseded before it was in force")
     reason = one_line(generation.reason or "")

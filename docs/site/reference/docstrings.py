@@ -63,8 +63,10 @@ def linked(text: str, *, links: Links, root: str) -> str:
         address = links(match[1])
         return match[0] if address is None else f"[{match[0]}]({address})"
 
-    text = _NAME.sub(to_name, text)
-    return _DOCUMENT.sub(lambda match: f"[{match[0]}]({root}{match[1]})", text)
+    def to_page(match: re.Match[str]) -> str:
+        return f"[{(_ROOT / match[0]).read_text().splitlines()[0][2:]}]({root}{match[1]})"
+
+    return _DOCUMENT.sub(to_page, _NAME.sub(to_name, text))
 
 
 def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:

@@ -131,8 +131,6 @@ def _default(field: "dataclasses.Field[Any]") -> str:
     if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
         return ", *needed*"
     value = field.default
-    if value is None or value is dataclasses.MISSING or dataclasses.is_dataclass(value):
+    if value in (None, "", dataclasses.MISSING) or dataclasses.is_dataclass(value):
         return ""
-    if isinstance(value, bool):
-        return f", default `{str(value).lower()}`"
-    return f", default `{value}`" if value != "" else ""
+    return f", default `{str(value).lower() if isinstance(value, bool) else value}`"

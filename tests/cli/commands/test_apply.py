@@ -130,6 +130,9 @@ class TestWhatIsKnownToFail:
         assert "adapters: new: foreign: " in result.stderr
         assert "other" in world.serving()
         assert run("apply", manifest(acme=2, new=1)).exit_code == 0
+        world.service.faults.broken[artifact("acme", 3).uri] = "no such tensor"
+        result = run("apply", manifest(acme=3, new=1))
+        assert (result.exit_code, "1 of the changed ones failed" in result.stdout) == (1, True)
 
     def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
         self, run: Run, world: World, manifest: Write

@@ -63,6 +63,6 @@ def test_docstring_becomes_paragraphs_entries_and_code() -> None:
     assert text == (
         "Do it.\n\n"
         "- **`one`**, **`other`**: Both of [`Thing`](things.md#thing). Default: none.\n\n"
-        "[docs/guides/fleets.md](../guides/fleets.md) has more.\n\n"
+        "[Fleets](../guides/fleets.md) has more.\n\n"
         "```python\ndo(\n    1\n)\n```"
     )

@@ -194,7 +194,7 @@ def _culprit(task: StepTask, probe: Probe, series: _Series) -> str:
     if answer is None:
         text = "a copy of the base model does not have the adapter"
     else:
-        who = _who(task, probe, nonce, answer) or "another model answers in its place"
+        who = _who(task, probe, nonce, answer) or "another model answers in its place, or the probe is wrong"
         got = short_repr(answer.text.strip()[:_SHOWN_CHARACTERS])
         text = f"{who}, as it should begin with {short_repr(probe.answer[:_SHOWN_CHARACTERS])}, got {got}"
     if series.check.right:
