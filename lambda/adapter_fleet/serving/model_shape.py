@@ -111,9 +111,8 @@ def _quantization(config: Any) -> Quantization:
 
 def _compressed_tensors(config: dict[str, Any]) -> Quantization:
     groups = config.get("config_groups")
-    kinds = [group.get("weights") for group in groups.values()] if isinstance(groups, dict) else []
-    match kinds:
-        case [{"num_bits": int(bits), **more}] if bits > 0:
+    match list(groups.values()) if isinstance(groups, dict) else []:
+        case [{"weights": {"num_bits": int(bits), **more}}] if bits > 0:
             group = _number(more.get("group_size"))
             scales = 16 / group if group is not None and group > 0 else 0
             return Quantization(bits=bits + scales)

@@ -209,7 +209,8 @@ class TestWeights:
         )
 
     @pytest.mark.parametrize(
-        "quantization", [{"quant_method": "new"}, {"quant_method": "compressed-tensors"}, {}]
+        "quantization",
+        [{"quant_method": "new"}, {"quant_method": "compressed-tensors", "config_groups": {"": None}}, {}],
     )
     def test_quantization_that_is_not_known_is_an_error(self, quantization: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=r"weights in the quantization .* is not known"):
