@@ -70,7 +70,7 @@ def apply(
     ] = 3600,
     allow_failing: Annotated[
         bool,
-        typer.Option("--allow-failing", help="Write it although adapters are known to fail."),
+        typer.Option("--allow-failing", help="Write it although adapters fail, and end with 0."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -80,7 +80,8 @@ def apply(
     else has written the manifest meanwhile, or if `adapters plan` would end with 1. Ctrl-C ends the waiting;
     what is written stays.
 
-    Ends with 1 if the manifest is refused, fails or is superseded, or if an adapter that it changes fails.
+    Ends with 1 if the manifest is refused, fails or is superseded, or if an adapter that it changes fails,
+    unless with --allow-failing.
     Ends with 3 if it is not in force in time, if the fleet does not notice it within two minutes, or if
     something is pending.
 
@@ -108,7 +109,8 @@ def apply(
     _print_changes(fleet, desired)
     number = _already_open_or_in_force(fleet, stored, file, desired)
     if number is not None:
-        raise typer.Exit(_wait_for(fleet, stored, number, fleet.account.now(), timeout, as_json=as_json))
+        code = _wait_for(fleet, stored, number, fleet.account.now(), timeout, as_json=as_json)
+        raise typer.Exit(0 if allow_failing and code == FAILED else code)
     _check_changes(fleet, target, desired, allow_failing=allow_failing)
     _check_new_version(fleet, stored, file)
     record = fleet.registry.fleet() or fleet.record
@@ -306,6 +308,7 @@ def _print_document(fleet: Fleet, generation: Generation, stored: StoredManifest
         "in_service": generation.in_service,
         "pending": generation.pending,
         "failed": generation.failed,
+        "failures": generation.failures,
     }
     print_result(document, "", as_json=True)
 

@@ -72,7 +72,7 @@ def logs(
     """Show what an adapter, its base model and its fleet log.
 
     These are the lines of the adapter's own log group, and those of the base model and of the fleet's
-    functions that name its component. Without a name, it shows the fleet's own lines.
+    passes that name its component. Without a name, it shows the fleet's own lines.
 
     Ends with 1 if the fleet never had the adapter, and with 4 if none of the log groups is there.
     """

@@ -348,6 +348,7 @@ def _states(
         foreign=fleet.foreign,
         claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,
+        since=fleet.runner_at,
     )
     state_wanted = DesiredState.of(
         desired.adapters, orders, records, routes=routes, target=generation.request.target, now=now

@@ -165,6 +165,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
             fleet.record.foreign, records.keys() | wanted.keys(), read_until=fleet.record.pass_ended
         ),
         claims=claims_of(orders),
+        since=fleet.account.now(),  # an execution would begin
     )
     decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
     changes, sent = [], {}

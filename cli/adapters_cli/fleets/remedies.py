@@ -5,9 +5,9 @@ from adapter_fleet.fleet.state.failures import Cause
 _RETRY = "'adapters apply --retry NAME'"
 _REMEDIES = {
     Cause.ARTIFACT: "repair it and publish it again ('adapters check' names what is wrong), or keep an"
-    " earlier version with 'adapters rollback NAME'; if the fault was elsewhere: " + _RETRY,
-    Cause.SMOKE: "correct the adapter, or 'expect' of the smoke request, or keep an earlier version with"
-    " 'adapters rollback NAME'; if the fault was elsewhere: " + _RETRY,
+    " earlier version, if there is one: 'adapters rollback NAME'; if the fault was elsewhere: " + _RETRY,
+    Cause.SMOKE: "correct the adapter, or 'expect' of the smoke request, or keep an earlier version, if"
+    " there is one: 'adapters rollback NAME'; if the fault was elsewhere: " + _RETRY,
     Cause.IDENTITY: f"{_RETRY} asks it again, and sends it again if its probe was right before; if that"
     " recurs, 'adapters rollback NAME' if a version served before; if the answer is right, record a new"
     " probe",

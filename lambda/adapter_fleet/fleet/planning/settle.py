@@ -133,7 +133,8 @@ def _end_as_described(
     if intent.write is Write.CREATE:
         created, events = _succeeded(record, intent, live, context)
         # It may have been changed since it was created: the registry may be a backup, or the pass is gone.
-        is_as_sent = intent.acknowledged is not None and live.artifact_uri == intent.artifact.uri
+        sent = (intent.artifact.uri, intent.endpoint, intent.base)
+        is_as_sent = intent.acknowledged is not None and sent == (live.artifact_uri, live.endpoint, live.base)
         return created if is_as_sent else replace(created, vouched=None), events
     if intent.modified_before == live.modified:
         return _without_effect(record, intent, context)
@@ -263,7 +264,8 @@ def _recheck_after_success(
     """Return what is left to do about a changed base model once an artifact was sent.
 
     SageMaker does not report whether the adapter loaded before or after the base model changed. So only an
-    artifact that was sent for that reason ends the recheck.
+    artifact that was sent for that reason ends the recheck. One that was sent because another answered is
+    asked.
     """
     if recheck is Recheck.RESEND or (recheck is Recheck.SEND and intent.acknowledged is None):
         return Recheck.ASK  # new copies may have come meanwhile, or the update may not have arrived
@@ -280,7 +282,8 @@ def _probed_after_success(record: AdapterRecord, sent: Artifact | None) -> Probe
     otherwise follows that request, is due.
     """
     check = record.probed
-    if check is not None and record.recheck is Recheck.RESEND:
+    was_resent = check is not None and check.resent and check.artifact.same_as(sent)
+    if check is not None and (was_resent or record.recheck is Recheck.RESEND):
         return replace(check.begin_again(), resent=True)
     if sent is not None and sent.same_as(record.passed):
         return ProbeCheck(artifact=sent)

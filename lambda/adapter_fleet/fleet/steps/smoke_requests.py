@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapter_fleet.common.aws_errors import container_message, container_status, refuses_form
+from adapter_fleet.common.aws_errors import container_message, container_status, lacks_adapter, refuses_form
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
@@ -51,6 +51,9 @@ def ask(task: StepTask) -> StepResult:
         return not_asked(task, error)
     if problem is None or (smoke is None and _refuses_body(problem)):
         return StepResult(record=_answered(task.record, smoke))
+    check = task.record.probed
+    if check is not None and check.resent and not lacks_adapter(problem):
+        return StepResult(record=replace(task.record, recheck=None))  # its probe shows who answers
     sent_before = task.record.recheck is Recheck.SENT
     record = replace(task.record, recheck=Recheck.SEND)
     if not sent_before:

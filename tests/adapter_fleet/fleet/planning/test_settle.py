@@ -135,15 +135,10 @@ def test_update_that_fails_for_the_same_reason_as_the_one_before_is_a_failure() 
 def test_describe_that_may_be_from_before_an_update_of_the_same_address_ends_it_only_later(
     later: float, ended: bool, moved_ended: bool
 ) -> None:
-    update = Intent(
-        write=Write.UPDATE, at=NOW - later, generation=1, artifact=SERVED, acknowledged=NOW - later,
-        modified_before=NOW - 900,
-    )  # fmt: skip
+    update = replace(UPDATE, at=NOW - later, artifact=SERVED, acknowledged=NOW - later)
     there = in_service(NOW - 900)
     moved = replace(there, modified=NOW - later - 0.5)
-    record = AdapterRecord(
-        name="a", component=NAME, owned=NOW - 900, serving=SERVED, intent=update, live=moved
-    )
+    record = replace(UPDATING, intent=update, live=moved)
     settled, _ = settle(record, replace(WANT, artifact=SERVED), CONTEXT)
     assert (settled.intent is None) is ended
     after = replace(record, live=replace(there, modified=NOW - later + 0.5))
@@ -156,9 +151,7 @@ def test_digest_of_the_last_good_version_is_kept_or_comes_from_the_manifest(know
     want = replace(WANT, artifact=replace(SERVED, digest="x" if known is None else None))
     serving = replace(SERVED, digest=known)
     created = NOW - 4000
-    record = AdapterRecord(
-        name="a", component=NAME, owned=created, live=in_service(created), serving=serving, vouched=created
-    )
+    record = replace(UPDATING, owned=created, live=in_service(created), serving=serving, vouched=created)
     settled, _ = settle(record, want, CONTEXT)
     assert settled.last_good is not None
     assert settled.last_good.digest == "x"

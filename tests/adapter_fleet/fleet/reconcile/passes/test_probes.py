@@ -303,6 +303,17 @@ class TestDriftRuns:
         world.settle()
         assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
 
+    def test_base_that_answers_still_is_sent_it_once_and_the_adapter_heals(self) -> None:
+        world = fleet(adapter("a", smoke=SmokeRequest.from_prompt("Hello", expect="v1"), probed=True))
+        there = world.service.components["p-a"]
+        there.failure_reason = "an old one"
+        world.service.on("", lambda: setattr(there, "serves", BASE))
+        world.drift()
+        assert (world.failure("a").cause, len(world.writes())) == (Cause.IDENTITY, 2)
+        world.service.around, there.serves = lambda *_: None, there.uri
+        world.drift()
+        assert world.record("a").failure is None
+
     def test_other_failure_of_an_adapter_that_is_asked_stays(self) -> None:
         world = TestAfterARestore().restored()
         world.apply(adapter("a", smoke=SMOKE, probed=True))
