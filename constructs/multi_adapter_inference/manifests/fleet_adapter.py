@@ -67,7 +67,7 @@ class AdapterProbe(Probe):
     a `DriftCheck`. A wrong answer is a failure of the adapter that says who answers in its place.
 
     prompt:
-        What to ask, at temperature 0. Eight random digits and an empty line are sent in front of it.
+        What to ask, at temperature 0. Eight random characters and an empty line are sent in front of it.
     answer:
         The beginning of the answer.
     max_tokens:

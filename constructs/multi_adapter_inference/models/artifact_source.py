@@ -67,8 +67,8 @@ def as_folder(prefix: str) -> str:
     """
     if TOKEN in prefix:
         return prefix
-    if prefix.startswith("/"):
-        raise ValueError(f"'prefix' should not start with '/', got {prefix!r}")
+    if prefix.startswith(("/", "s3://")):
+        raise ValueError(f"'prefix' should be a folder of the bucket, without '/' or 's3://', got {prefix!r}")
     return f"{prefix.rstrip('/')}/" if prefix else ""
 
 

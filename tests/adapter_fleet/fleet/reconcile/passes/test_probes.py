@@ -304,9 +304,9 @@ class TestDriftRuns:
         assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
 
     def test_base_that_answers_still_is_sent_it_once_and_the_adapter_heals(self) -> None:
-        world = fleet(adapter("a", smoke=SmokeRequest.from_prompt("Hello", expect="v1"), probed=True))
+        world = fleet(adapter("a", smoke=SMOKE, probed=True))
         there = world.service.components["p-a"]
-        there.failure_reason = "an old one"
+        world.service.faults.silent.add(BASE)  # its answer to the smoke request is wrong, too
         world.service.on("", lambda: setattr(there, "serves", BASE))
         world.drift()
         assert (world.failure("a").cause, len(world.writes())) == (Cause.IDENTITY, 2)
