@@ -15,7 +15,7 @@ pytestmark = pytest.mark.documents
 
 Kind = Literal["base", "native", "fleet"]
 
-_HEAD = ("change", "base model", "native adapters", "fleet adapters", "if the deployment fails midway")
+_HEAD = ("change", "base model", "native", "fleet", "if the deployment fails")
 _WORDS = {
     Effect.NONE: "answers",
     Effect.RENAMED: "new name",
