@@ -445,7 +445,7 @@ def _state(
         group=StateGroup.PENDING,
         state=_activity(record, decision),
         since=record.intent.at if record.intent is not None else None,
-        reason=decision.why or record.drifted,
+        reason=decision.why or record.drifted or (record.failure.reason if record.failure else None),
         # Only a request starts a copy; the fleet sends none for that.
         settled=decision.step is Step.ASLEEP,
     )

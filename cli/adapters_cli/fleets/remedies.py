@@ -16,8 +16,8 @@ _REMEDIES = {
     Cause.ACCESS: "publish what is missing again with '--manifest', or give the right that the reason names;"
     " the fleet tries again by itself, at once with: " + _RETRY,
     Cause.CAPACITY: "the fleet tries again by itself, and 'adapters rollback NAME' ends that if a version"
-    " served before; 'max_instances' or 'instance_pools' give more room, a lower 'max_loras' or"
-    " 'max_lora_rank' more memory",
+    " served before; out of memory: lower 'max_loras' or 'max_lora_rank'; no capacity: raise 'max_instances'"
+    " or give 'instance_pools'",
     Cause.QUOTA: "the fleet tries again by itself; 'adapters preflight' has the command for a higher quota",
     Cause.REFUSED: "the fleet tries again by itself; if that does not end, repair what the reason names",
     Cause.UNEXPECTED: "the fleet tries again by itself; 'adapters logs' has the exception",

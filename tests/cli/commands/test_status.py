@@ -248,9 +248,7 @@ class TestEarlierVersions:
     ) -> None:
         result = run("status", "acme", "zeta")
         assert result.exit_code == 0
-        assert result.stderr == (
-            "acme can serve v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
-        )
+        assert result.stderr == "acme can serve v2.tar.gz, v1.tar.gz: 'adapters rollback acme --to VERSION'\n"
         assert run("status").stderr == ""
         run("rollback", "acme")
         world.settle()
@@ -258,10 +256,14 @@ class TestEarlierVersions:
         assert told == "acme can serve v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
         [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
         assert document["version"] == "v2.tar.gz"
-        assert [version["uri"] for version in document["earlier"]] == [
-            artifact("acme", 2).uri,
-            artifact("acme", 1).uri,
-        ]
+        assert [one["uri"] for one in document["earlier"]] == [artifact("acme", n).uri for n in (2, 1)]
+
+
+def test_adapter_whose_next_try_is_due_says_why_it_failed(run: Run, world: World) -> None:
+    world.service.faults.missing.add(artifact("acme").uri)
+    world.apply(adapter("acme"), retries=False)
+    world.clock.time += 3600.0
+    assert "NoSuchKey" in rows(run("status"))[0][5]
 
 
 def test_lost_base_is_told_though_the_manifest_was_in_force_until_it_is_back(run: Run, world: World) -> None:

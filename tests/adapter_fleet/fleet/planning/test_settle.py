@@ -120,9 +120,8 @@ def test_last_of_many_writes_without_an_effect_is_a_failure_and_the_first_of_the
 
 
 def test_update_that_fails_for_the_same_reason_as_the_one_before_is_a_failure() -> None:
-    update = replace(UPDATE, failure_reason_before="bad tensors")
     there = in_service(NOW - 900, modified=NOW - 1, failure_reason="bad tensors")
-    record = replace(UPDATING, intent=update, live=there)
+    record = replace(UPDATING, intent=replace(UPDATE, failure_reason_before="bad tensors"), live=there)
     settled, _ = settle(record, WANT, CONTEXT)
     assert settled.failure is not None
     assert (settled.failure.cause, settled.failure.artifact) == (Cause.ARTIFACT, NEXT)
@@ -158,8 +157,7 @@ def test_digest_of_the_last_good_version_is_kept_or_comes_from_the_manifest(know
 
 
 def test_component_that_stays_in_transition_for_an_hour_is_stuck_and_says_for_how_long() -> None:
-    created = NOW - 4000
-    record = AdapterRecord(name="a", component=NAME, owned=created, live=live(created))
+    record = AdapterRecord(name="a", component=NAME, owned=NOW - 4000, live=live(NOW - 4000))
     decision = decide(record, WANT, CONTEXT)
     assert (decision.step, decision.why) == (
         Step.STUCK,
