@@ -16,7 +16,8 @@ FOLDER = "source"
 """Where the pages of files are, below the root of the site."""
 
 _NOT_SEARCHED = "---\nsearch:\n  exclude: true\n---\n\n"
-_LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<target>[^()\s]+)(\))")
+_CODE = r"^[ \t]*(?P<fence>`{3,}|~{3,}).*?^[ \t]*(?P=fence)"
+_LINK = re.compile(_CODE + r"|(?P<text>!?\[(?:[^\[\]]|\[[^\[\]]*\])*\]\()(?P<target>[^()\s]+)\)", re.M | re.S)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _LANGUAGES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".sh": "sh"}
 
@@ -38,7 +39,7 @@ class SiteFolder:
         at = self.place(page)
 
         def replaced(match: re.Match[str]) -> str:
-            target, hash_, fragment = match["target"].partition("#")
+            target, hash_, fragment = (match["target"] or "").partition("#")  # a block of code has none
             if not target or target.startswith("/") or _SCHEME.match(target):
                 return match[0]
             file = (page.parent / target).resolve()
@@ -47,7 +48,7 @@ class SiteFolder:
                 return match[0]
             if not file.is_relative_to(self.documents):
                 wanted.add(file)
-            return f"{match[1]}{relative(self.place(file), at)}{self._kept(file, hash_ + fragment)}{match[3]}"
+            return f"{match['text']}{relative(self.place(file), at)}{self._kept(file, hash_ + fragment)})"
 
         return _LINK.sub(replaced, text), wanted
 

@@ -81,9 +81,8 @@ def apply(
     what is written stays.
 
     Ends with 1 if the manifest is refused, fails or is superseded, or if an adapter that it changes fails,
-    unless with --allow-failing.
-    Ends with 3 if it is not in force in time, if the fleet does not notice it within two minutes, or if
-    something is pending.
+    unless with --allow-failing. Ends with 3 if it is not in force in time, if the fleet does not notice it
+    within two minutes, or if something is pending.
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
     adapter is pending. One in service is asked again, and sent again if its probe was right before and is

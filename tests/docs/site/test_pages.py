@@ -46,8 +46,10 @@ def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> Non
         "[here](#settings)",
         "[AWS](https://docs.aws.amazon.com/)",
         "[nothing](../../examples/missing.py)",
+        "```sh\n[a client](../../examples/client.py)\n```\n",
+        "1. step\n\n    ~~~\n    [a client](../../examples/client.py)\n    ~~~\n",
     ],
-    ids=["document", "anchor", "host", "dead"],
+    ids=["document", "anchor", "host", "dead", "code", "code in a list"],
 )
 def test_everything_else_stays_as_it_is(site: SiteFolder, text: str) -> None:
     assert rewritten(site, text) == text

@@ -89,8 +89,7 @@ def test_creation_of_an_earlier_execution_ends_as_described() -> None:
     assert settle(record, WANT, CONTEXT)[0].serving == NEXT
     later = replace(CONTEXT, since=NOW)
     assert settle(record, WANT, later) == (replace(record, owned=NOW - 2), [])
-    described = replace(record, live=in_service(NOW - 2))
-    assert settle(described, WANT, later)[0].serving == SERVED
+    assert settle(replace(record, live=in_service(NOW - 2)), WANT, later)[0].serving == SERVED
 
 
 def test_component_that_someone_created_during_an_update_is_not_the_fleets() -> None:
@@ -149,8 +148,7 @@ def test_describe_that_may_be_from_before_an_update_of_the_same_address_ends_it_
 def test_digest_of_the_last_good_version_is_kept_or_comes_from_the_manifest(known: str | None) -> None:
     want = replace(WANT, artifact=replace(SERVED, digest="x" if known is None else None))
     serving = replace(SERVED, digest=known)
-    created = NOW - 4000
-    record = replace(UPDATING, owned=created, live=in_service(created), serving=serving, vouched=created)
+    record = replace(UPDATING, live=in_service(NOW - 900), serving=serving, vouched=NOW - 900)
     settled, _ = settle(record, want, CONTEXT)
     assert settled.last_good is not None
     assert settled.last_good.digest == "x"
