@@ -25,6 +25,7 @@ MAX_ITEM_BYTES = 400 * 1024
 MAX_TRANSACTION_BYTES = 4 * 1024 * 1024
 MAX_PAGE_BYTES = 1024 * 1024
 _MAX_TRANSACTION_ACTIONS, _MAX_BATCH_ITEMS, _MAX_KEY_BYTES = 100, 25, 1024
+_MAX_BATCH_KEYS = 100
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -66,6 +67,13 @@ class MemoryDynamoDb:
         with self._lock:
             found = self._find(Key)
         return {} if found is None else {"Item": found}
+
+    def batch_get_item(self, *, RequestItems: Mapping[str, Item]) -> Item:  # noqa: N803
+        [(table, asked)] = RequestItems.items()
+        _require(len(asked["Keys"]) <= _MAX_BATCH_KEYS, f"{len(asked['Keys'])} keys in a batch")
+        with self._lock:
+            found = [item for key in asked["Keys"] if (item := self._find(key)) is not None]
+        return {"Responses": {table: found}}
 
     def query(self, **request: Any) -> Item:
         """Return a page of the items with one `pk`."""

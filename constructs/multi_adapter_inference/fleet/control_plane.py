@@ -21,6 +21,7 @@ from multi_adapter_inference.template.stack_location import stack_of
 from multi_adapter_inference.template.statements import Statement, allow, policy_document
 
 _REGISTRY_ACTIONS = (
+    "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
     "dynamodb:ConditionCheckItem",
     "dynamodb:DeleteItem",

@@ -116,10 +116,10 @@ class DesiredState:
 
     def void_orders(self, records: Mapping[str, AdapterRecord], target: Target) -> list[Order]:
         """Return the orders that have no effect once this generation is in force."""
-        return [order for order in self.orders if self._is_void(order, records.get(order.component), target)]
+        return [order for order in self.orders if self._is_void(order, records, target)]
 
-    def _is_void(self, order: Order, record: AdapterRecord | None, target: Target) -> bool:
-        declared = self.declared.get(order.component)
+    def _is_void(self, order: Order, records: Mapping[str, AdapterRecord], target: Target) -> bool:
+        declared, record = self.declared.get(order.component), records.get(order.component)
         readable = record is None or record.unreadable is None
         if order.kind is OrderKind.CLAIM:
             return declared is not None and readable and not _may_be_taken(order, record, target)
@@ -127,14 +127,14 @@ class DesiredState:
         return order.kind is OrderKind.PIN and (
             declared is None
             or not declared.artifact.same_version_as(order.replaces)
-            or (readable and self._served(declared, record, order.artifact) is None)
+            or (readable and self._served(declared, records, order.artifact) is None)
         )
 
     def _served(
-        self, declared: DesiredAdapter, record: AdapterRecord | None, artifact: Artifact | None
+        self, declared: DesiredAdapter, records: Mapping[str, AdapterRecord], artifact: Artifact | None
     ) -> Artifact | None:
         routes = {} if self.versions is None else self.versions.routes
-        return served_version(record, routes.get(declared.name), artifact)
+        return served_version(declared, records, routes.get(declared.name), artifact)
 
 
 def find_changed(
@@ -208,17 +208,22 @@ def apply_pins(
         adapter, pin = declared, pins.get(declared.component)
         if pin is not None and adapter.artifact.same_version_as(pin.replaces):
             route = (routes or {}).get(adapter.name)
-            served = served_version(records.get(adapter.component), route, pin.artifact)
+            served = served_version(adapter, records, route, pin.artifact)
             # A share is that of the manifest's own version.
-            adapter = adapter if served is None else replace(adapter, artifact=served, percent=None)
+            adapter = adapter if served is None else replace(adapter, artifact=served, percent=100)
         wanted[adapter.component] = adapter
     return wanted
 
 
 def served_version(
-    record: AdapterRecord | None, route: Route | None, artifact: Artifact | None
+    adapter: DesiredAdapter,
+    records: Mapping[str, AdapterRecord],
+    route: Route | None,
+    artifact: Artifact | None,
 ) -> Artifact | None:
     """Return the version of an adapter that has served and equals an artifact; None if there is none."""
     versions = [] if route is None else [version.artifact for version in route.served]
-    versions += () if record is None else record.versions
+    for record in records.values():
+        if record.name == adapter.name or record.component == adapter.component:
+            versions += record.versions
     return next((version for version in versions if version.same_as(artifact)), None)

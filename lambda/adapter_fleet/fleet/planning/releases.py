@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Write
 from adapter_fleet.fleet.state.routes import Candidate, Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
-_IN_PLACE_AGAIN = ReleaseSettings(keep=0)
+IN_PLACE_AGAIN = ReleaseSettings(keep=0)
 """Callers follow the routes of a fleet that has had releases. Its versions are drained."""
 
 
@@ -60,7 +60,7 @@ def versions_of(
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    in_force, known = releases or _IN_PLACE_AGAIN, dict(routes)
+    in_force, known = releases or IN_PLACE_AGAIN, dict(routes)
     declared: dict[str, DesiredAdapter] = {}
     named: set[str] = set()
     kept: dict[str, DesiredAdapter] = {}
@@ -107,7 +107,7 @@ def _as_declared(
     now: float,
 ) -> Route:
     """Return a route with the declared drain, and without a candidate that is not declared or not there."""
-    in_force, candidate = releases or _IN_PLACE_AGAIN, route.candidate
+    in_force, candidate = releases or IN_PLACE_AGAIN, route.candidate
     if route.drain_seconds < in_force.drain_seconds:
         route = replace(route, drain_seconds=in_force.drain_seconds)
     stays = releases is not None and candidate is not None and candidate.component in own

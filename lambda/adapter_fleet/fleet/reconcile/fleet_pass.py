@@ -97,7 +97,7 @@ class Pass:
         in_use = self._queue.under_way.components
         self._records = RecordCache(session, declared=declared.keys(), in_use=in_use)
         # Before the orders: a rollback writes both at once.
-        routes = registry.routes()
+        self._routes = RouteCache(session)
         orders, unreadable = registry.read_orders()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
@@ -105,14 +105,14 @@ class Pass:
             desired.adapters,
             orders,
             self._records,
-            routes=routes,
+            routes=self._routes.read(desired.adapters, self._records, orders),
             target=session.target,
             now=session.clock.now(),
         )
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
-        self._routes = RouteCache(session, routes, self._desired.versions)
+        self._routes.follow_versions(self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
         self._changed = self._desired.components_of(find_changed(declared, generation, registry))
@@ -132,6 +132,8 @@ class Pass:
         self._deletes = False
         # The generation is admitted: routes may be written.
         self._routes_open = False
+        # The next pass reads the routes again.
+        self._plans_again = False
         # Artifacts that have to be read before they are sent.
         self._unverified: dict[str, Artifact] = {}
         self._orphans_read = False
@@ -148,7 +150,9 @@ class Pass:
                 self._observation.list_or_halt()
                 self._check_copies()
             self._ask_as_ordered()
-            if not self._reports:
+            if self._reports:
+                self._routes.publish()
+            else:
                 self._routes.judge()
             self._advance_all()
             if checks_drift:
@@ -504,10 +508,17 @@ class Pass:
         """Write the routes, and count the deletions of versions that nobody is sent to any more."""
         if any(proven_artifact(self._records[component]) is None for component in self._routes.assumed):
             self._records.flush()
+            self._plans_again = True
             self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
             return
         self._routes_open = True
+        mended = self._routes.mend(self._records, self._desired.orders)
         self._routes.flush()
+        if mended:
+            self._records.flush()
+            self._plans_again = True
+            self._session.abandon()  # other components are wanted now
+            return
         for record in self._routes.superseded(list(self._records.values())):
             self._records.put(replace(record, counted=self._session.generation.number))
             self._advance(record.component)
@@ -694,20 +705,37 @@ class Pass:
                 self._polling.plan_after_write(last=not self._queue.writes)
 
     def _note_archive(self, component: str, result: StepResult) -> None:
-        """Note whether the archive has to be read first; remove a pin whose archive is missing."""
+        """Note whether the archive has to be read first; end a pin whose archive is missing."""
         self._unverified.pop(component, None)
         artifact = self._queue.decisions[component].artifact
         if result.unread and artifact is not None:
             self._unverified[component] = artifact
         pins = [] if result.missing is None else self._desired.pins_to(component, artifact)
         if pins:
+            self._end_pins(pins, self._records[component], why=result.missing or "")
+
+    def _end_pins(self, pins: list[Order], record: AdapterRecord, *, why: str) -> None:
+        """Pin what answers instead of a version that is gone; without any, serve the declared version."""
+        answers = self._routes.answering(record.name) or proven_artifact(record)
+        stays = answers is not None and not any(
+            answers.same_version_as(other) for pin in pins for other in (pin.replaces, pin.artifact)
+        )
+        kept = [replace(pin, artifact=answers) for pin in pins if stays]
+        for pin, other in zip(pins, kept, strict=False):
+            self._session.registry.replace_order(pin, other, self._session.lease)
+        if kept:
+            orders = [order for order in self._desired.orders if order not in pins]
+            self._desired = replace(self._desired, orders=[*orders, *kept])
+        else:
             self._remove_orders(pins)
-            if self._desired.versions is None:
-                self._desired = self._desired.with_pins_of(component, self._records)
-            else:
-                self._session.abandon()  # the next pass has the declared version
-            cause = f"the version that it was rolled back to is gone: {result.missing}"
-            self._records.note(self._records[component], "unpinned", cause=cause)
+        if self._desired.versions is None:
+            self._desired = self._desired.with_pins_of(record.component, self._records)
+        else:
+            self._session.abandon()  # other components are wanted now
+        cause = f"the version that it was rolled back to is gone: {why}"
+        if stays and answers is not None:
+            cause += f"; {answers.version} goes on answering"
+        self._records.note(record, "unpinned", cause=cause)
 
     def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
         """Adapt the rates to the result of a call; return True if nothing more can be done in this pass."""
@@ -959,6 +987,7 @@ class Pass:
         keeps_listing = (
             observation.listed
             and trouble is None
+            and not self._plans_again
             and not (settled and not done)
             and not self._progress.lacks_capacity
             and self._base_check.next_look is None

@@ -1,18 +1,25 @@
 """The routes of adapters during a pass: read once, and written back as versions come into service."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.fleet.planning.canaries import Verdict, due, judge, window
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.releases import Versions, is_superseded, new_route, without_failed_version
+from adapter_fleet.fleet.planning.releases import (
+    IN_PLACE_AGAIN,
+    Versions,
+    is_superseded,
+    new_route,
+    without_failed_version,
+)
+from adapter_fleet.fleet.planning.route_repair import mended, with_rebuilt
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.records import AdapterRecord, Order
+from adapter_fleet.fleet.state.routes import PublishedRoute, Route
 from adapter_fleet.fleet.state.sagemaker_port import Requests, ServiceError
-from adapter_fleet.manifest.desired import Artifact
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 _HELD_BYTES = 300
 
@@ -20,21 +27,85 @@ _HELD_BYTES = 300
 class RouteCache:
     """The route of every adapter, if the fleet has routes.
 
-    `assumed` has the components without a route that answer as far as the registry knows.
+    `assumed` has the components that answer as far as the registry knows, though no stored route says so.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
     `worse` has by component the artifact of a canary that has ended, and why.
     """
 
-    def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self._routes = {} if versions is None else dict(versions.routes)
-        self._versions = None if versions is None else replace(versions, routes=self._routes)
-        self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
-        self.assumed = [self._routes[name].live.component for name in self._changed - stored.keys()]
+        self._stored = session.registry.routes()
+        self._routes: dict[str, Route] = {}
+        self._versions: Versions | None = None
+        self._changed: set[str] = set()
+        self._misread: set[str] = set()
+        self.assumed: list[str] = []
         self.waits_for_copy = False
         self.worse: dict[str, tuple[Artifact, str]] = {}
         self._advances: set[str] = set()
         self._began = session.clock.now()
+
+    def read(
+        self,
+        adapters: Collection[DesiredAdapter],
+        records: Mapping[str, AdapterRecord],
+        orders: Collection[Order],
+    ) -> Mapping[str, Route]:
+        """Return the routes, with those rebuilt that are lost.
+
+        The first pass of an execution compares all routes with what callers read, and later ones look for
+        those that are still lost.
+        """
+        session, stored = self._session, self._stored
+        releases = session.target.settings.releases
+        if releases is None and not stored and not any(record.routed_at for record in records.values()):
+            return stored
+        names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
+        published = session.registry.published_routes(names)
+        for name in stored.keys() & set(names):
+            meant, found = stored[name].published, published.get(name, PublishedRoute(component=""))
+            if found.revision <= meant.revision and replace(found, revision=meant.revision) != meant:
+                self._misread.add(name)
+        return with_rebuilt(
+            stored, published, adapters, records, orders, releases=releases or IN_PLACE_AGAIN, now=self._began
+        )
+
+    def follow_versions(self, versions: Versions | None) -> None:
+        """Take over the routes of these versions, and note which ones are to be written."""
+        if versions is None:
+            return
+        stored, self._routes = self._stored, dict(versions.routes)
+        self._versions = replace(versions, routes=self._routes)
+        self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
+        self.assumed = [
+            self._routes[name].live.component
+            for name in self._changed
+            if name not in stored or stored[name].live != self._routes[name].live
+        ]
+        self._changed |= self._misread & self._routes.keys()
+
+    def answering(self, adapter: str) -> Artifact | None:
+        """Return the version that a route names for all callers or most; None without a route."""
+        route = self._routes.get(adapter)
+        return None if route is None else route.live.artifact
+
+    def publish(self) -> None:
+        """Write again what callers are to read, where that is lost or was edited."""
+        misread = [self._stored[name] for name in sorted(self._misread)]
+        self._session.registry.put_routes(misread, self._session.lease)
+
+    def mend(self, records: Mapping[str, AdapterRecord], orders: Collection[Order]) -> bool:
+        """Route to what serves, where a route names what is not there; return True if one did."""
+        versions, now = self._versions, self._session.clock.now()
+        if versions is None:
+            return False
+        found = {
+            name: mended(versions, route, records, orders, now=now) for name, route in self._routes.items()
+        }
+        mends = {name: route for name, route in found.items() if route is not None}
+        self._routes |= mends
+        self._changed |= mends.keys()
+        return bool(mends)
 
     def judge(self) -> None:
         """Judge the canaries whose step has ended, by the requests of its minutes."""

@@ -32,6 +32,9 @@ MAX_TRANSACTION_BYTES = 3_500_000
 _MAX_BATCH_ITEMS = 25
 """Items in one BatchWriteItem (DynamoDB's service quotas)."""
 
+_MAX_BATCH_KEYS = 100
+"""Items in one BatchGetItem (DynamoDB's service quotas)."""
+
 _MAX_ATTEMPTS = 60
 _MAX_WAIT_SECONDS = 2.0
 _FIRST_WAIT_SECONDS = 0.02
@@ -74,6 +77,22 @@ class DynamoDbTable:
             if "LastEvaluatedKey" not in answer:
                 break
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return items
+
+    def get_all(self, keys: Sequence[Item]) -> list[Item]:
+        """Return those of many items that exist, in any order. Raises TimeoutError."""
+        items: list[Item] = []
+        for start in range(0, len(keys), _MAX_BATCH_KEYS):
+            batch = {"Keys": [*map(_typed, keys[start : start + _MAX_BATCH_KEYS])], "ConsistentRead": True}
+            remaining: Any = {self._name: batch}
+            for _ in self.attempts():
+                answer = self._client.batch_get_item(RequestItems=remaining)
+                items += map(_plain, answer["Responses"].get(self._name, ()))
+                remaining = answer.get("UnprocessedKeys")
+                if not remaining:
+                    break
+            else:
+                raise TimeoutError(f"the table throttles reads, after {_MAX_ATTEMPTS} attempts")
         return items
 
     # Writes of one item.
@@ -161,9 +180,9 @@ def key(pk: str, sk: str) -> Item:
     return {"pk": pk, "sk": sk}
 
 
-def put_action(item: Item, *, condition: str | None = None) -> Item:
+def put_action(item: Item, *, condition: str | None = None, **values: object) -> Item:
     """Return the action that writes an item."""
-    return {"Put": {"Item": _typed(item)} | _expressions({}, ConditionExpression=condition)}
+    return {"Put": {"Item": _typed(item)} | _expressions(values, ConditionExpression=condition)}
 
 
 def update_action(key: Item, change: str, *, condition: str | None = None, **values: object) -> Item:

@@ -64,7 +64,7 @@ from adapter_fleet.fleet.state.generations import (
     superseded_by,
 )
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Order
-from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.routes import PublishedRoute, Route
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -469,6 +469,10 @@ class Registry:
             while left and (replaced := self._transact(left, lease)):
                 left = [action for index, action in enumerate(left) if index not in replaced]
 
+    def replace_order(self, order: Order, by: Order, lease: Lease) -> None:
+        """Put an order of the same key and time in the place of one, unless another has replaced it."""
+        self._transact([_put_order(by, condition="#at = :at", at=float(order.at))], lease)
+
     # Routes.
 
     def routes(self) -> dict[str, Route]:
@@ -479,6 +483,15 @@ class Registry:
                 route = _structured(item["doc"], Route)
                 routes[item["sk"]] = replace(route, revision=int(item["revision"]))
         return routes
+
+    def published_routes(self, adapters: Collection[str]) -> dict[str, PublishedRoute]:
+        """Return what callers of adapters read. A row that is lost, or that no release wrote, is left out."""
+        published = {}
+        for item in self._table.get_all([route_key(adapter) for adapter in adapters]):
+            row = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+            with suppress(Exception):
+                published[item["pk"].removeprefix("route#")] = converter.structure(row, PublishedRoute)
+        return published
 
     def put_routes(self, routes: Sequence[Route], lease: Lease) -> list[Route]:
         """Write routes; return those that are stored now. The others were changed since they were read."""
@@ -687,8 +700,9 @@ def _order_key(order: Order) -> Item:
     return key(ORDERS_PARTITION, f"{order.component}#{order.kind}")
 
 
-def _put_order(order: Order) -> Item:
-    return put_action(_order_key(order) | {"at": float(order.at), "doc": _text(unstructured(order))})
+def _put_order(order: Order, *, condition: str | None = None, **values: object) -> Item:
+    item = _order_key(order) | {"at": float(order.at), "doc": _text(unstructured(order))}
+    return put_action(item, condition=condition, **values)
 
 
 def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
@@ -703,10 +717,8 @@ def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
             next=route.revision + 1,
             **before,
         )
-        read: Item = {"component": route.live.component}
-        if route.candidate is not None:
-            read |= {"candidate": route.candidate.component, "percent": route.candidate.percent}
-        yield put_action(route_key(route.adapter) | read)
+        published = replace(route, revision=route.revision + 1).published
+        yield put_action(route_key(route.adapter) | unstructured(published))
 
 
 def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:

@@ -49,6 +49,22 @@ class Candidate(RoutedVersion):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishedRoute:
+    """What callers of an adapter read.
+
+    percent:
+        The share of the candidate in percent; 0 without one.
+    revision:
+        That of the route that was written with it; 0 if an earlier release wrote it.
+    """
+
+    component: str
+    candidate: str = ""
+    percent: int = 0
+    revision: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """The route of one adapter.
 
@@ -135,6 +151,16 @@ class Route:
     def answering(self) -> tuple[RoutedVersion, ...]:
         """The version that answers, and the candidate."""
         return (self.live,) if self.candidate is None else (self.live, self.candidate)
+
+    @property
+    def published(self) -> PublishedRoute:
+        """What callers are to read."""
+        share = (
+            {}
+            if self.candidate is None
+            else {"candidate": self.candidate.component, "percent": self.candidate.percent}
+        )
+        return PublishedRoute(component=self.live.component, revision=self.revision, **share)
 
     @property
     def served(self) -> list[RoutedVersion]:

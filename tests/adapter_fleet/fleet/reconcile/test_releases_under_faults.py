@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -119,6 +120,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.contested: set[str] = set()
         self.proven: set[str] = set()
         self.backups: list[MemoryRegistry] = []
+        self.lost: set[str] = set()
+        """The adapters whose routes were lost or restored, and not written since."""
+        self.older: dict[str, dict[str, Any]] = {}
         self.calls: int | None = None
         self.act: Callable[[], None] = lambda: None
         self.world.service.around = self._around
@@ -148,6 +152,10 @@ class FleetOfReleases(RuleBasedStateMachine):
         service._settle()
         for name, route in self.world.registry.routes().items():
             before = self.known.get(name)
+            if before is not None and before.revision == route.revision:
+                continue
+            self.lost.discard(name)
+            self._watch_rollback(route, before)
             self._watch_candidate(route, before)
             live = route.live
             if before is not None and before.live == route.live:
@@ -167,6 +175,17 @@ class FleetOfReleases(RuleBasedStateMachine):
                 serves = there.serves == live.artifact.uri or service.copies == 0
                 promise(serves and there.tags.get(FLEET_TAG) == UID, f"{name} is routed to {there}")
             self._note_route(route)
+
+    def _watch_rollback(self, route: Route, before: Route | None) -> None:
+        """Nobody's rollback is undone while it is in force."""
+        for order in self.world.registry.orders():
+            replaced = order.replaces
+            if order.kind is not OrderKind.PIN or order.component != f"p-{route.adapter}" or replaced is None:
+                continue
+            declared = artifact(route.adapter, self.wanted.get(route.adapter, 0))
+            stayed = before is not None and before.live.artifact == route.live.artifact
+            undone = route.live.artifact.same_as(replaced) and replaced.same_as(declared)
+            promise(stayed or not undone, f"{order} is undone by {route}")
 
     def _watch_candidate(self, route: Route, before: Route | None) -> None:
         """A share is given to a version in service that has passed, and grows with each good step."""
@@ -211,7 +230,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             return
         releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
         keep = 0 if releases is None else releases.keep
-        for route in self.world.registry.routes().values():
+        lost = {name: self.known[name] for name in self.lost & self.known.keys() & self.wanted.keys()}
+        for route in (self.world.registry.routes() | lost).values():
             kept = [one.component for one in route.versions[: keep + 1] if not one.abandoned]
             promise(name not in {*kept, *_answering(route)}, f"{name} is deleted, and {route} names it")
             if name in [version.component for version in route.versions]:
@@ -406,6 +426,25 @@ class FleetOfReleases(RuleBasedStateMachine):
             self.contested.add(name)
             self.world.service.remove(name)
 
+    @rule(name=st.sampled_from(NAMES), which=st.sampled_from(["fleet's", "callers'"]), edited=st.booleans())
+    def lose_a_route(self, name: str, which: str, edited: bool) -> None:
+        """Delete a row of a route, restore it from an older day, or edit what callers read."""
+        pk, sk = ("routes", name) if which == "fleet's" else (f"route#{name}", "route")
+        rows, kept = self.world.registry.items.setdefault(pk, {}), f"{pk}/{sk}"
+        if sk not in rows:
+            return
+        if edited and which == "callers'":
+            rows[sk] = {**rows[sk], "component": {"S": f"p-{name}-99999999"}}
+        elif edited and kept not in self.older:
+            self.older[kept] = rows[sk]
+            return
+        elif edited:
+            rows[sk] = self.older.pop(kept)
+        else:
+            del rows[sk]
+        self.lost.add(name)
+        self.world.start_machine("order")
+
     @rule(lost=st.booleans())
     def lose_the_registry(self, lost: bool) -> None:
         """Restore a backup of the registry, which may name what has gone since; or lose it."""
@@ -423,6 +462,8 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.world.end_executions()
         self.contested |= set(self.world.service.components)
         self.known = self.world.registry.routes()
+        self.lost.clear()
+        self.older.clear()
         self._open(self.wanted)
 
     # --- in the end

@@ -1,0 +1,172 @@
+"""Routes that were lost or restored from an older day, and routes to what is not there.
+
+A route is rebuilt from what serves, what callers read and what people ordered, never from the manifest alone.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+
+from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
+from adapter_fleet.fleet.state.components import Status
+from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind, Write
+from adapter_fleet.fleet.state.routes import Candidate, PublishedRoute, Route, RoutedVersion
+from adapter_fleet.manifest.desired import DesiredAdapter
+
+
+def with_rebuilt(
+    routes: Mapping[str, Route],
+    published: Mapping[str, PublishedRoute],
+    adapters: Iterable[DesiredAdapter],
+    records: Mapping[str, AdapterRecord],
+    orders: Collection[Order],
+    *,
+    releases: ReleaseSettings,
+    now: float,
+) -> dict[str, Route]:
+    """Return the stored routes, with one rebuilt for each adapter whose route is lost or too old.
+
+    A stored route is too old if callers read a later one: both are written at once.
+    """
+    rebuilt, proven = dict(routes), _proven(records)
+    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
+    for adapter in adapters:
+        route, read = routes.get(adapter.name), published.get(adapter.name)
+        serving = proven.get(adapter.name, ())
+        if read is None:
+            lost = route is None and any(record.routed_at is not None for record in serving)
+        else:
+            lost = route is None or read.revision > route.revision
+        if lost:
+            read, pin = read or PublishedRoute(component=""), pins.get(adapter.component)
+            found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
+            if found is not None:
+                rebuilt[adapter.name] = replace(found, revision=0 if route is None else route.revision)
+    return rebuilt
+
+
+def _proven(records: Mapping[str, AdapterRecord]) -> dict[str, list[AdapterRecord]]:
+    """Return the records of what serves and is proven, and is not about to go, by adapter."""
+    proven: dict[str, list[AdapterRecord]] = {}
+    for record in records.values():
+        leaves = record.counted is not None or (
+            record.intent is not None and record.intent.write is Write.DELETE
+        )
+        if proven_artifact(record) is not None and not leaves:
+            proven.setdefault(record.name, []).append(record)
+    return proven
+
+
+def _rebuilt(
+    adapter: DesiredAdapter,
+    serving: Iterable[AdapterRecord],
+    read: PublishedRoute,
+    pin: Order | None,
+    *,
+    releases: ReleaseSettings,
+    now: float,
+) -> Route | None:
+    """Return the route to what callers read, else to what people ordered, else to what was routed to last.
+
+    Every other version is drained from now on. The declared one is new again if nothing says that it answers.
+    Returns None if nothing serves but what is new or what somebody rolled back from.
+    """
+
+    def preference(record: AdapterRecord) -> tuple[bool, bool, bool, float]:
+        ordered = pin is not None and record.serving is not None and record.serving.same_as(pin.artifact)
+        return (
+            record.component != read.component,
+            _has_failed(record),
+            not ordered,
+            -(record.routed_at or 0.0),
+        )
+
+    def is_new(record: AdapterRecord) -> bool:
+        declared = adapter.artifact.same_version_as(record.serving) and not _has_failed(record)
+        return record.component != read.component and (declared if pin is None else _is_left(record, pin))
+
+    ranked = sorted(serving, key=preference)
+    live = next((record for record in ranked if not is_new(record)), None)
+    if live is None or live.serving is None:
+        return None
+    route = Route.first(adapter.name, live.component, live.serving, releases)
+    others = tuple(
+        RoutedVersion(
+            component=record.component,
+            artifact=record.serving,
+            until=now,
+            drain_seconds=releases.drain_seconds,
+            abandoned=_has_failed(record),
+        )
+        for record in ranked
+        if record is not live and record.serving is not None and (pin is not None or not is_new(record))
+    )
+    route = replace(route, versions=(*route.versions, *others))
+    for record in ranked:
+        if record.component == read.candidate and record.serving is not None and record is not live:
+            candidate = Candidate(
+                component=record.component,
+                artifact=record.serving,
+                percent=read.percent,
+                since=now,
+                declared=adapter.percent,
+                judged=now,
+            )
+            return route.with_candidate(candidate)
+    return route
+
+
+def _has_failed(record: AdapterRecord) -> bool:
+    return record.failure is not None and record.failure.artifact.same_as(record.serving)
+
+
+def _is_left(record: AdapterRecord, pin: Order | None) -> bool:
+    """Return True if somebody rolled back from the version that a component serves."""
+    return pin is not None and record.serving is not None and record.serving.same_version_as(pin.replaces)
+
+
+def mended(
+    versions: Versions,
+    route: Route,
+    records: Mapping[str, AdapterRecord],
+    orders: Iterable[Order],
+    *,
+    now: float,
+) -> Route | None:
+    """Return the route to what serves and is proven, if what a route names is not there; None if it stays.
+
+    It stays too if nothing else serves, or only what failed or what somebody rolled back from: the fleet
+    creates again what it names.
+    """
+    if _is_there(records.get(route.live.component), route):
+        return None
+    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
+    served = [version.component for version in route.served]
+    declared = versions.declared.get(route.adapter)
+
+    def preference(record: AdapterRecord) -> tuple[bool, int, float]:
+        known = record.component in served
+        answers = record.component == declared and (known or versions.wanted[declared].percent == 100)
+        place = served.index(record.component) if known else len(served) + (record.component != declared)
+        return not answers, place, -(record.routed_at or 0.0)
+
+    found = [
+        record
+        for record in _proven(records).get(route.adapter, ())
+        if not _has_failed(record) and not any(_is_left(record, pin) for pin in pins.values())
+    ]
+    best = min(found, key=preference, default=None)
+    if best is None or best.serving is None:
+        return None
+    return route.to(best.component, best.serving, now=now, releases=versions.releases)
+
+
+def _is_there(record: AdapterRecord | None, route: Route) -> bool:
+    """Return True if a record has the component that a route names, which may answer."""
+    return (
+        record is not None
+        and record.name == route.adapter
+        and record.live is not None
+        and record.owned == record.live.created
+        and record.live.status is not Status.FAILED
+    )
