@@ -138,7 +138,7 @@ def mended(
     It stays too if nothing else serves, or only what failed or what somebody rolled back from: the fleet
     creates again what it names.
     """
-    if _is_there(records.get(route.live.component), route):
+    if is_there(records.get(route.live.component), route):
         return None
     pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
     served = [version.component for version in route.served]
@@ -161,8 +161,8 @@ def mended(
     return route.to(best.component, best.serving, now=now, releases=versions.releases)
 
 
-def _is_there(record: AdapterRecord | None, route: Route) -> bool:
-    """Return True if a record has the component that a route names, which may answer."""
+def is_there(record: AdapterRecord | None, route: Route) -> bool:
+    """Return True if the component that a route names is there, as its record knows, and has not failed."""
     return (
         record is not None
         and record.name == route.adapter

@@ -14,7 +14,7 @@ from adapter_fleet.fleet.planning.releases import (
     new_route,
     without_failed_version,
 )
-from adapter_fleet.fleet.planning.route_repair import mended, with_rebuilt
+from adapter_fleet.fleet.planning.route_repair import is_there, mended, with_rebuilt
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Order
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route
@@ -36,6 +36,7 @@ class RouteCache:
         self._session = session
         self._stored = session.registry.routes()
         self._routes: dict[str, Route] = {}
+        self._planned: Mapping[str, Route] = {}
         self._versions: Versions | None = None
         self._changed: set[str] = set()
         self._misread: set[str] = set()
@@ -74,7 +75,7 @@ class RouteCache:
         """Take over the routes of these versions, and note which ones are to be written."""
         if versions is None:
             return
-        stored, self._routes = self._stored, dict(versions.routes)
+        stored, self._planned, self._routes = self._stored, versions.routes, dict(versions.routes)
         self._versions = replace(versions, routes=self._routes)
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
         self.assumed = [
@@ -95,17 +96,22 @@ class RouteCache:
         self._session.registry.put_routes(misread, self._session.lease)
 
     def mend(self, records: Mapping[str, AdapterRecord], orders: Collection[Order]) -> bool:
-        """Route to what serves, where a route names what is not there; return True if one did."""
-        versions, now = self._versions, self._session.clock.now()
+        """Route to what serves, where a route names what is not there; return True if one did.
+
+        Other components are wanted then: what a route named is created only if it is declared.
+        """
+        versions, now, found = self._versions, self._session.clock.now(), False
         if versions is None:
             return False
-        found = {
-            name: mended(versions, route, records, orders, now=now) for name, route in self._routes.items()
-        }
-        mends = {name: route for name, route in found.items() if route is not None}
-        self._routes |= mends
-        self._changed |= mends.keys()
-        return bool(mends)
+        for name, planned in self._planned.items():
+            if is_there(records.get(planned.live.component), planned):
+                continue
+            route = mended(versions, self._routes[name], records, orders, now=now)
+            if route is not None:
+                self._routes[name] = route
+                self._changed.add(name)
+            found |= self._routes[name].live.component != planned.live.component
+        return found
 
     def judge(self) -> None:
         """Judge the canaries whose step has ended, by the requests of its minutes."""

@@ -155,12 +155,13 @@ class Route:
     @property
     def published(self) -> PublishedRoute:
         """What callers are to read."""
-        share = (
-            {}
-            if self.candidate is None
-            else {"candidate": self.candidate.component, "percent": self.candidate.percent}
+        candidate = self.candidate
+        return PublishedRoute(
+            component=self.live.component,
+            candidate="" if candidate is None else candidate.component,
+            percent=0 if candidate is None else candidate.percent,
+            revision=self.revision,
         )
-        return PublishedRoute(component=self.live.component, revision=self.revision, **share)
 
     @property
     def served(self) -> list[RoutedVersion]:

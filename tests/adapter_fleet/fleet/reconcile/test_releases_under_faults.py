@@ -152,8 +152,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         service._settle()
         for name, route in self.world.registry.routes().items():
             before = self.known.get(name)
-            if before is not None and before.revision == route.revision:
-                continue
+            row = self.world.registry.items.get(f"route#{name}", {}).get("route", {})
+            if name in self.lost and row.get("revision") != {"N": f"{route.revision}"}:
+                continue  # it is not written again yet
             self.lost.discard(name)
             self._watch_rollback(route, before)
             self._watch_candidate(route, before)

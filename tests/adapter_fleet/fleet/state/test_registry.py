@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import Event, Intent, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
-from adapter_fleet.fleet.state.routes import Route, RoutedVersion
+from adapter_fleet.fleet.state.routes import PublishedRoute, Route, RoutedVersion
 from adapter_fleet.manifest.desired import Artifact, Probe
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
@@ -311,3 +311,23 @@ def test_largest_routes_are_written_unless_somebody_has_changed_them(
     assert registry.route_by_hand(stored[0], [])
     written = registry.put_routes(stored, lease)
     assert [route.adapter for route in written] == [route.adapter for route in stored[1:]]
+
+
+def test_callers_read_what_was_routed_with_its_revision(registry: Registry, lease: Lease) -> None:
+    live = RoutedVersion(component="p-1", artifact=Artifact(uri="s3://b/a"))
+    routes = [Route(adapter=f"a{n}", versions=(live,)) for n in range(120)]
+    registry.put_routes(registry.put_routes(routes, lease), lease)
+    names = [*(route.adapter for route in routes), "unknown"]
+    published = registry.published_routes(names)
+    assert published == {route.adapter: PublishedRoute(component="p-1", revision=2) for route in routes}
+
+
+def test_order_is_not_replaced_once_somebody_has_given_another(registry: Registry, lease: Lease) -> None:
+    first = Order(kind=OrderKind.PIN, component="p-a", at=1.0)
+    other, second = replace(first, created=5.0), replace(first, at=2.0)
+    registry.order([first])
+    registry.replace_order(first, other, lease)
+    assert registry.orders() == [other]
+    registry.order([second])
+    registry.replace_order(first, other, lease)
+    assert registry.orders() == [second]

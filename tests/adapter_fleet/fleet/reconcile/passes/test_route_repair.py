@@ -1,0 +1,197 @@
+"""Routes whose rows were lost, restored or edited, and routes to what is not there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from adapter_fleet.fleet.state.fleet_settings import CanarySettings, DriftAction, ReleaseSettings
+from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.records import OrderKind
+from tests.adapter_fleet.fleet.reconcile.passes.test_releases import (
+    IN_PLACE,
+    RELEASES,
+    adapter,
+    artifact,
+    component,
+    routed,
+)
+from tests.adapter_fleet.fleet_world import World
+
+CANARY = replace(RELEASES, releases=ReleaseSettings(keep=1, drain_seconds=900.0, canary=CanarySettings()))
+
+
+def read(world: World, name: str = "a") -> dict[str, str]:
+    """Return what callers of an adapter read."""
+    row = world.registry.items[f"route#{name}"]["route"]
+    return {key: next(iter(row[key].values())) for key in ("component", "candidate", "percent") if key in row}
+
+
+def lose(world: World, *which: str) -> None:
+    """Delete rows of a route: the fleet's, or that of callers."""
+    if "fleet" in which:
+        del world.registry.items["routes"]["a"]
+    if "callers" in which:
+        del world.registry.items["route#a"]
+
+
+def roll_back(world: World, version: int, *, declared: int = 2) -> None:
+    world.order(OrderKind.PIN, "a", artifact=artifact("a", version), replaces=artifact("a", declared))
+    world.settle()
+
+
+@pytest.fixture
+def world() -> World:
+    """A fleet whose adapter has had two versions."""
+    world = World(settings=RELEASES)
+    world.apply(adapter("a"))
+    world.apply(adapter("a", 2))
+    return world
+
+
+@pytest.mark.parametrize("trigger", [DriftAction.REPORT, DriftAction.REPAIR, "deployment"])
+@pytest.mark.parametrize("edited", [True, False])
+def test_row_of_callers_is_written_again(world: World, trigger: str, edited: bool) -> None:
+    meant = read(world)
+    lose(world, "callers")
+    if edited:
+        world.registry.items["route#a"] = {"route": {"pk": {"S": "route#a"}, "component": {"S": "p-b"}}}
+    if trigger != "deployment":
+        world.with_settings(replace(RELEASES, drift=DriftAction(trigger)))
+    world.deploy(adapter("a", 2), digest="again")
+    if trigger == "deployment":
+        world.settle()
+    else:
+        world.end_executions()
+        world.drift()
+    assert read(world) == meant
+
+
+def test_first_pass_after_a_loss_writes_the_row_of_callers(world: World) -> None:
+    meant = read(world)
+    lose(world, "callers")
+    world.start_machine("order")
+    world.step()
+    assert read(world) == meant
+
+
+@pytest.mark.parametrize("rows", [("fleet",), ("callers",), ("fleet", "callers")])
+def test_rollback_outlives_the_loss_of_rows(world: World, rows: tuple[str, ...]) -> None:
+    roll_back(world, 1)
+    lose(world, *rows)
+    writes = len(world.writes())
+    world.drift()
+    world.apply(adapter("a", 2), digest="again")
+    assert routed(world)["a"] == read(world)["component"] == component("a", 1)
+    assert world.writes()[writes:] == []
+    world.order(OrderKind.UNPIN, "a")
+    world.settle()
+    assert routed(world)["a"] == component("a", 2)
+
+
+def test_row_of_the_fleet_from_an_older_day_moves_no_caller(world: World) -> None:
+    older = world.registry.items["routes"]["a"]
+    world.apply(adapter("a", 3))
+    roll_back(world, 2, declared=3)
+    world.apply(adapter("a", 3), digest="again")
+    world.registry.items["routes"]["a"] = older
+    world.drift()
+    assert routed(world)["a"] == read(world)["component"] == component("a", 2)
+    assert world.deletions() == [f"DeleteInferenceComponent {component('a', 1)}"], "it was drained before"
+
+
+def test_versions_beside_the_one_that_answers_are_drained_after_a_loss(world: World) -> None:
+    world.with_settings(replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=900.0)))
+    world.deploy(adapter("a", 3))
+    world.settle_without_retries()
+    lose(world, "fleet")
+    lost = world.clock.now()
+    world.apply(adapter("a", 3), digest="again")
+    assert set(world.serving()) == {"a-33333333"}
+    assert world.clock.now() >= lost + 900.0
+
+
+def test_share_that_callers_read_goes_on_after_a_loss() -> None:
+    world = World(settings=RELEASES)
+    world.apply(adapter("a"))
+    world.apply(replace(adapter("a", 2), percent=5))
+    meant = read(world)
+    assert meant["percent"] == "5"
+    lose(world, "fleet")
+    world.drift()
+    assert read(world) == meant
+    assert routed(world)["a"] == component("a", 1)
+
+
+def test_canary_begins_again_where_nothing_says_who_answered() -> None:
+    world = World(settings=CANARY)
+    world.apply(adapter("a"))
+    world.deploy(adapter("a", 2))
+    world.settle_without_retries()
+    before = read(world)
+    lose(world, "fleet", "callers")
+    world.run_for(60)
+    world.deploy(adapter("a", 2), digest="again")
+    world.settle_without_retries()
+    assert before == read(world)
+    assert before["component"] == component("a", 1)
+
+
+def test_route_to_what_an_older_release_deleted_leads_to_what_serves() -> None:
+    """It knows no routes: it took the update back, and left a route to a component that is gone."""
+    world = World(settings=IN_PLACE)
+    world.apply(adapter("a"))
+    world.with_settings(RELEASES)
+    world.apply(adapter("a", 2))
+    assert read(world)["component"] == component("a", 2)
+    world.service.remove(component("a", 2))
+    del world.registry.items["records"][component("a", 2)]
+    world.with_settings(IN_PLACE)
+    writes = len(world.writes())
+    world.deploy(adapter("a"), digest="again")
+    world.step()
+    assert read(world)["component"] == "p-a", "within one pass"
+    world.settle()
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert world.writes()[writes:] == [], "what nobody declares is not created"
+
+
+def test_route_to_what_is_gone_leads_to_the_version_before_and_back(world: World) -> None:
+    world.service.remove(component("a", 2))
+    world.start_machine("order")
+    world.step()
+    assert read(world)["component"] == component("a", 1), "within one pass"
+    world.settle()
+    assert read(world)["component"] == component("a", 2), "it is created again"
+    assert world.newest().outcome is Outcome.CONVERGED
+
+
+def test_nobody_is_sent_to_a_version_that_was_rolled_back_from(world: World) -> None:
+    roll_back(world, 1)
+    world.service.remove(component("a", 1))
+    world.start_machine("order")
+    world.step()
+    assert read(world)["component"] == component("a", 1)
+    world.settle()
+    assert read(world)["component"] == component("a", 1)
+    assert world.serving()["a-11111111"] == artifact("a", 1).uri
+
+
+@pytest.mark.parametrize("settings", [RELEASES, IN_PLACE], ids=["releases", "in place"])
+def test_rollback_to_an_archive_that_is_gone_changes_nothing(settings: object) -> None:
+    world = World(settings=settings)  # type: ignore[arg-type]
+    for version in (1, 2, 3):
+        world.apply(adapter("a", version))
+        world.clock.time += 2000
+        world.drift()
+    roll_back(world, 2, declared=3)
+    serving, routes = world.serving(), routed(world)
+    world.clock.time += 2000
+    world.service.faults.missing.add(artifact("a", 1).uri)
+    roll_back(world, 1, declared=3)
+    assert (world.serving(), routed(world)) == (serving, routes)
+    [order] = world.registry.orders()
+    assert order.artifact == artifact("a", 2)
+    [event] = [event for event in world.log.events if event.what == "unpinned"]
+    assert "goes on answering" in (event.cause or "")
