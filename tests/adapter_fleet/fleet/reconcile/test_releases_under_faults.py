@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 )
 
 from adapter_fleet.common.naming import FLEET_TAG
+from adapter_fleet.fleet.planning.releases import proven_artifact
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import (
@@ -76,6 +77,21 @@ def adapters(manifest: dict[str, int], percents: dict[str, int]) -> tuple[Desire
     )
 
 
+class WithoutRoutes:
+    """The registry as a release sees it that knows no routes."""
+
+    def __init__(self, registry: MemoryRegistry) -> None:
+        self._registry = registry
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry, name)
+
+    def routes(self) -> dict[str, Route]:
+        return {}
+
+    published_routes = put_routes = forget_routes = lambda *_: {}
+
+
 class FleetOfReleases(RuleBasedStateMachine):
     """A fleet with releases, its callers, and what people and the service may do to it."""
 
@@ -130,6 +146,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             self.world.reconciler,
             registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
         )
+        self.code = self.world.reconciler
+        self.releases: ReleaseSettings | None = releases
         self._open({"a": 1, "b": 1})
 
     # --- what is watched at every call
@@ -224,8 +242,15 @@ class FleetOfReleases(RuleBasedStateMachine):
                 self.proven.add(route.candidate.component)
         self.known[route.adapter] = route
 
+    @property
+    def _is_old(self) -> bool:
+        """True if the code is that of a release without routes."""
+        return self.world.reconciler is not self.code
+
     def _watch_deletion(self, name: str) -> None:
         """Nobody is sent to a component that goes: no route names it, or has named it lately."""
+        if self._is_old:
+            return
         there = self.world.service.components.get(name)
         if there is None or there.status is not Status.IN_SERVICE or name in self.contested:
             return
@@ -311,8 +336,31 @@ class FleetOfReleases(RuleBasedStateMachine):
 
     @rule(releases=st.one_of(st.none(), RELEASES))
     def switch(self, releases: ReleaseSettings | None) -> None:
-        self.world.with_settings(replace(self.world.target.settings, releases=releases))
-        self._open(self.wanted)
+        if not self._is_old:
+            self.world.with_settings(replace(self.world.target.settings, releases=releases))
+            self._open(self.wanted)
+
+    @rule(old=st.booleans(), passes=st.integers(0, 4), rolled_back=st.booleans())
+    def change_the_code(self, old: bool, passes: int, rolled_back: bool) -> None:
+        """Deploy the code of a release without routes, or this one, alone or as it takes back an update."""
+        if old == self._is_old:
+            return
+        if old:
+            self.releases = self.world.target.settings.releases
+            blind = WithoutRoutes(self.world.registry)
+            self.world.reconciler = replace(self.code, registry=blind)  # type: ignore[arg-type]
+        else:
+            self._return_to_the_code()
+        settings = replace(self.world.target.settings, releases=None if old else self.releases)
+        self.world.with_settings(settings)
+        self._open(self.before if rolled_back else self.wanted, previous=self._digest())
+        self.run(600.0, passes)
+
+    def _return_to_the_code(self) -> None:
+        self.world.reconciler = self.code
+        # What it left is nobody's promise.
+        self.contested |= {record.component for record in self.world.registry.records().values()}
+        self.lost |= self.known.keys()
 
     def _roll_back(self, name: str, index: int) -> None:
         """Do what `adapters rollback` does: back to a version that stays, by its route."""
@@ -446,6 +494,36 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.lost.add(name)
         self.world.start_machine("order")
 
+    @rule()
+    def look_after_a_pass(self) -> None:
+        """A pass without faults mends every route to what is not there, if anything else serves."""
+        world, faults = self.world, self.world.service.faults
+        unclear = faults.listing_lag or faults.describe_lag or self._is_old
+        if unclear or world.newest().outcome not in (Outcome.OPEN, Outcome.CONVERGED):
+            return
+        faults.throttled = faults.lost_before = faults.lost_after = 0
+        world.end_executions()
+        world.start_machine("order")
+        world.clock.time += 60.0  # the lease of a pass that died
+        self._run(world.executions[-1], 600.0)
+        pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
+        for name, route in world.registry.routes().items():
+            if name not in self.wanted:
+                continue
+            row = world.registry.items[f"route#{name}"]["route"]
+            promise(row["component"] == {"S": route.live.component}, f"callers read {row}, not {route}")
+            there = world.service.components.get(route.live.component)
+            others = [
+                record.component
+                for record in world.registry.records().values()
+                if record.name == name
+                and proven_artifact(record) is not None
+                and (record.failure, record.counted, record.intent) == (None, None, None)
+                and f"p-{name}" not in pins
+            ]
+            serves = there is not None and there.status is not Status.FAILED
+            promise(serves or not others, f"{route} names {there}, and {others} serve")
+
     @rule(lost=st.booleans())
     def lose_the_registry(self, lost: bool) -> None:
         """Restore a backup of the registry, which may name what has gone since; or lose it."""
@@ -482,6 +560,9 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.percents.clear()
         world.service.copies = max(1, world.service.copies)
         self.calls = None
+        if self._is_old:
+            self._return_to_the_code()
+            self._open(self.wanted)
         for _ in range(2):
             self._settle()
             for name in NAMES:
