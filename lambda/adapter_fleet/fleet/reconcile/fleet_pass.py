@@ -558,7 +558,7 @@ class Pass:
     def _begin_deletions(self) -> None:
         """Delete the components that are not wanted, now that everything else is done."""
         self._deletes = True
-        self._routes.forget_undeclared()
+        self._routes.forget_undeclared({self._records[component].name for component in self._queue.held})
         for component in sorted(self._queue.held):
             record = self._records[component]
             if record.adopted and record.live is not None:

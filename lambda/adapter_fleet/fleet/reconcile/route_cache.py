@@ -203,13 +203,18 @@ class RouteCache:
                 if record is not None and record.live is not None and record.routed_at != since:
                     yield replace(record, routed_at=since), told
 
-    def forget_undeclared(self) -> None:
-        """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
-        declared = {} if self._versions is None else self._versions.declared
-        gone = sorted(self._routes.keys() - declared.keys())
+    def forget_undeclared(self, leaving: Collection[str] = ()) -> None:
+        """Delete the routes of adapters that the manifest does not declare, before the adapters go.
+
+        leaving:
+            Adapters of components that go. Of one whose route was lost, callers' row may be left.
+        """
+        if self._versions is None:
+            return
+        gone = sorted({*self._routes, *leaving} - self._versions.declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
         for name in gone:
-            del self._routes[name]
+            self._routes.pop(name, None)
             self._changed.discard(name)
 
     def next_times(self) -> list[float]:

@@ -195,3 +195,9 @@ def test_rollback_to_an_archive_that_is_gone_changes_nothing(settings: object) -
     assert order.artifact == artifact("a", 2)
     [event] = [event for event in world.log.events if event.what == "unpinned"]
     assert "goes on answering" in (event.cause or "")
+
+
+def test_lost_route_of_an_adapter_that_goes_leaves_nothing_for_callers(world: World) -> None:
+    lose(world, "fleet")
+    world.apply(adapter("b"))
+    assert "route" not in world.registry.items["route#a"]
