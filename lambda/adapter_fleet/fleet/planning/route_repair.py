@@ -6,6 +6,7 @@ A route is rebuilt from what serves, what callers read and what people ordered, 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
@@ -34,7 +35,7 @@ def with_rebuilt(
         route, read = routes.get(adapter.name), published.get(adapter.name)
         serving = proven.get(adapter.name, ())
         if read is None:
-            lost = route is None and any(record.routed_at is not None for record in serving)
+            lost = route is None and any(map(was_a_version, serving))
         else:
             lost = route is None or read.revision > route.revision
         if lost:
@@ -43,6 +44,11 @@ def with_rebuilt(
             if found is not None:
                 rebuilt[adapter.name] = replace(found, revision=0 if route is None else route.revision)
     return rebuilt
+
+
+def was_a_version(record: AdapterRecord) -> bool:
+    """Return True if a component was one of a fleet with releases, as its record says."""
+    return record.routed_at is not None or ADAPTER_TAG in record.tags
 
 
 def _proven(records: Mapping[str, AdapterRecord]) -> dict[str, list[AdapterRecord]]:
@@ -68,8 +74,8 @@ def _rebuilt(
 ) -> Route | None:
     """Return the route to what callers read, else to what people ordered, else to what was routed to last.
 
-    Every other version is drained from now on. The declared one is new again if nothing says that it answers.
-    Returns None if nothing serves but what is new or what somebody rolled back from.
+    Every other version is drained from now on. The declared one is new again if nothing says that it answers
+    and another one serves. Returns None if nothing serves, or only what somebody rolled back from.
     """
 
     def preference(record: AdapterRecord) -> tuple[bool, bool, bool, float]:
@@ -86,7 +92,8 @@ def _rebuilt(
         return record.component != read.component and (declared if pin is None else _is_left(record, pin))
 
     ranked = sorted(serving, key=preference)
-    live = next((record for record in ranked if not is_new(record)), None)
+    known = [record for record in ranked if not is_new(record)] or (ranked if pin is None else [])
+    live = known[0] if known else None
     if live is None or live.serving is None:
         return None
     route = Route.first(adapter.name, live.component, live.serving, releases)

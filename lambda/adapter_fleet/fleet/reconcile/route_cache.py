@@ -14,7 +14,7 @@ from adapter_fleet.fleet.planning.releases import (
     new_route,
     without_failed_version,
 )
-from adapter_fleet.fleet.planning.route_repair import is_there, mended, with_rebuilt
+from adapter_fleet.fleet.planning.route_repair import is_there, mended, was_a_version, with_rebuilt
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Order
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route
@@ -59,7 +59,7 @@ class RouteCache:
         """
         session, stored = self._session, self._stored
         releases = session.target.settings.releases
-        if releases is None and not stored and not any(record.routed_at for record in records.values()):
+        if releases is None and not stored and not any(map(was_a_version, records.values())):
             return stored
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
         published = session.registry.published_routes(names)

@@ -218,7 +218,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             # It is compared with the version before, which may do as badly.
             worse = had.artifact.uri in faults.worse and before.live.artifact.uri not in faults.worse
             well = not worse and faults.asked >= CANARY.min_requests
-            went_live = candidate is None and had.component == route.live.component
+            gone = before.live.component in self.contested  # then nobody else may answer
+            went_live = candidate is None and had.component == route.live.component and not gone
             promise(not went_live or (well and had.percent >= 25), f"{had} answers all")
         if candidate is None or route == before:  # a restored route may name what is gone
             return
@@ -475,24 +476,40 @@ class FleetOfReleases(RuleBasedStateMachine):
             self.contested.add(name)
             self.world.service.remove(name)
 
-    @rule(name=st.sampled_from(NAMES), which=st.sampled_from(["fleet's", "callers'"]), edited=st.booleans())
-    def lose_a_route(self, name: str, which: str, edited: bool) -> None:
-        """Delete a row of a route, restore it from an older day, or edit what callers read."""
-        pk, sk = ("routes", name) if which == "fleet's" else (f"route#{name}", "route")
-        rows, kept = self.world.registry.items.setdefault(pk, {}), f"{pk}/{sk}"
-        if sk not in rows:
+    @rule(
+        data=st.data(),
+        how=st.sampled_from(["fleet's", "callers'", "both", "edited", "older", "what answers"]),
+        looks=st.booleans(),
+    )
+    def lose_a_route(self, data: st.DataObject, how: str, looks: bool) -> None:
+        """Delete or edit rows of a route, restore the fleet's from an older day, or delete what it names."""
+        names, items = sorted(self.world.registry.routes()), self.world.registry.items
+        if not names or self._is_old:
             return
-        if edited and which == "callers'":
-            rows[sk] = {**rows[sk], "component": {"S": f"p-{name}-99999999"}}
-        elif edited and kept not in self.older:
-            self.older[kept] = rows[sk]
-            return
-        elif edited:
-            rows[sk] = self.older.pop(kept)
-        else:
-            del rows[sk]
-        self.lost.add(name)
+        name = data.draw(st.sampled_from(names))
+        live = self.world.registry.routes()[name].live.component
+        rows, read = items["routes"], items.get(f"route#{name}", {})
+        match how:
+            case "edited" if read:
+                read["route"] = {**read["route"], "component": {"S": f"p-{name}-99999999"}}
+            case "older" if name in self.older:
+                rows[name] = self.older.pop(name)
+            case "older":
+                self.older[name] = rows[name]
+                return
+            case "what answers" if live in self.world.service.components:
+                self.contested.add(live)
+                self.world.service.remove(live)
+            case _:
+                if how in ("fleet's", "both"):
+                    del rows[name]
+                if how in ("callers'", "both"):
+                    read.clear()
+        if how != "what answers":
+            self.lost.add(name)
         self.world.start_machine("order")
+        if looks:
+            self.look_after_a_pass()
 
     @rule()
     def look_after_a_pass(self) -> None:
