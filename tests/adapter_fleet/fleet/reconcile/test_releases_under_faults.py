@@ -483,6 +483,7 @@ class FleetOfReleases(RuleBasedStateMachine):
     )
     def lose_a_route(self, data: st.DataObject, how: str, looks: bool) -> None:
         """Delete or edit rows of a route, restore the fleet's from an older day, or delete what it names."""
+        self.run(600.0, 4)
         names, items = sorted(self.world.registry.routes()), self.world.registry.items
         if not names or self._is_old:
             return
@@ -515,19 +516,18 @@ class FleetOfReleases(RuleBasedStateMachine):
     def look_after_a_pass(self) -> None:
         """A pass without faults mends every route to what is not there, if anything else serves."""
         world, faults = self.world, self.world.service.faults
-        unclear = faults.listing_lag or faults.describe_lag or self._is_old
-        if unclear or world.newest().outcome not in (Outcome.OPEN, Outcome.CONVERGED):
+        if self._is_old or world.newest().outcome not in (Outcome.OPEN, Outcome.CONVERGED):
             return
         faults.throttled = faults.lost_before = faults.lost_after = 0
         world.end_executions()
         world.start_machine("order")
-        world.clock.time += 60.0  # the lease of a pass that died
+        world.clock.time += 120.0  # after the lease of a pass that died, and after every lag
         self._run(world.executions[-1], 600.0)
         pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
         for name, route in world.registry.routes().items():
             if name not in self.wanted:
                 continue
-            row = world.registry.items[f"route#{name}"]["route"]
+            row = world.registry.items[f"route#{name}"].get("route", {"component": None})
             promise(row["component"] == {"S": route.live.component}, f"callers read {row}, not {route}")
             there = world.service.components.get(route.live.component)
             others = [
@@ -538,7 +538,7 @@ class FleetOfReleases(RuleBasedStateMachine):
                 and (record.failure, record.counted, record.intent) == (None, None, None)
                 and f"p-{name}" not in pins
             ]
-            serves = there is not None and there.status is not Status.FAILED
+            serves = there is not None and there.status in (Status.IN_SERVICE, Status.UPDATING)
             promise(serves or not others, f"{route} names {there}, and {others} serve")
 
     @rule(lost=st.booleans())
