@@ -57,6 +57,9 @@ class FollowsRoutes(CustomLogger):  # type: ignore[misc]
         """Keep what a caller may set. Requests on other paths are refused once they have an entry."""
         if call_type not in _PATHS:
             return data
+        # LiteLLM checks the key for the body's `model`, and then asks the query's or the path's.
+        if not data.get("model") or data["model"] != data["proxy_server_request"]["body"].get("model"):
+            raise HTTPException(400, "'model' should be in the body; the path and the query may name no other")
         # Where the proxy writes `litellm_metadata`, `metadata` is the caller's.
         kept = _OF_THE_PROXY if "litellm_metadata" in data else _OF_THE_PROXY | {"metadata"}
         for key in data.keys() - _MAY_PASS - kept:
@@ -80,9 +83,12 @@ class FollowsRoutes(CustomLogger):  # type: ignore[misc]
         info = kwargs.get("model_info") or {}
         component = info.get("component")
         if name := info.get("adapter"):
-            component = await asyncio.to_thread(self._routes.component, name, _caller(kwargs))
+            try:
+                component = await asyncio.to_thread(self._routes.component, name, _caller(kwargs))
+            except LookupError:
+                component = None  # LiteLLM would try again
         if not component:
-            raise HTTPException(403, "the entry should have 'adapter' or 'component' in its 'model_info'")
+            raise HTTPException(404, "no component answers for this model")
         kwargs["model_id"] = component
         # A configured address, as of the embedded cloud, is that of whole answers.
         url = kwargs.get("sagemaker_base_url") or ""
