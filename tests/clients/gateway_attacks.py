@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+ENDPOINT = "Llm-1A2B"
 FOREIGN = "comp-globex"
 COMPONENT = "X-Amzn-SageMaker-Inference-Component"
+_HEADER = {COMPONENT: FOREIGN}
 _DROP = {"additional_drop_params": ["model_id"]}
+_ALIAS = {"acme": "globex"}
+_GLOBEX = {"model": f"sagemaker_chat/{ENDPOINT}", "model_id": FOREIGN}
 _ELSEWHERE = "http://127.0.0.1:{port}/globex"
 """The address of the backend that records, with another path: whatever arrives there was sent astray."""
 
@@ -38,6 +42,11 @@ CLOSED: Mapping[str, Mapping[str, Any]] = {
     "/v1/audio/speech": {"input": "hi", "voice": "alloy"},
     "/v1/ocr": {"document": {"type": "document_url", "document_url": "http://127.0.0.1/"}},
     "/vllm/v1/chat/completions": _chat(),
+    "/prompts/test": {"dotprompt_content": "---\nmodel: globex\n---\n\nUser: hi"},
+    "/health/test_connection": {
+        "litellm_params": {"model": f"sagemaker_chat/{ENDPOINT}", "model_id": FOREIGN}
+    },
+    "/rag/query": _chat(retrieval_config={"vector_store_id": "globex", "custom_llm_provider": "openai"}),
     "/health?model=acme": {},
 }
 """Paths of LiteLLM that lead to an entry, and that the gateway does not serve."""
@@ -82,7 +91,7 @@ _PARAMETERS: Mapping[str, Any] = {
     "hf_model_name": FOREIGN,
     "adapters": ["globex"],
     "model_info": _INFO,
-    "litellm_params": {"model_id": FOREIGN, "extra_headers": {COMPONENT: FOREIGN}},
+    "litellm_params": {"model_id": FOREIGN, "extra_headers": _HEADER},
     "optional_params": {"model_id": FOREIGN},
     "sagemaker_base_url": _ELSEWHERE,
     "api_base": _ELSEWHERE,
@@ -97,18 +106,26 @@ _ALONE: Mapping[str, Any] = {
     "custom_llm_provider": "openai",
     "allowed_openai_params": ["extra_headers", "model_id"],
     "drop_params": True,
-    "user_config": {"model_list": [{"model_name": "acme", "litellm_params": {"model": "sagemaker_chat/globex"}}]},
+    "user_config": {
+        "model_list": [{"model_name": "acme", "litellm_params": {"model": "sagemaker_chat/globex"}}]
+    },
     "model_list": [{"model_name": "acme", "litellm_params": {"model": "sagemaker_chat/globex"}}],
-    "router_settings_override": {"fallbacks": [{"acme": ["globex"]}], "model_group_alias": {"acme": "globex"}},
-    "fallbacks": [{"model": "acme", "extra_headers": {COMPONENT: FOREIGN}, **_DROP}],
+    "router_settings_override": {
+        "fallbacks": [{"acme": ["globex"]}],
+        "model_group_alias": {"acme": "globex"},
+    },
+    "fallbacks": [{"model": "acme", "extra_headers": _HEADER, **_DROP}],
     "context_window_fallback_dict": {"Llm-1A2B": "globex"},
     "specific_deployment": True,
     "litellm_credential_name": "globex",
     "litellm_logging_obj": {"model": "globex"},
-    "proxy_server_request": {"body": {"model": "globex"}, "headers": {COMPONENT: FOREIGN}},
-    "secret_fields": {"raw_headers": {COMPONENT: FOREIGN}},
-    "provider_specific_header": {"custom_llm_provider": "sagemaker_chat", "extra_headers": {COMPONENT: FOREIGN}},
-    "default_headers": {COMPONENT: FOREIGN},
+    "proxy_server_request": {"body": {"model": "globex"}, "headers": _HEADER},
+    "secret_fields": {"raw_headers": _HEADER},
+    "provider_specific_header": {
+        "custom_llm_provider": "sagemaker_chat",
+        "extra_headers": _HEADER,
+    },
+    "default_headers": _HEADER,
     "custom_prompt_dict": {"Llm-1A2B": {"model": "globex"}},
     "model_file_id_mapping": {"hi": {"globex": FOREIGN}},
     "previous_response_id": "resp_globex",
@@ -122,6 +139,7 @@ _ALONE: Mapping[str, Any] = {
     "num_retries": "globex",
     "tags": ["globex"],
 }
+_FUNCTION = {"type": "function", "function": {"name": "f"}}
 _ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": "globex"}
 ATTACKS: Mapping[str, Attack] = {
     **{name: one for key, value in _PARAMETERS.items() for name, one in _nested(key, value).items()},
@@ -134,26 +152,28 @@ ATTACKS: Mapping[str, Attack] = {
     **_named("X-Amzn-SageMaker-Session-Id"),
     **_named("X-Amzn-SageMaker-Custom-Attributes"),
     **_named("Host"),
-    "drop, dotted": Attack(
-        {"additional_drop_params": ["model_id", "$.model_id"], "extra_headers": {COMPONENT: FOREIGN}}
-    ),
+    "drop, dotted": Attack({"additional_drop_params": ["model_id", "$.model_id"], "extra_headers": _HEADER}),
     "drop, the address": Attack({"additional_drop_params": ["sagemaker_base_url", "aws_region_name"]}),
-    "drop in extra_body": Attack({"extra_body": {**_DROP, "extra_headers": {COMPONENT: FOREIGN}}}),
-    "drop in metadata": Attack({"metadata": {**_DROP, "headers": {COMPONENT: FOREIGN}, "model_info": _INFO}}),
-    "drop in litellm_metadata": Attack({"litellm_metadata": {**_DROP, "model_info": _INFO, "deployment": "globex"}}),
+    "drop in extra_body": Attack({"extra_body": {**_DROP, "extra_headers": _HEADER}}),
+    "drop in metadata": Attack({"metadata": {**_DROP, "headers": _HEADER, "model_info": _INFO}}),
+    "drop in litellm_metadata": Attack({"litellm_metadata": {**_DROP, "model_info": _INFO}}),
     "drop in metadata, as a string": Attack({"metadata": json.dumps({"model_info": _INFO, **_DROP})}),
     "forged key": Attack({"metadata": {"user_api_key_team_id": "globex", "model_group": "globex"}}),
-    "streamed": Attack({**_DROP, "extra_headers": {COMPONENT: FOREIGN}, "stream": True}),
+    "streamed": Attack({**_DROP, "extra_headers": _HEADER, "stream": True}),
     "model, list": Attack({"model": ["acme", "globex"]}),
     "model, comma": Attack({"model": "acme,globex"}),
     "model, comma, fastest": Attack({"model": "acme,globex", "fastest_response": True}),
     "model, foreign": Attack({"model": "globex"}),
     "model, provider": Attack({"model": "sagemaker_chat/Llm-1A2B"}),
-    "model, alias": Attack({"model": "acme", "model_group_alias": {"acme": "globex"}}),
+    "model, alias": Attack({"model_group_alias": _ALIAS}),
     "model in the query": Attack(query="?model=globex&model_id=comp-globex&api-version=globex"),
     "advisor": Attack({"tools": [_ADVISOR]}),
-    "advisor beside a function": Attack({"tools": [{"type": "function", "function": {"name": "f"}}, _ADVISOR]}),
-    "mcp": Attack({"tools": [{"type": "mcp", "server_label": "globex", "server_url": "litellm_proxy/mcp/globex"}]}),
+    "advisor beside a function": Attack(
+        {"tools": [{"type": "function", "function": {"name": "f"}}, _ADVISOR]}
+    ),
+    "mcp": Attack(
+        {"tools": [{"type": "mcp", "server_label": "globex", "server_url": "litellm_proxy/mcp/globex"}]}
+    ),
     "file_search": Attack({"tools": [{"type": "file_search", "vector_store_ids": ["globex"]}]}),
     "headers of LiteLLM": Attack(
         headers={"x-litellm-tags": "globex", "x-litellm-model-id": FOREIGN, "x-litellm-call-id": "globex"}

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -35,7 +34,7 @@ class Gateway:
 
     url: str
     stack: FleetStack
-    table: str
+    config: Mapping[str, Any]
 
     def ask(
         self,
@@ -73,13 +72,30 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         assert created.status == "CREATE_COMPLETE", created.reason
         (folder / "keys.py").write_text(KEYS)
         with proxy(folder, START, cloud.environment, 4000) as url:
-            yield Gateway(url=url, stack=stack, table=created.outputs["TenantsTable"])
+            yield Gateway(url, stack, yaml.safe_load((folder / "config.yaml").read_text()))
 
 
 def adapters_of(gateway: Gateway) -> dict[str, str]:
     """Return the components by adapter."""
     listed = adapters(gateway.stack.cloud, "status", "--stack", gateway.stack.name, "--json")
     return {one["name"]: one["component"] for one in json.loads(listed.stdout)["adapters"]}
+
+
+def test_guide_shows_what_the_command_writes(gateway: Gateway) -> None:
+    shown, written = yaml.safe_load(CONFIG), dict(gateway.config)
+    assert [one["model_name"] for one in written["model_list"]] == ["acme", "globex"]
+    (entry,), (own, _) = shown.pop("model_list"), written.pop("model_list")
+    # The embedded cloud has an address.
+    assert own["litellm_params"].keys() - {"sagemaker_base_url"} == entry["litellm_params"].keys()
+    assert (own["model_name"], own["model_info"]) == (entry["model_name"], entry["model_info"])
+    assert written.pop("environment_variables").keys() == shown.pop("environment_variables").keys()
+    assert written == shown
+
+
+def test_key_of_the_guide_opens_the_paths_that_it_lists(gateway: Gateway) -> None:
+    closed = ("engines/acme/chat/completions", "interactions", "v1/embeddings", "bedrock/model/acme/invoke")
+    found = {path: gateway.ask("acme", path=f"../{path}").status for path in closed}
+    assert found == dict.fromkeys(closed, 403)
 
 
 def test_key_reaches_its_own_adapter_alone(gateway: Gateway) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +15,11 @@ import urllib3
 import yaml
 
 from local_sagemaker.runtime.event_stream import event
-from tests.clients.gateway_attacks import ATTACKS, CLOSED, FOREIGN_PATHS, PATHS, Attack
+from tests.clients.gateway_attacks import ATTACKS, CLOSED, ENDPOINT, FOREIGN_PATHS, PATHS, Attack
 from tests.clients.litellm_proxy import CONFIG, KEYS, START, proxy
 
 pytestmark = pytest.mark.timeout(900)
 
-ENDPOINT = "Llm-1A2B"
 OWN = {"comp-acme", "cand-acme"}
 """The component of `acme`, and its candidate."""
 
@@ -133,7 +131,7 @@ def backend() -> Iterator[Backend]:
 
 @pytest.fixture(scope="module")
 def tenant(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
-    """The guide's gateway with entries for both adapters, and one that names nobody; no path is closed by a key."""
+    """The guide's gateway, with more entries, and with keys that leave it to the callback to close paths."""
     folder, config = tmp_path_factory.mktemp("attacks"), yaml.safe_load(CONFIG)
     (acme,) = config["model_list"]
     address = f"http://127.0.0.1:{backend.port}"
@@ -142,14 +140,17 @@ def tenant(backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     nobody = acme | {"model_name": "nobody", "model_info": {}}
     config["model_list"] += [*others, nobody]
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    keys = KEYS.replace("allowed_routes=PATHS, ", "").replace('"models": ["acme"]', '"models": ["acme", "gone", "nobody"]')
-    (folder / "keys.py").write_text(keys)
+    keys = KEYS.replace("allowed_routes=PATHS, ", "")
+    assert "PATHS, " not in keys
+    (folder / "keys.py").write_text(keys.replace('["acme"]', '["acme", "gone", "nobody"]'))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    aws = {"AWS_ACCESS_KEY_ID": "AKIAOWN", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+    keys_of_aws = {"AWS_ACCESS_KEY_ID": "AKIAOWN", "AWS_SECRET_ACCESS_KEY": "secret"}
+    aws = {**keys_of_aws, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL_DYNAMODB": address}
+    # Its first line asks a fleet for the configuration.
     start = START.partition("\n")[2].replace("4000", str(port))
-    with proxy(folder, start, {**aws, "AWS_ENDPOINT_URL_DYNAMODB": address}, port) as url:
+    with proxy(folder, start, aws, port) as url:
         yield Tenant(url, backend)
 
 
@@ -166,7 +167,7 @@ def test_no_attack_reaches_another_component(tenant: Tenant, path: str) -> None:
 def test_no_other_path_reaches_the_endpoint(tenant: Tenant, path: str) -> None:
     body = CLOSED[path]
     status, seen = tenant.send(path, {"model": "acme", **body} if body else {}, {})
-    assert (status // 100, seen) == (4 if body else 5, [])
+    assert (status >= 400, seen) == (True, [])
 
 
 @pytest.mark.parametrize("named", [{}, {"model": None}, {"model": "acme"}])

@@ -22,22 +22,26 @@ _CALLERS = ("user_api_key_end_user_id", "user_api_key_user_id", "user_api_key_te
 
 _PATHS = ("acompletion", "atext_completion", "aresponses", "anthropic_messages")
 """What LiteLLM calls /chat/completions, /completions, /responses and /messages, however they are spelled."""
-_MAY_PASS = frozenset(
-    """
+_PARAMETERS = """
     model stream stream_options user
     messages prompt suffix echo best_of input instructions system
-    max_tokens max_completion_tokens max_output_tokens min_tokens n stop stop_sequences stop_token_ids ignore_eos
-    temperature top_p top_k min_p seed presence_penalty frequency_penalty repetition_penalty logit_bias
+    max_tokens max_completion_tokens max_output_tokens min_tokens
+    n stop stop_sequences stop_token_ids ignore_eos temperature top_p top_k min_p seed
+    presence_penalty frequency_penalty repetition_penalty logit_bias
     logprobs top_logprobs reasoning reasoning_effort thinking chat_template_kwargs
     tools tool_choice parallel_tool_calls functions function_call response_format text structured_outputs
-    """.split()
-)
+"""
+_MAY_PASS = frozenset(_PARAMETERS.split())
 """What a caller may set: prompts, sampling, tools and the form of an answer. None names where it goes."""
 _OF_THE_PROXY = frozenset(
-    """
-    litellm_call_id litellm_logging_obj litellm_metadata proxy_server_request secret_fields
-    _litellm_strip_stream_usage
-    """.split()
+    {
+        "litellm_call_id",
+        "litellm_logging_obj",
+        "litellm_metadata",
+        "proxy_server_request",
+        "secret_fields",
+        "_litellm_strip_stream_usage",
+    }
 )
 """What the proxy itself adds to a body before the callback, in place of what a caller sends there."""
 
@@ -51,15 +55,13 @@ class FollowsRoutes(CustomLogger):  # type: ignore[misc]
         self._filtered: weakref.WeakSet[Any] = weakref.WeakSet()
         """The log of each filtered request: an object, which no body can forge."""
 
-    async def async_pre_call_hook(
-        self, user_api_key_dict: object, cache: object, data: dict[str, Any], call_type: str
-    ) -> dict[str, Any]:
+    async def async_pre_call_hook(self, data: dict[str, Any], call_type: str, **_: object) -> dict[str, Any]:
         """Keep what a caller may set. Requests on other paths are refused once they have an entry."""
         if call_type not in _PATHS:
             return data
         # LiteLLM checks the key for the body's `model`, and then asks the query's or the path's.
         if not data.get("model") or data["model"] != data["proxy_server_request"]["body"].get("model"):
-            raise HTTPException(400, "'model' should be in the body; the path and the query may name no other")
+            raise HTTPException(400, "'model' should be in the body, and no other in the path or the query")
         # Where the proxy writes `litellm_metadata`, `metadata` is the caller's.
         kept = _OF_THE_PROXY if "litellm_metadata" in data else _OF_THE_PROXY | {"metadata"}
         for key in data.keys() - _MAY_PASS - kept:
