@@ -163,10 +163,13 @@ def test_no_attack_reaches_another_component(tenant: Tenant, path: str) -> None:
     assert {name: problems for name, (_, problems) in found.items() if problems} == {}
 
 
+@pytest.mark.parametrize(
+    "provider", [{}, {"custom_llm_provider": "openai"}, {"custom_llm_provider": "vertex_ai"}]
+)
 @pytest.mark.parametrize("path", CLOSED)
-def test_no_other_path_reaches_the_endpoint(tenant: Tenant, path: str) -> None:
+def test_no_other_path_reaches_the_endpoint(tenant: Tenant, path: str, provider: Mapping[str, Any]) -> None:
     body = CLOSED[path]
-    status, seen = tenant.send(path, {"model": "acme", **body} if body else {}, {})
+    status, seen = tenant.send(path, {"model": "acme", **body, **provider} if body else {}, {})
     assert (status >= 400, seen) == (True, [])
 
 

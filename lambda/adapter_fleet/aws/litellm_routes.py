@@ -76,8 +76,9 @@ class FollowsRoutes(CustomLogger):  # type: ignore[misc]
         self, kwargs: dict[str, Any], _call_type: object
     ) -> dict[str, Any]:
         """Look up the component of a request, beside the loop, as the table may be slow."""
-        provider = kwargs.get("custom_llm_provider") or kwargs.get("model")
-        if not str(provider).startswith("sagemaker"):
+        # On a path that is not filtered, the caller may have named a provider.
+        named = (kwargs.get("model"), kwargs.get("custom_llm_provider"))
+        if not any(str(one).startswith("sagemaker") for one in named):
             return kwargs
         if kwargs.get("litellm_logging_obj") not in self._filtered:
             raise HTTPException(403, "the gateway does not serve this path")
