@@ -132,7 +132,8 @@ qa-hostile: setup .venv-clients/sagemaker-2/installed.json .venv/.evaluation  ##
 	TEST_PROFILE=hostile $(PYTEST_FILES) -m integration tests/integration tests/cli
 
 qa-clients: setup  ## clients and notebooks that others wrote; recorded in the guides (NOTEBOOKS=a checkout, if GitHub is out of reach)
-	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_gateway.py tests/clients/test_notebooks.py
+	RECORD=1 python -m pytest tests/clients/test_clients.py tests/clients/test_gateway.py \
+		tests/clients/test_gateway_attacks.py tests/clients/test_notebooks.py
 	python -m pytest tests/clients/test_recorded.py
 
 # Clients that others wrote pin half of PyPI, so each has an environment of its own.

@@ -1,18 +1,12 @@
-"""LiteLLM's real proxy in front of a fleet with releases, as `adapters routes` configures it."""
+"""LiteLLM's real proxy in front of a fleet with releases, as docs/how-to/gateway.md sets it up."""
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -23,14 +17,13 @@ import yaml
 from adapter_fleet.aws.adapter_routes import place_of
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Releases
-from tests.clients.environments import ROOT, Environment
+from tests.clients.litellm_proxy import CONFIG, KEYS, START, proxy
 from tests.integration.by_hand import adapters, prompts, until
 from tests.integration.fleet_stack import Fleet, FleetStack
 
 pytestmark = pytest.mark.timeout(1800)
 
 SETTINGS: Mapping[str, Any] = {"releases": Releases(drain=cdk.Duration.seconds(80))}
-KEYS = "tests.clients.litellm_keys.user_api_key_auth"
 PROMPT = prompts()[0]
 HEADER = "X-Amzn-SageMaker-Inference-Component"
 
@@ -41,7 +34,7 @@ class Gateway:
 
     url: str
     stack: FleetStack
-    table: str
+    config: Mapping[str, Any]
 
     def ask(
         self,
@@ -70,22 +63,16 @@ class Gateway:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    environment, folder = Environment("litellm-proxy"), tmp_path_factory.mktemp("gateway")
-    environment.install()
+    folder = tmp_path_factory.mktemp("gateway")
     with LocalCloud(profile="kind") as cloud:
-        stack = FleetStack(cloud, folder, name="gateway")
+        stack = FleetStack(cloud, folder, name="Tenants")
         created = stack.create(
             {"Tenants": Fleet(adapters={"acme": "triage", "globex": "shout"}, settings=SETTINGS)}
         )
         assert created.status == "CREATE_COMPLETE", created.reason
-        written = adapters(cloud, "routes", "--to", "litellm", "--stack", stack.name)
-        assert written.exit_code == 0, written.output
-        config = yaml.safe_load(written.stdout)
-        config["litellm_settings"] |= {"enable_post_custom_auth_checks": True}
-        config["general_settings"] = {"custom_auth": KEYS, "custom_auth_run_common_checks": True}
-        (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        with _proxy(environment, cloud, folder) as url:
-            yield Gateway(url=url, stack=stack, table=created.outputs["TenantsTable"])
+        (folder / "keys.py").write_text(KEYS)
+        with proxy(folder, START, cloud.environment, 4000) as url:
+            yield Gateway(url, stack, yaml.safe_load((folder / "config.yaml").read_text()))
 
 
 def adapters_of(gateway: Gateway) -> dict[str, str]:
@@ -94,51 +81,21 @@ def adapters_of(gateway: Gateway) -> dict[str, str]:
     return {one["name"]: one["component"] for one in json.loads(listed.stdout)["adapters"]}
 
 
-@contextmanager
-def _proxy(environment: Environment, cloud: LocalCloud, folder: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    aws = {name: value for name, value in cloud.environment.items() if name.startswith("AWS_")}
-    with (folder / "proxy.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                environment.python.with_name("litellm"),
-                "--config",
-                folder / "config.yaml",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-            ],
-            env={
-                **aws,
-                "PATH": os.environ["PATH"],
-                "HOME": str(folder),
-                "PYTHONPATH": f"{ROOT / 'lambda'}:{ROOT}",
-                "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-                "LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(16)}",
-                "NO_PROXY": "127.0.0.1",
-            },
-            cwd=folder,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            until(lambda: _answers(url, process), "the proxy answers", seconds=180)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
+def test_guide_shows_what_the_command_writes(gateway: Gateway) -> None:
+    shown, written = yaml.safe_load(CONFIG), dict(gateway.config)
+    assert [one["model_name"] for one in written["model_list"]] == ["acme", "globex"]
+    (entry,), (own, _) = shown.pop("model_list"), written.pop("model_list")
+    # The embedded cloud has an address.
+    assert own["litellm_params"].keys() - {"sagemaker_base_url"} == entry["litellm_params"].keys()
+    assert (own["model_name"], own["model_info"]) == (entry["model_name"], entry["model_info"])
+    assert written.pop("environment_variables").keys() == shown.pop("environment_variables").keys()
+    assert written == shown
 
 
-def _answers(url: str, process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, "the proxy has ended"
-    try:
-        return urllib3.request("GET", f"{url}/health/liveliness", retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+def test_key_of_the_guide_opens_the_paths_that_it_lists(gateway: Gateway) -> None:
+    closed = ("engines/acme/chat/completions", "interactions", "v1/embeddings", "bedrock/model/acme/invoke")
+    found = {path: gateway.ask("acme", path=f"../{path}").status for path in closed}
+    assert found == dict.fromkeys(closed, 403)
 
 
 def test_key_reaches_its_own_adapter_alone(gateway: Gateway) -> None:

@@ -20,8 +20,8 @@ from tests.docs.blocks import ROOT
 
 _OTHER_NAMES = """
     . admin aiperf cat cd cp curl done echo export false fi for git grep head jq kill litellm ls
-    local-sagemaker mkdir mv mypy node npm pip pytest python python3 rm sed sleep source tail test true until
-    uv wait
+    local-sagemaker mkdir mv mypy node npm openssl pip pytest python python3 rm sed sleep source tail test
+    true until uv wait
 """
 OTHERS = frozenset(_OTHER_NAMES.split())
 """Programs that are not ours, and what a page defines itself. Only the files that they name are checked."""

@@ -12,6 +12,8 @@ from adapters_cli.fleets.fleet_status import desired_by, in_force
 from adapters_cli.output.errors import CommandError, UsageError
 
 _CALLBACK = "adapter_fleet.aws.litellm_routes.follows"
+_KEYS = "keys.user_api_key_auth"
+"""LiteLLM reads `keys.py` beside its configuration. Without the two checks, a key may ask every adapter."""
 
 EXAMPLES = """
 # The configuration of LiteLLM's proxy.
@@ -25,7 +27,8 @@ def routes(
 ) -> None:
     """Write the adapters of a fleet as the configuration of a gateway, with an entry for each adapter.
 
-    A callback finds the component that answers: no release changes the file. For fleets with releases.
+    A callback finds the component that answers: no release changes the file. `keys.py` beside the file says
+    what each key may ask. For fleets with releases.
     """
     if to != "litellm":
         raise UsageError(f"'--to' should be litellm, got {to!r}")
@@ -39,7 +42,8 @@ def routes(
     document = {
         "model_list": [_entry(fleet, endpoint, adapter.name) for adapter in adapters],
         "environment_variables": {"ROUTES_TABLE": fleet.registry.table_name},
-        "litellm_settings": {"callbacks": [_CALLBACK]},
+        "litellm_settings": {"callbacks": [_CALLBACK], "enable_post_custom_auth_checks": True},
+        "general_settings": {"custom_auth": _KEYS, "custom_auth_run_common_checks": True},
     }
     typer.echo(yaml.safe_dump(document, sort_keys=False), nl=False)
 

@@ -27,10 +27,19 @@ def test_each_adapter_is_an_entry_that_no_release_changes(run: Run, world: World
     }
     assert document["model_list"][0] == entry
     assert [one["model_name"] for one in document["model_list"]] == ["acme", "zeta"]
-    assert document["litellm_settings"] == {"callbacks": ["adapter_fleet.aws.litellm_routes.follows"]}
+    assert document["litellm_settings"]["callbacks"] == ["adapter_fleet.aws.litellm_routes.follows"]
     assert document["environment_variables"].keys() == {"ROUTES_TABLE"}
     world.apply(adapter("acme", 2), adapter("zeta"))
     assert run("routes").stdout == written.stdout
+
+
+def test_proxy_starts_only_with_keys_that_it_checks(run: Run, world: World) -> None:
+    world.with_settings(replace(world.settings, releases=ReleaseSettings()))
+    world.apply(adapter("acme"))
+    document = yaml.safe_load(run("routes").stdout)
+    keys = {"custom_auth": "keys.user_api_key_auth", "custom_auth_run_common_checks": True}
+    assert document["general_settings"] == keys
+    assert document["litellm_settings"]["enable_post_custom_auth_checks"] is True
 
 
 def test_embedded_cloud_has_its_address_in_each_entry(
