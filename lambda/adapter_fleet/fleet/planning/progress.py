@@ -1,5 +1,6 @@
 """How far a generation is: its counts, its failures, what is left to do, and when the next pass comes."""
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,28 @@ class Progress:
         record = self.records.get(component)
         return record is not None and record.unreadable is not None
 
+    def has_begun(self, components: Iterable[str]) -> bool:
+        """Return True if SageMaker has taken a write for one of these components, or may have."""
+        for component in components:
+            record, want = self.records.get(component), self.wanted.get(component)
+            if record is None:
+                continue
+            serves = record.serving is not None and want is not None and record.serving.same_as(want.artifact)
+            if serves or record.intent is not None:
+                return True
+        return False
+
     # --- counts
+
+    @property
+    def waiting(self) -> list[str]:
+        """The names of the first adapters that are pending."""
+        pending = (
+            self._name(component)
+            for component, decision in self.decisions.items()
+            if not decision.step.settled
+        )
+        return list(itertools.islice(pending, _SHOWN))
 
     @property
     def asleep(self) -> int:

@@ -116,6 +116,7 @@ class Pass:
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
         self._changed = self._desired.components_of(find_changed(declared, generation, registry))
+        self._names = frozenset(adapter.name for adapter in desired.adapters)
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
         )
@@ -547,7 +548,8 @@ class Pass:
     def _begin_deletions(self) -> None:
         """Delete the components that are not wanted, now that everything else is done."""
         self._deletes = True
-        self._routes.forget_undeclared()
+        if self._routes.forget_undeclared():
+            self._session.update_generation(applied=True)
         for component in sorted(self._queue.held):
             record = self._records[component]
             if record.adopted and record.live is not None:
@@ -688,6 +690,8 @@ class Pass:
         if step is Step.READ_TAGS and isinstance(result.error, ThrottledError | UnansweredError):
             self._read_tags(component)  # a drift check wants the tags though no decision does
         if result.accepted:
+            if self._changes(component):
+                self._session.update_generation(applied=True)
             self._limits.write_accepted()
             # Poll early: the first of many writes shows whether any succeeds.
             if first or self._session.fleet.serial or not self._queue.writes:
@@ -888,6 +892,11 @@ class Pass:
         if exceeds and not self._timed_out:
             self._over_limit = True
 
+    def _changes(self, component: str) -> bool:
+        """Return True if the generation changes a component, or deletes it with its adapter."""
+        gone = component not in self._desired.wanted and self._records[component].name not in self._names
+        return gone or component in self._changed
+
     def _count(self) -> None:
         """Bring the counts of the generation up to date."""
         # One snapshot: calls go on meanwhile.
@@ -897,6 +906,8 @@ class Pass:
         self._session.update_generation(
             **self._progress.counts,
             failures=len(self._failing),
+            applied=generation.applied or self._progress.has_begun(filter(self._changes, self._records)),
+            waiting=self._progress.waiting,
             writes=generation.writes + sum(calls[name] for name in WRITE_OPERATIONS),
             reads=generation.reads + sum(calls[name] for name in READ_OPERATIONS),
         )

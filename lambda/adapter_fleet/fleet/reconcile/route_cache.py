@@ -126,7 +126,7 @@ class RouteCache:
                 if record is not None and record.live is not None and record.routed_at != since:
                     yield replace(record, routed_at=since), told
 
-    def forget_undeclared(self) -> None:
+    def forget_undeclared(self) -> list[str]:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
         declared = {} if self._versions is None else self._versions.declared
         gone = sorted(self._routes.keys() - declared.keys())
@@ -134,6 +134,7 @@ class RouteCache:
         for name in gone:
             del self._routes[name]
             self._changed.discard(name)
+        return gone
 
     def next_times(self) -> list[float]:
         """Return when versions that stay for now are drained, and when canaries are judged."""
