@@ -690,12 +690,16 @@ class Pass:
         if step is Step.READ_TAGS and isinstance(result.error, ThrottledError | UnansweredError):
             self._read_tags(component)  # a drift check wants the tags though no decision does
         if result.accepted:
-            if self._changes(component):
-                self._session.update_generation(applied=True)
-            self._limits.write_accepted()
-            # Poll early: the first of many writes shows whether any succeeds.
-            if first or self._session.fleet.serial or not self._queue.writes:
-                self._polling.plan_after_write(last=not self._queue.writes)
+            self._note_accepted(component, first=first)
+
+    def _note_accepted(self, component: str, *, first: bool) -> None:
+        """Note that SageMaker took a write, and plan when to look at it."""
+        if self._changes(component):
+            self._session.update_generation(applied=True)
+        self._limits.write_accepted()
+        # Poll early: the first of many writes shows whether any succeeds.
+        if first or self._session.fleet.serial or not self._queue.writes:
+            self._polling.plan_after_write(last=not self._queue.writes)
 
     def _note_archive(self, component: str, result: StepResult) -> None:
         """Note whether the archive has to be read first; remove a pin whose archive is missing."""

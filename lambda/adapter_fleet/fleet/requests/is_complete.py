@@ -109,9 +109,12 @@ class Completion:
         if standstill is None and not generation.fails_at_timeout:
             return _complete(generation)
         are = "one adapter is" if pending == 1 else f"{pending} adapters are"
-        nothing = "" if generation.applied is not False else ", and nothing of what this changes was applied"
-        longer = "" if standstill else "; if they only need longer, raise 'timeout'"
-        raise FleetError(f"{after} {are} pending{_names(generation)}{nothing}{trouble}{longer}")
+        helps = "; if they only need longer, raise 'timeout'"
+        if generation.applied is False:
+            trouble = f", and nothing of what this changes was applied{trouble}"
+            helps = "; deploy again when that is over"
+        helps = "" if standstill else helps
+        raise FleetError(f"{after} {are} pending{_names(generation)}{trouble}{helps}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""

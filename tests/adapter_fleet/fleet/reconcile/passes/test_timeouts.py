@@ -19,9 +19,7 @@ IN_PLACE = FleetSettings(request_rate=10.0)
 RELEASES = replace(IN_PLACE, releases=ReleaseSettings(keep=1, drain_seconds=900.0))
 
 
-def adapters(
-    version: int, names: str = NAMES, *, smoke: SmokeRequest | None = None
-) -> list[DesiredAdapter]:
+def adapters(version: int, names: str = NAMES, *, smoke: SmokeRequest | None = None) -> list[DesiredAdapter]:
     return [
         DesiredAdapter(
             name=name,
