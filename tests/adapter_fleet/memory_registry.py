@@ -35,6 +35,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 _plain = TypeDeserializer().deserialize
 
+_OPERATIONS = ("get_item", "query", "put_item", "update_item", "batch_write_item", "transact_write_items")
+
 
 class ConditionFailedError(ClientError):
     """The condition of a write does not hold."""
@@ -55,6 +57,13 @@ class MemoryDynamoDb:
         self._lock = threading.RLock()
         self.items: dict[str, dict[str, Item]] = {}
         """Items by `pk` and `sk`."""
+        self.before: Callable[[str], None] = lambda _operation: None
+        """Called before each operation of DynamoDB; what it raises is the answer."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OPERATIONS:
+            self.before(name)
+        return super().__getattribute__(name)
 
     def copy_items(self) -> dict[str, dict[str, Item]]:
         with self._lock:
@@ -231,29 +240,29 @@ class MemoryRegistry(Registry):
     """`Registry` for one process, with what backups and people do to its table."""
 
     def __init__(self) -> None:
-        self._client = MemoryDynamoDb()
-        super().__init__("registry", self._client)  # type: ignore[arg-type]
+        self.client = MemoryDynamoDb()
+        super().__init__("registry", self.client)  # type: ignore[arg-type]
 
     @property
     def items(self) -> dict[str, dict[str, Item]]:
         """The items as they are stored, by `pk` and `sk`."""
-        return self._client.items
+        return self.client.items
 
     def clone(self) -> MemoryRegistry:
         """Return a copy."""
         copy = MemoryRegistry()
-        copy.items.update(self._client.copy_items())
+        copy.items.update(self.client.copy_items())
         return copy
 
     def restore(self, backup: MemoryRegistry) -> None:
         """Restore a backup. The holder of the lease loses it."""
         token = self.lease_token + 1
-        self._client.items = backup._client.copy_items()
+        self.client.items = backup.client.copy_items()
         self.write("fleet", "lease", owner="", token=token, until=0)
 
     def write(self, pk: str, sk: str, **attributes: object) -> None:
         """Write any item, as a person or another release may."""
-        self._client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
+        self.client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
 
     def expire(self, now: float) -> None:
         """Delete what has expired, as the table's time to live does."""
