@@ -28,7 +28,12 @@ from adapter_fleet.fleet.planning.progress import (
 )
 from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
-from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
+from adapter_fleet.fleet.planning.surveys import (
+    adapters_to_probe,
+    archives_to_check,
+    drifted_records,
+    tags_to_read,
+)
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -153,6 +158,7 @@ class Pass:
                 self._routes.judge()
             self._advance_all()
             if checks_drift:
+                self._check_archives()
                 self._queue_tags()
             self._take_steps(writes=False)
             self._end_canaries()
@@ -350,6 +356,21 @@ class Pass:
             self._read_tags(component)
         if chosen:
             self._session.update_fleet(tags_read=chosen[-1])
+
+    def _check_archives(self) -> None:
+        """Look at the archives of some adapters in service: a new copy of the base model would load them."""
+        fleet, now = self._session.fleet, self._session.clock.now()
+        chosen = archives_to_check(
+            self._records,
+            self._queue.decisions,
+            after=fleet.archives_read,
+            seconds=now - fleet.archives_at,
+        )
+        for component in chosen:
+            self._queue.put(component, Decision(step=Step.CHECK_ARCHIVE))
+        self._take_steps(writes=False)
+        if chosen and not self._queue.reads:
+            self._session.update_fleet(archives_read=chosen[-1], archives_at=now)
 
     def _queue_probes(self) -> list[AdapterRecord]:
         """Begin a new series of probes for as many adapters as the settings say; return their old records."""
@@ -1043,6 +1064,7 @@ class Pass:
             drifted=self._records.drifted,
             asleep=self._progress.asleep,
             misidentified=self._progress.misidentified,
+            lost_archives=self._records.lost_archives,
         )
 
     # --- the next pass

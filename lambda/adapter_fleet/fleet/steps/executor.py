@@ -94,4 +94,5 @@ _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.ASK: smoke_requests.ask,
     Step.VERIFY: archive_verification.verify,
     Step.CONFIRM: archive_verification.confirm,
+    Step.CHECK_ARCHIVE: archive_verification.check_serving,
 }
