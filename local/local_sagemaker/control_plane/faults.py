@@ -28,11 +28,8 @@ def is_write(operation: str) -> bool:
 @cache
 def _operations() -> frozenset[str]:
     services = {"sagemaker": "", "sagemaker-runtime": "", "dynamodb": DYNAMODB}
-    return frozenset(
-        prefix + name
-        for service, prefix in services.items()
-        for name in service_model(service).operation_names
-    )
+    names = {service: [*service_model(service).operation_names, WRITES, READS] for service in services}
+    return frozenset(prefix + name for service, prefix in services.items() for name in names[service])
 
 
 @dataclass(kw_only=True)
@@ -57,34 +54,25 @@ class CallFault:
     table: str | None = None
 
     def __post_init__(self) -> None:
-        if self._kind not in (WRITES, READS) and self.operation not in _operations():
-            service = "DynamoDB" if self._prefix else "SageMaker"
-            raise ValueError(f"{service} has no operation {self._kind!r}")
+        self._service, _, self._kind = str(self.operation).rpartition(":")
+        if self.operation not in _operations():
+            raise ValueError(f"{self._service or 'SageMaker'} has no operation {self._kind!r}")
         for name, (expected, holds) in _FIELDS.items():
             value = getattr(self, name)
             if not holds(value):
                 raise ValueError(f"'{name}' should be {expected}, got {value!r}")
         if [bool(self.code), self.lost, self.seconds > 0].count(True) != 1:
             raise ValueError(f"one of 'code', 'lost' and 'seconds' should be given, got code {self.code!r}")
-        if self.table is not None and not self._prefix:
+        if self.table is not None and not self._service:
             raise ValueError(f"'table' should be given for DynamoDB alone, got {self.table!r}")
         if self.lost and self.operation.startswith("Invoke"):
             raise ValueError("answers of invocations cannot be lost")
         self._dice = random.Random(0)
 
-    @property
-    def _prefix(self) -> str:
-        return DYNAMODB if self.operation.startswith(DYNAMODB) else ""
-
-    @property
-    def _kind(self) -> str:
-        return self.operation.removeprefix(DYNAMODB)
-
     def hits(self, operation: str, tables: Collection[str] = ()) -> bool:
         """Whether a call is hit; if so, it counts towards `times`."""
-        if not self._covers(operation) or self.table not in (None, *tables):
-            return False
-        if self.times == 0 or self._dice.random() >= self.share:
+        covers = self._covers(operation) and self.table in (None, *tables)
+        if not covers or self.times == 0 or self._dice.random() >= self.share:
             return False
         if self.times is not None:
             self.times -= 1
@@ -92,9 +80,8 @@ class CallFault:
 
     def _covers(self, operation: str) -> bool:
         if self._kind in (WRITES, READS):
-            same_service = operation.startswith(DYNAMODB) == bool(self._prefix)
-            is_wanted = is_write(operation) == (self._kind == WRITES)
-            return same_service and is_wanted and not operation.startswith("Invoke")
+            is_wanted = is_write(operation) == (self._kind == WRITES) and not operation.startswith("Invoke")
+            return is_wanted and operation.startswith(DYNAMODB) == bool(self._service)
         return self.operation == operation
 
 
@@ -116,10 +103,9 @@ class Faults:
 
     async def delay(self, operation: str, tables: Collection[str] = ()) -> None:
         """Wait as long as a fault makes a call take longer."""
-        slow = (fault for fault in self.calls if fault.seconds and fault.hits(operation, tables))
-        found = next(slow, None)
-        if found is not None:
-            await asyncio.sleep(found.seconds)
+        for fault in list(self.calls):
+            if fault.seconds and fault.hits(operation, tables):
+                await asyncio.sleep(fault.seconds)
 
     def clear(self) -> None:
         """Remove all faults and release all held components."""

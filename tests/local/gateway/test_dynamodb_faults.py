@@ -47,15 +47,12 @@ def no_faults(cloud: LocalCloud) -> Iterator[None]:
     cloud.admin.clear_faults()
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "ThrottlingException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "AccessDeniedException",
-    ],
+CODES = (
+    "ThrottlingException ProvisionedThroughputExceededException RequestLimitExceeded AccessDeniedException"
 )
+
+
+@pytest.mark.parametrize("code", CODES.split())
 def test_client_gets_dynamodbs_own_error(cloud: LocalCloud, tables: DynamoDBClient, code: str) -> None:
     cloud.admin.fail_calls("dynamodb:PutItem", code=code, message="slowly")
     with pytest.raises(ClientError, match="slowly") as refused:

@@ -114,27 +114,20 @@ class Progress:
         return record is not None and record.unreadable is not None
 
     def has_begun(self, components: Iterable[str]) -> bool:
-        """Return True if SageMaker has taken a write for one of these components, or may have."""
-        for component in components:
-            record, want = self.records.get(component), self.wanted.get(component)
-            if record is None:
-                continue
-            serves = record.serving is not None and want is not None and record.serving.same_as(want.artifact)
-            if serves or record.intent is not None:
-                return True
-        return False
+        """Return True if one of these components serves what is wanted, or if a write may be under way."""
+        found = ((self.records[component], self.wanted.get(component)) for component in components)
+        return any(
+            record.intent is not None or (want is not None and want.artifact.same_as(record.serving))
+            for record, want in found
+        )
 
     # --- counts
 
     @property
     def waiting(self) -> list[str]:
         """The names of the first adapters that are pending."""
-        pending = (
-            self._name(component)
-            for component, decision in self.decisions.items()
-            if not decision.step.settled
-        )
-        return list(itertools.islice(pending, _SHOWN))
+        pending = (name for name, decision in self.decisions.items() if not decision.step.settled)
+        return [self._name(component) for component in itertools.islice(pending, _SHOWN)]
 
     @property
     def asleep(self) -> int:

@@ -32,26 +32,17 @@ _DAY_SECONDS = 24 * 3600.0
 def archives_to_check(
     records: Mapping[str, AdapterRecord], decisions: Mapping[str, Decision], *, after: str, seconds: float
 ) -> list[str]:
-    """Return the components whose archives are looked at, so that each is looked at about once a day.
+    """Return the components whose archives are looked at: each once a day, and more often if it was gone.
 
-    No API shows that the archive of what serves is gone, before a new copy fails to load it. Those that were
-    found gone come each time.
-
-    after:
-        The last component that the check before has looked at.
-    seconds:
-        The time since that check.
+    after, seconds:
+        The last component that the check before has looked at, and the time since that check.
     """
-    serving = {
-        name: record
-        for name, record in records.items()
-        if name in decisions and decisions[name].step.settled and record.serving and record.live
-    }
-    names = sorted(serving)
+    settled = (name for name, decision in decisions.items() if decision.step.settled)
+    names = sorted(name for name in settled if records[name].serving and records[name].live)
     start = bisect_right(names, after)
     due = min(math.ceil(len(names) * min(1.0, seconds / _DAY_SECONDS)), ARCHIVES_A_DRIFT_CHECK)
     turn = [*names[start:], *names[:start]][:due]
-    gone = [name for name in names if serving[name].archive_trouble is not None and name not in turn]
+    gone = [name for name in names if records[name].archive_trouble is not None and name not in turn]
     return [*gone[:ARCHIVES_A_DRIFT_CHECK], *turn]
 
 

@@ -360,12 +360,8 @@ class Pass:
     def _check_archives(self) -> None:
         """Look at the archives of some adapters in service: a new copy of the base model would load them."""
         fleet, now = self._session.fleet, self._session.clock.now()
-        chosen = archives_to_check(
-            self._records,
-            self._queue.decisions,
-            after=fleet.archives_read,
-            seconds=now - fleet.archives_at,
-        )
+        after, seconds = fleet.archives_read, now - fleet.archives_at
+        chosen = archives_to_check(self._records, self._queue.decisions, after=after, seconds=seconds)
         for component in chosen:
             self._queue.put(component, Decision(step=Step.CHECK_ARCHIVE))
         self._take_steps(writes=False)

@@ -109,12 +109,12 @@ class Completion:
         if standstill is None and not generation.fails_at_timeout:
             return _complete(generation)
         are = "one adapter is" if pending == 1 else f"{pending} adapters are"
-        helps = "; if they only need longer, raise 'timeout'"
-        if generation.applied is False:
-            trouble = f", and nothing of what this changes was applied{trouble}"
-            helps = "; deploy again when that is over"
-        helps = "" if standstill else helps
-        raise FleetError(f"{after} {are} pending{_names(generation)}{trouble}{helps}")
+        nothing = ", and nothing of what this changes was applied" if generation.applied is False else ""
+        longer = (
+            "; deploy again when that is over" if nothing else "; if they only need longer, raise 'timeout'"
+        )
+        longer = "" if standstill else longer
+        raise FleetError(f"{after} {are} pending{_names(generation)}{nothing}{trouble}{longer}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""
@@ -166,9 +166,8 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
 
 def _names(generation: Generation) -> str:
     """Return in brackets which adapters are pending."""
-    more = generation.pending - len(generation.waiting)
-    names = ", ".join(generation.waiting) + (f" and {more} more" if more > 0 else "")
-    return f" ({names})" if generation.waiting else ""
+    names, more = ", ".join(generation.waiting), generation.pending - len(generation.waiting)
+    return f" ({names}{f' and {more} more' if more > 0 else ''})" if names else ""
 
 
 def _complete(generation: Generation, *, undo: bool = False) -> dict[str, Any]:

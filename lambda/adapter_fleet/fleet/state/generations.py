@@ -114,8 +114,7 @@ class Generation:
         How many adapters the generation changes, and how many of these have failed. `changes` is None until
         it is known.
     applied:
-        True if SageMaker has taken a write of what the generation changes, or may have; None in generations
-        of earlier releases.
+        True if SageMaker has taken a write of what it changes, or may have; None if nobody knows.
     waiting:
         Names of the first adapters that are pending.
     orphans:
@@ -170,10 +169,7 @@ class Generation:
 
     @property
     def fails_at_timeout(self) -> bool:
-        """True if a deployment fails when its time is up, though passes go on.
-
-        If nothing was applied, the rollback has nothing to write.
-        """
+        """True if a deployment fails when its time is up, though passes go on."""
         if self.exempt or self.changes is None:
             return not self.exempt
         chosen = self.request.target.settings.on_timeout

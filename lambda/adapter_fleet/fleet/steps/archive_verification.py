@@ -214,8 +214,7 @@ def check_serving(task: StepTask) -> StepResult:
     try:
         verdict = look_at_serving(serving, task.service, task.registry)
         if verdict.unread and task.registry.known_archive(serving.uri) is not None:
-            # It was replaced since it was read: each version is read once.
-            read(serving, task.service, task.registry, task.stop)
+            read(serving, task.service, task.registry, task.stop)  # it was replaced since it was read
             verdict = look_at_serving(serving, task.service, task.registry)
     except (ThrottledError, UnansweredError):
         return StepResult(record=task.record, idle=True)

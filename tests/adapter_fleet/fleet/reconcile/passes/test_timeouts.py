@@ -83,12 +83,11 @@ def test_deployment_that_applied_a_part_succeeds_and_names_what_is_pending(world
     assert summary.startswith("7 of 10 adapters in service, 3 pending (h, i, j): ThrottlingException")
 
 
-@pytest.mark.parametrize("removed", ["a", "ab"])
-def test_deletions_of_which_none_was_taken_fail_the_deployment(removed: str) -> None:
+def test_deletions_of_which_none_was_taken_fail_the_deployment() -> None:
     world = World(settings=IN_PLACE)
     world.apply(*adapters(1))
     throttle(world, *WRITES)
-    generation = timed_out(world, *adapters(1, NAMES.removeprefix(removed)))
+    generation = timed_out(world, *adapters(1, NAMES[2:]))
     with pytest.raises(FleetError, match="nothing of what this changes was applied"):
         world.response_to(generation)
 
@@ -136,12 +135,3 @@ def test_chosen_end_is_kept_though_nothing_was_applied(world: World) -> None:
     world.target = replace(world.target, settings=world.settings)
     throttle(world, *WRITES)
     assert world.response_to(timed_out(world, *adapters(2)))["Data"]["Pending"] == "10"
-
-
-def test_first_deployment_of_which_nothing_was_applied_fails() -> None:
-    world = World(settings=RELEASES)
-    throttle(world, *WRITES)
-    generation = world.deploy(*adapters(1))
-    world.run_for(world.settings.timeout_seconds + 10)
-    with pytest.raises(FleetError, match="10 adapters are pending"):
-        world.response_to(generation)
