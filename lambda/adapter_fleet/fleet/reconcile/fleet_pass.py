@@ -942,6 +942,9 @@ class Pass:
             self._records.flush()
             session.look_for_newer_generation()
             self._count()
+            if session.generation.outcome is Outcome.OPEN:
+                reason = self._queue.limit or self._not_taken or session.generation.reason
+                session.update_generation(reason=reason)
             session.save_generation()
 
     # --- the end of the pass
