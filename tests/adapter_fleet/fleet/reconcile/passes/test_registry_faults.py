@@ -47,9 +47,9 @@ def test_fleet_converges_after_ten_minutes_of_a_faulty_table(
         world = World(settings=settings)
         world.apply(*adapters(1))
         before, generation = len(world.writes()), world.deploy(*adapters(2))
-        world.registry.client.before = Outage(world, fault, share, Random(seed))
+        world.registry.on_call(Outage(world, fault, share, Random(seed)))
         world.run_for(700)
-        world.registry.client.before = lambda _operation: None
+        world.registry.on_call(lambda _operation: None)
         assert world.generation(generation.number).outcome is Outcome.CONVERGED
         assert world.newest().in_service == len(adapters(2))
         assert len(world.writes()) - before == len(adapters(2))
