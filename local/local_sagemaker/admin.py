@@ -56,18 +56,35 @@ class AdminClient:
         status: int = 400,
         times: int | None = 1,
         share: float = 1.0,
+        table: str | None = None,
     ) -> None:
         """Make calls of an operation, of all "writes" or of all "reads" fail.
 
         times is the largest number of calls that fail, None for no limit. share is the fraction of the calls
-        that fail. The fault lasts until then, or until faults are cleared.
+        that fail. The fault lasts until then, or until faults are cleared. DynamoDB's operations are named as
+        IAM does: "dynamodb:PutItem", "dynamodb:writes". table limits a fault to the calls of a table.
         """
         fault = {"operation": operation, "code": code, "message": message, "status": status}
-        self._call("POST", "faults", fault | {"times": times, "share": share})
+        self._call("POST", "faults", fault | {"times": times, "share": share, "table": table})
 
-    def lose_answers(self, operation: str, *, times: int | None = 1, share: float = 1.0) -> None:
+    def lose_answers(
+        self, operation: str, *, times: int | None = 1, share: float = 1.0, table: str | None = None
+    ) -> None:
         """Execute calls, but send no answer; botocore retries by default."""
-        fault = {"operation": operation, "lost": True, "times": times, "share": share}
+        fault = {"operation": operation, "lost": True, "times": times, "share": share, "table": table}
+        self._call("POST", "faults", fault)
+
+    def slow_calls(
+        self,
+        operation: str,
+        *,
+        seconds: float,
+        times: int | None = None,
+        share: float = 1.0,
+        table: str | None = None,
+    ) -> None:
+        """Answer calls late, by so many seconds; not those of CloudFormation."""
+        fault = {"operation": operation, "seconds": seconds, "times": times, "share": share, "table": table}
         self._call("POST", "faults", fault)
 
     def fail_load(self, component: str, *, reason: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from botocore.exceptions import ClientError, HTTPClientError
+
 from adapter_fleet.fleet.reconcile.reconciler import Reconciler
 from adapter_fleet.fleet.reconcile.session import PassInput, PassResult
 from adapter_fleet.fleet.requests.is_complete import Completion
@@ -269,6 +271,9 @@ class World:
             # The machine retries a pass that died.
             self.service.around = lambda _operation, _when: None
             execution.next_at = self.clock.now() + 2.0
+            return
+        except (ClientError, HTTPClientError):
+            execution.next_at = self.clock.now() + 30.0  # the machine also waits, from 2 s to a minute
             return
         self.results.append(result)
         execution.done, execution.listed = result.done, result.listed

@@ -36,6 +36,8 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 _plain = TypeDeserializer().deserialize
 
+_OPERATIONS = ("get_item", "query", "put_item", "update_item", "batch_write_item", "transact_write_items")
+
 
 class ConditionFailedError(ClientError):
     """The condition of a write does not hold."""
@@ -56,6 +58,13 @@ class MemoryDynamoDb:
         self._lock = threading.RLock()
         self.items: dict[str, dict[str, Item]] = {}
         """Items by `pk` and `sk`."""
+        self.before: Callable[[str], None] = lambda _operation: None
+        """Called before each operation of DynamoDB; what it raises is the answer."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in _OPERATIONS:
+            self.before(name)
+        return super().__getattribute__(name)
 
     def copy_items(self) -> dict[str, dict[str, Item]]:
         with self._lock:
@@ -246,6 +255,10 @@ class MemoryRegistry(Registry):
     def items(self) -> dict[str, dict[str, Item]]:
         """The items as they are stored, by `pk` and `sk`."""
         return self._client.items
+
+    def on_call(self, act: Callable[[str], None]) -> None:
+        """From now on, act before each call of DynamoDB, which may raise an error."""
+        self._client.before = act
 
     def clone(self) -> MemoryRegistry:
         """Return a copy."""

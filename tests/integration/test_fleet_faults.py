@@ -157,6 +157,7 @@ def test_update_converges_through_each_fault(place: Place) -> None:
     gives_way_to_another_deployment_when_it_is_cancelled(place)
     asks_again_what_was_throttled_or_not_answered(place)
     starts_the_machine_again_that_was_stopped(place)
+    waits_for_a_table_that_throttles_refuses_or_is_slow(place)
 
 
 def makes_a_pass_again_that_is_killed(place: Place) -> None:
@@ -243,6 +244,22 @@ def starts_the_machine_again_that_was_stopped(place: Place) -> None:
     place.cloud.admin.release(held)
     age(place, seconds=300)
     place.converges()
+
+
+def waits_for_a_table_that_throttles_refuses_or_is_slow(place: Place) -> None:
+    admin = place.cloud.admin
+    with changed_settings(place.cloud, component_update_seconds=1, component_create_seconds=1):
+        place.update()
+        until(lambda: place.written() >= 1, "the fleet writes")
+        for operation, code in (
+            ("dynamodb:writes", "ProvisionedThroughputExceededException"),
+            ("dynamodb:reads", "AccessDeniedException"),
+        ):
+            admin.fail_calls(operation, code=code, times=None, table=place.table)
+            time.sleep(4)
+            admin.clear_faults()
+        admin.slow_calls("dynamodb:writes", seconds=0.3, table=place.table)
+        place.converges()
 
 
 def age(place: Place, *, seconds: float) -> None:

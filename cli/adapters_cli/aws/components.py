@@ -10,7 +10,7 @@ from adapter_fleet.common.naming import did_you_mean
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
-from adapter_fleet.fleet.steps.archive_verification import known_problem
+from adapter_fleet.fleet.steps.archive_verification import known_problem, look_at_serving
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.worker_threads import read_each
@@ -86,6 +86,24 @@ class EndpointComponents:
         """
         checked = read_each(dict.fromkeys(artifacts), lambda artifact: self._problem(artifact, registry))
         return {artifact: problem for artifact, problem in checked.items() if problem is not None}
+
+    def lost_archives(self, serving: Mapping[str, Artifact], registry: Registry) -> dict[str, str]:
+        """Return by component why no new copy could load what serves.
+
+        What the caller may not read is as the fleet's last drift check found it.
+        """
+        checked = read_each(serving, lambda name: self._lost(name, serving[name], registry))
+        return {name: problem for name, problem in checked.items() if problem is not None}
+
+    def _lost(self, name: str, artifact: Artifact, registry: Registry) -> str | None:
+        try:
+            verdict = look_at_serving(artifact, self._service, registry)
+        except ServiceError:
+            return None  # it did not answer, which shows nothing
+        if not verdict.denied:
+            return verdict.problem
+        record = registry.record(name)
+        return None if record is None else record.archive_trouble
 
     def _problem(self, artifact: Artifact, registry: Registry) -> str | None:
         try:

@@ -27,6 +27,7 @@ from adapters_cli.fleets.manifest_changes import (
     AdapterChange,
     ManifestChanges,
     changes_of_manifest,
+    with_lost_archives,
 )
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.manifests.manifest_file import ManifestFile, MistakesError
@@ -68,7 +69,8 @@ def plan(
     """Show what a manifest would change on the live endpoint. Nothing is written.
 
     Without a manifest, it shows what differs from the one in force, such as what somebody changed by hand. It
-    then also ends with 3 if the base component has no copy, or if S3 has a manifest that is not in force.
+    then also ends with 3 if the base component has no copy, if S3 has a manifest that is not in force, or if
+    the archive of an adapter in service is gone.
 
     Ends with 1 if the manifest has mistakes, if a guard would refuse it, or if it makes an adapter fail: its
     component belongs to someone else, its archive is not in S3, or its archive failed before. What fails
@@ -90,6 +92,7 @@ def plan(
                 print_result(_document(ManifestChanges(), mistakes=error.findings), "", as_json=True)
             raise
         planned = changes_of_manifest(fleet, target, desired)
+    planned = with_lost_archives(fleet, planned, target.endpoint)
     for line in capped(list(map(str, warnings)), "warnings"):
         print_error(line)
     shown = [change for change in planned.changes if change.action is not Action.KEEP]
@@ -105,7 +108,8 @@ def plan(
             print_error(planned.trouble)
         if planned.refused:
             print_error(f"the fleet would refuse it: {planned.refused}")
-    raise typer.Exit(_exit_code(planned, detailed=detailed))
+    unsettled = manifest is None and any(change.action is Action.UNUSABLE for change in planned.changes)
+    raise typer.Exit(_exit_code(planned, detailed=detailed) or (NOT_SETTLED if unsettled else 0))
 
 
 def _planned_in_force(fleet: Fleet) -> ManifestChanges:

@@ -420,6 +420,7 @@ def _state(
             state="in service",
             since=record.changed_at,
             reason=record.drifted
+            or record.archive_trouble
             or (_NOT_DISTINGUISHED if _proof(record, want) is Proof.NOT_DISTINGUISHED else None),
         )
     if decision.step is Step.ORPHAN and want is None:

@@ -197,20 +197,40 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         _with_problem(change, unusable.get(sent[change.component]) if change.component in sent else None, new)
         for change in changes
     ]
-    order = list(Action)
-    changes.sort(key=lambda change: (order.index(change.action), change.name))
     trouble = base_trouble(target.base, listing.get(target.base))
     if trouble is not None:
         trouble = f"{trouble}, and the fleet changes nothing before it is in service"
     newest = registry.generation(fleet.record.generation)
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
-        changes=changes,
+        changes=_in_order(changes),
         refused=refusal(
             records if versions is None else by_adapter(records), state.declared, target, hour_ago=hour_ago
         ),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
+
+
+def with_lost_archives(fleet: Fleet, planned: ManifestChanges, endpoint: str) -> ManifestChanges:
+    """Return the changes, with the adapters that stay and whose archives are gone. S3 is asked for each."""
+    kept = {
+        change.component: change.before_artifact
+        for change in planned.changes
+        if change.action is Action.KEEP and change.before_artifact is not None
+    }
+    lost = EndpointComponents(fleet.account, endpoint).lost_archives(kept, fleet.registry)
+    changes = [change for change in planned.changes if change.component not in lost]
+    changes += [
+        replace(change, action=Action.UNUSABLE, why=lost[change.component])
+        for change in planned.changes
+        if change.component in lost
+    ]
+    return replace(planned, changes=_in_order(changes))
+
+
+def _in_order(changes: Iterable[AdapterChange]) -> list[AdapterChange]:
+    order = list(Action)
+    return sorted(changes, key=lambda change: (order.index(change.action), change.name))
 
 
 def _routed(

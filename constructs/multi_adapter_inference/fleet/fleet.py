@@ -98,7 +98,7 @@ class FleetOptions(TypedDict, total=False):
     deletion_guard: DeletionGuard | None
     request_rate: float
     timeout: Duration
-    on_timeout: OnTimeout
+    on_timeout: OnTimeout | None
     smoke_test: SmokeTest | None
     drift_check: DriftCheck | None
     evaluation: RequiredEvaluation | None
@@ -131,7 +131,8 @@ class AdapterFleet(IAdapterFleet):
     timeout:
         How long a deployment waits for its adapters, at most 55 minutes. Default: 50 minutes.
     on_timeout:
-        How a deployment ends after `timeout`. Default: it succeeds and reports the pending adapters.
+        How a deployment ends after `timeout`. Default: it fails if nothing of what it changes was applied;
+        otherwise it succeeds and reports the pending adapters.
     smoke_test:
         The request for adapters that have none in the manifest. An adapter is in service only after it
         passes.
@@ -184,7 +185,7 @@ class AdapterFleet(IAdapterFleet):
         deletion_guard: DeletionGuard | None = None,
         request_rate: float = FleetSettings.request_rate,
         timeout: Duration = _DEFAULT_TIMEOUT,
-        on_timeout: OnTimeout = FleetSettings.on_timeout,
+        on_timeout: OnTimeout | None = None,
         smoke_test: SmokeTest | None = None,
         drift_check: DriftCheck | None = None,
         evaluation: RequiredEvaluation | None = None,

@@ -86,6 +86,11 @@ class FleetMetrics(Resource, metaclass=jsii.JSIIAbstractClass):
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
         return self.metric("Misidentified", **options)
 
+    def metric_lost_archives(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
+        """Return the number of adapters in service whose archive is gone, so that no new copy can load it."""
+        options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)
+        return self.metric("LostArchives", **options)
+
     def metric_copies(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of copies of the base model, as the last pass found."""
         options.setdefault("statistic", cloudwatch.Stats.MAXIMUM)

@@ -48,6 +48,7 @@ _TABLE = (
             "Throttling",
             "TooManyRequestsException",
             "RequestLimitExceeded",
+            "ProvisionedThroughputExceededException",
             "SlowDown",
             "429",
         ),

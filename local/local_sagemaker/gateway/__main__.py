@@ -23,6 +23,7 @@ from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
 from local_sagemaker.gateway import services, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
 from local_sagemaker.gateway.cloud import Cloud
+from local_sagemaker.gateway.dynamodb_faults import install_dynamodb_faults
 from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.http_guards import ADMIN_PREFIX, AdminGuard, DownloadSigner, RequestGuard
@@ -91,6 +92,7 @@ def main() -> None:
     cloud = Cloud(Path(configuration["state"]), Settings().changed(configuration["settings"]))
     services.install_sagemaker(cloud)
     services.install_autoscaling(cloud)
+    install_dynamodb_faults(cloud.faults)
     telemetry.check_internals()
     alarms = Alarms(cloud.time_scale)
     install_patches(

@@ -15,6 +15,9 @@
                               for half of the calls;
                               {"operation": ..., "lost": true} without code, message and status: the
                               call has its effect, and the connection closes without an answer;
+                              {"operation": ..., "seconds": 2} without these: the call takes longer;
+                              "dynamodb:PutItem", "dynamodb:writes" and "dynamodb:reads" are of DynamoDB,
+                              "table": "my-table" for the calls of that table alone;
                               {"component": "my-adapter", "reason": "..."}: it fails to load;
                               {"held": "my-adapter"}: a change of the component does not end: it stays in
                               Creating, Updating or Deleting;

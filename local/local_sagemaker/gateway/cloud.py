@@ -143,9 +143,10 @@ class Cloud:
     ) -> Response:
         """Answer a request of the SageMaker API or runtime, in ministack's form."""
         invocation = RuntimeRequest.of(method, path, headers)
+        operation = headers.get("x-amz-target", "").rpartition(".")[2] or f"{method} {path}"
+        await self.faults.delay(operation if invocation is None else invocation.operation)
         if invocation is not None:
             return await self._invoke(invocation, headers, body, query)
-        operation = headers.get("x-amz-target", "").rpartition(".")[2] or f"{method} {path}"
         try:
             request = parse_request(body)
             if ministack.app.AUTH:
@@ -155,7 +156,7 @@ class Cloud:
         except ApiError as error:
             return refusal(error, CONTENT_TYPE, "message")
         if self.faults.loses_answer(operation):
-            return 200, {"Content-Type": CONTENT_TYPE}, _lost_answer()
+            return 200, {"Content-Type": CONTENT_TYPE}, lost_answer()
         return (
             200,
             {"Content-Type": CONTENT_TYPE, **self._engine(operation, request)},
@@ -212,7 +213,7 @@ def refusal(error: ApiError, media_type: str, message_key: str) -> Response:
     )
 
 
-def _lost_answer() -> Any:
+def lost_answer() -> Any:
     """An answer whose connection closes before the first byte of its body."""
 
     async def run(_send: Any, _receive: Any) -> None:

@@ -183,8 +183,29 @@ def test_archives_that_are_not_in_s3_are_seen(run: Run, world: World, manifest: 
     world.service.faults.missing |= {artifact("acme", 2).uri, artifact("beta").uri, artifact("new").uri}
     result = run("plan", manifest(acme=2, beta=1, zeta=1, new=1))
     assert result.exit_code == 1
-    assert [row[:2] for row in rows(result)] == [["acme", "unusable"], ["new", "unusable"]]
+    assert [row[:2] for row in rows(result)] == [[name, "unusable"] for name in ("acme", "beta", "new")]
     assert rows(result)[0][4] == f"NoSuchKey: {artifact('acme', 2).uri} does not exist"
+
+
+def test_lost_archive_of_what_serves_is_seen_and_fails_no_other_manifest(
+    run: Run, world: World, manifest: Write
+) -> None:
+    uri = artifact("beta").uri
+    world.service.faults.missing.add(uri)
+    result = run("plan")
+    why = f"NoSuchKey: {uri} does not exist; it serves, and no new copy or restart can load it"
+    assert (result.exit_code, rows(result)) == (3, [["beta", "unusable", "v1.tar.gz", "v1.tar.gz", why]])
+    assert run("plan", manifest(acme=1, beta=1, zeta=1)).exit_code == 0
+
+
+@pytest.mark.parametrize("known", [None, "NoSuchKey: it is gone"])
+def test_archive_that_the_caller_may_not_read_is_as_the_last_drift_check_found_it(
+    run: Run, world: World, known: str | None
+) -> None:
+    world.registry.overwrite(replace(world.record("beta"), archive_trouble=known))
+    world.service.faults.unreadable.add(artifact("beta").uri)
+    assert [row[4] for row in rows(run("plan"))] == [known] * (known is not None)
+    assert (known or "-") in run("status").stdout
 
 
 def test_archive_that_cannot_be_looked_at_is_told(

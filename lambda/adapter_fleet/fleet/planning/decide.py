@@ -48,6 +48,8 @@ class Step(StrEnum):
     """Send any request: the base model changed, and may have lost the adapter."""
     VERIFY = "verify"
     """Copy or read its archive before a write. This takes too long for the step that writes."""
+    CHECK_ARCHIVE = "check-archive"
+    """Look whether the archive of what serves is still there. Nobody decides that: drift checks do it."""
     CONFIRM = "confirm"
     """Compare its archive with the version that was verified before the write."""
     WAIT = "wait"
@@ -83,8 +85,8 @@ class Step(StrEnum):
 
     @property
     def reads(self) -> bool:
-        """True if SageMaker has to be read before the next decision."""
-        return self in (Step.LOOK, Step.READ_TAGS)
+        """True if SageMaker, or an archive's head, has to be read before the next decision."""
+        return self in (Step.LOOK, Step.READ_TAGS, Step.CHECK_ARCHIVE)
 
     @property
     def asks(self) -> bool:

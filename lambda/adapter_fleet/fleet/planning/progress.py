@@ -1,5 +1,6 @@
 """How far a generation is: its counts, its failures, what is left to do, and when the next pass comes."""
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,21 @@ class Progress:
         record = self.records.get(component)
         return record is not None and record.unreadable is not None
 
+    def has_begun(self, components: Iterable[str]) -> bool:
+        """Return True if one of these components serves what is wanted, or if a write may be under way."""
+        found = ((self.records[component], self.wanted.get(component)) for component in components)
+        return any(
+            record.intent is not None or (want is not None and want.artifact.same_as(record.serving))
+            for record, want in found
+        )
+
     # --- counts
+
+    @property
+    def waiting(self) -> list[str]:
+        """The names of the first adapters that are pending."""
+        pending = (name for name, decision in self.decisions.items() if not decision.step.settled)
+        return [self._name(component) for component in itertools.islice(pending, _SHOWN)]
 
     @property
     def asleep(self) -> int:

@@ -254,6 +254,7 @@ def _succeeded(
         recheck=_recheck_after_success(record.recheck, intent, live),
         probed=_probed_after_success(record, intent.artifact),
         unconfirmed=intent.archive,
+        archive_trouble=None,
     )
     return changed, [event]
 
@@ -448,6 +449,7 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         drifted=None if known is None else f"serves {served.uri} instead of {known.uri}",
         failure=failure,
         unconfirmed=None,
+        archive_trouble=None,
     )
     what = "adopted" if known is None else "drifted"
     return changed, [_event(record, context, what, before=known, after=served)]

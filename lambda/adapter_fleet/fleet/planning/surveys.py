@@ -1,12 +1,13 @@
 """What a drift check looks at, though no decision asks for it, and what it reports."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
-from adapter_fleet.fleet.state.configuration import TAGS_A_DRIFT_CHECK
+from adapter_fleet.fleet.state.configuration import ARCHIVES_A_DRIFT_CHECK, TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter
 
@@ -23,6 +24,26 @@ def tags_to_read(decisions: Mapping[str, Decision], *, after: str) -> list[str]:
     names = sorted(name for name, decision in decisions.items() if decision.step in readable)
     start = bisect_right(names, after)
     return [*names[start:], *names[:start]][:TAGS_A_DRIFT_CHECK]
+
+
+_DAY_SECONDS = 24 * 3600.0
+
+
+def archives_to_check(
+    records: Mapping[str, AdapterRecord], decisions: Mapping[str, Decision], *, after: str, seconds: float
+) -> list[str]:
+    """Return the components whose archives are looked at: each once a day, and more often if it was gone.
+
+    after, seconds:
+        The last component that the check before has looked at, and the time since that check.
+    """
+    settled = (name for name, decision in decisions.items() if decision.step.settled)
+    names = sorted(name for name in settled if records[name].serving and records[name].live)
+    start = bisect_right(names, after)
+    due = min(math.ceil(len(names) * min(1.0, seconds / _DAY_SECONDS)), ARCHIVES_A_DRIFT_CHECK)
+    turn = [*names[start:], *names[:start]][:due]
+    gone = [name for name in names if records[name].archive_trouble is not None and name not in turn]
+    return [*gone[:ARCHIVES_A_DRIFT_CHECK], *turn]
 
 
 def adapters_to_probe(

@@ -28,7 +28,12 @@ from adapter_fleet.fleet.planning.progress import (
 )
 from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
-from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
+from adapter_fleet.fleet.planning.surveys import (
+    adapters_to_probe,
+    archives_to_check,
+    drifted_records,
+    tags_to_read,
+)
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -116,6 +121,7 @@ class Pass:
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
         self._changed = self._desired.components_of(find_changed(declared, generation, registry))
+        self._names = frozenset(adapter.name for adapter in desired.adapters)
         self._polling = Polling(
             session.clock, write_seconds=session.fleet.write_seconds, resumes=session.resumes
         )
@@ -156,6 +162,7 @@ class Pass:
                 self._routes.judge()
             self._advance_all()
             if checks_drift:
+                self._check_archives()
                 self._queue_tags()
             self._take_steps(writes=False)
             self._end_canaries()
@@ -353,6 +360,17 @@ class Pass:
             self._read_tags(component)
         if chosen:
             self._session.update_fleet(tags_read=chosen[-1])
+
+    def _check_archives(self) -> None:
+        """Look at the archives of some adapters in service: a new copy of the base model would load them."""
+        fleet, now = self._session.fleet, self._session.clock.now()
+        after, seconds = fleet.archives_read, now - fleet.archives_at
+        chosen = archives_to_check(self._records, self._queue.decisions, after=after, seconds=seconds)
+        for component in chosen:
+            self._queue.put(component, Decision(step=Step.CHECK_ARCHIVE))
+        self._take_steps(writes=False)
+        if chosen and not self._queue.reads:
+            self._session.update_fleet(archives_read=chosen[-1], archives_at=now)
 
     def _queue_probes(self) -> list[AdapterRecord]:
         """Begin a new series of probes for as many adapters as the settings say; return their old records."""
@@ -558,7 +576,8 @@ class Pass:
     def _begin_deletions(self) -> None:
         """Delete the components that are not wanted, now that everything else is done."""
         self._deletes = True
-        self._routes.forget_undeclared({self._records[component].name for component in self._queue.held})
+        if self._routes.forget_undeclared({self._records[component].name for component in self._queue.held}):
+            self._session.update_generation(applied=True)
         for component in sorted(self._queue.held):
             record = self._records[component]
             if record.adopted and record.live is not None:
@@ -699,10 +718,16 @@ class Pass:
         if step is Step.READ_TAGS and isinstance(result.error, ThrottledError | UnansweredError):
             self._read_tags(component)  # a drift check wants the tags though no decision does
         if result.accepted:
-            self._limits.write_accepted()
-            # Poll early: the first of many writes shows whether any succeeds.
-            if first or self._session.fleet.serial or not self._queue.writes:
-                self._polling.plan_after_write(last=not self._queue.writes)
+            self._note_accepted(component, first=first)
+
+    def _note_accepted(self, component: str, *, first: bool) -> None:
+        """Note that SageMaker took a write, and plan when to look at it."""
+        if self._changes(component):
+            self._session.update_generation(applied=True)
+        self._limits.write_accepted()
+        # Poll early: the first of many writes shows whether any succeeds.
+        if first or self._session.fleet.serial or not self._queue.writes:
+            self._polling.plan_after_write(last=not self._queue.writes)
 
     def _note_archive(self, component: str, result: StepResult) -> None:
         """Note whether the archive has to be read first; end a pin whose archive is missing."""
@@ -916,6 +941,11 @@ class Pass:
         if exceeds and not self._timed_out:
             self._over_limit = True
 
+    def _changes(self, component: str) -> bool:
+        """Return True if the generation changes a component, or deletes it with its adapter."""
+        gone = component not in self._desired.wanted and self._records[component].name not in self._names
+        return gone or component in self._changed
+
     def _count(self) -> None:
         """Bring the counts of the generation up to date."""
         # One snapshot: calls go on meanwhile.
@@ -925,6 +955,8 @@ class Pass:
         self._session.update_generation(
             **self._progress.counts,
             failures=len(self._failing),
+            applied=generation.applied or self._progress.has_begun(filter(self._changes, self._records)),
+            waiting=self._progress.waiting,
             writes=generation.writes + sum(calls[name] for name in WRITE_OPERATIONS),
             reads=generation.reads + sum(calls[name] for name in READ_OPERATIONS),
         )
@@ -938,6 +970,9 @@ class Pass:
             self._records.flush()
             session.look_for_newer_generation()
             self._count()
+            if session.generation.outcome is Outcome.OPEN:
+                reason = self._queue.limit or self._not_taken or session.generation.reason
+                session.update_generation(reason=reason)
             session.save_generation()
 
     # --- the end of the pass
@@ -1057,6 +1092,7 @@ class Pass:
             drifted=self._records.drifted,
             asleep=self._progress.asleep,
             misidentified=self._progress.misidentified,
+            lost_archives=self._records.lost_archives,
         )
 
     # --- the next pass

@@ -127,6 +127,11 @@ class RecordCache(Mapping[str, AdapterRecord]):
         drifted = {name for name, record in self._records.items() if record.drifted is not None}
         return len(drifted | self._drifted)
 
+    @property
+    def lost_archives(self) -> int:
+        """How many adapters in service have an archive that no new copy could load."""
+        return sum(record.archive_trouble is not None for record in self._records.values())
+
     # --- the registry
 
     def flush_if_full(self) -> None:

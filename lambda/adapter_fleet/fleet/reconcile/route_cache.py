@@ -203,19 +203,19 @@ class RouteCache:
                 if record is not None and record.live is not None and record.routed_at != since:
                     yield replace(record, routed_at=since), told
 
-    def forget_undeclared(self, leaving: Collection[str] = ()) -> None:
+    def forget_undeclared(self, leaving: Collection[str] = ()) -> list[str]:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go.
 
         leaving:
             Adapters of components that go. Of one whose route was lost, callers' row may be left.
         """
-        if self._versions is None:
-            return
-        gone = sorted({*self._routes, *leaving} - self._versions.declared.keys())
+        declared = None if self._versions is None else self._versions.declared
+        gone = [] if declared is None else sorted({*self._routes, *leaving} - declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
         for name in gone:
             self._routes.pop(name, None)
             self._changed.discard(name)
+        return gone
 
     def next_times(self) -> list[float]:
         """Return when versions that stay for now are drained, and when canaries are judged."""

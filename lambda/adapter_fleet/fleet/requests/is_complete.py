@@ -8,7 +8,6 @@ from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STALLED_SECONDS, STANDSTILL_PASSES
-from adapter_fleet.fleet.state.fleet_settings import OnTimeout
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, restored_by_undo
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
@@ -107,11 +106,15 @@ class Completion:
             return _complete(generation, undo=requested.undo)
         if generation.changes is None:
             raise FleetError(f"{after} nothing is known of the fleet{trouble}")
-        if settings.on_timeout is OnTimeout.SUCCEED and standstill is None:
+        if standstill is None and not generation.fails_at_timeout:
             return _complete(generation)
         are = "one adapter is" if pending == 1 else f"{pending} adapters are"
-        longer = "" if standstill else "; if they only need longer, raise 'timeout'"
-        raise FleetError(f"{after} {are} pending{trouble}{longer}")
+        nothing = ", and nothing of what this changes was applied" if generation.applied is False else ""
+        longer = (
+            "; deploy again when that is over" if nothing else "; if they only need longer, raise 'timeout'"
+        )
+        longer = "" if standstill else longer
+        raise FleetError(f"{after} {are} pending{_names(generation)}{nothing}{trouble}{longer}")
 
     def _standstill(self, generation: Generation, fleet: FleetRecord) -> str | None:
         """Return why the fleet makes no progress any more, None while passes go on."""
@@ -146,7 +149,7 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
     if generation.failed:
         words.append(f"{generation.failed} failed")
     if generation.pending:
-        words.append(f"{generation.pending} pending")
+        words.append(f"{generation.pending} pending{_names(generation)}")
     if generation.orphans:
         words.append(
             f"{generation.orphans} with the fleet's tag that no manifest wants ('adapters prune' lists them)"
@@ -159,6 +162,12 @@ def data_of(generation: Generation, *, undo: bool = False) -> dict[str, str]:
     return {name: str(count) for name, count in counts.items()} | {
         "Summary": bounded(summary, MAX_SUMMARY_BYTES)
     }
+
+
+def _names(generation: Generation) -> str:
+    """Return in brackets which adapters are pending."""
+    names, more = ", ".join(generation.waiting), generation.pending - len(generation.waiting)
+    return f" ({names}{f' and {more} more' if more > 0 else ''})" if names else ""
 
 
 def _complete(generation: Generation, *, undo: bool = False) -> dict[str, Any]:

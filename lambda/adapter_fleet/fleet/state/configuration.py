@@ -44,6 +44,9 @@ LATE_TAGS_SECONDS = 120.0
 TAGS_A_DRIFT_CHECK = 100
 """Components whose tags one drift check reads: five seconds at the read rate, and a call for each."""
 
+ARCHIVES_A_DRIFT_CHECK = 500
+"""Archives that one drift check looks at: 25 seconds at the read rate. Hourly checks look at 12,000 a day."""
+
 TAGS_BEFORE_THE_END = 100
 """A generation ends only after so many strangers' tags are read; the others are read after its end."""
 

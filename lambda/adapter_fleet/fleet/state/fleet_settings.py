@@ -139,7 +139,8 @@ class FleetSettings:
     request_rate:
         The most writes a second to SageMaker. It is halved on a throttle, and recovers slowly.
     timeout_seconds, on_timeout:
-        How long a deployment waits for its adapters, and how it ends then.
+        How long a deployment waits for its adapters, and how it ends then. By default, it fails if nothing
+        of what it changes was applied, and otherwise succeeds.
     drift:
         What scheduled runs do; None if there are none.
     max_lora_rank:
@@ -161,7 +162,7 @@ class FleetSettings:
     deletions: DeletionLimit = field(default_factory=DeletionLimit)
     request_rate: float = 5.0
     timeout_seconds: int = 3000
-    on_timeout: OnTimeout = OnTimeout.SUCCEED
+    on_timeout: OnTimeout | None = None
     drift: DriftAction | None = None
     allow_base_replacement: bool = False
     max_lora_rank: int | None = None

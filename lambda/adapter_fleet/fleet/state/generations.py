@@ -1,11 +1,11 @@
 """Generations: one number for each accepted request, and the rules on which generation follows which."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout
 
 
 class Outcome(StrEnum):
@@ -113,6 +113,10 @@ class Generation:
     changes, failures:
         How many adapters the generation changes, and how many of these have failed. `changes` is None until
         it is known.
+    applied:
+        True if SageMaker has taken a write of what it changes, or may have; None if nobody knows.
+    waiting:
+        Names of the first adapters that are pending.
     orphans:
         How many components carry the fleet's tag though no manifest wants them and no guard has counted
         their deletion. They are left alone.
@@ -129,7 +133,9 @@ class Generation:
     reason: str | None = None
     changes: int | None = None
     failures: int = 0
+    applied: bool | None = None
     pending: int = 0
+    waiting: Sequence[str] = ()
     in_service: int = 0
     failed: int = 0
     desired: int = 0
@@ -162,6 +168,15 @@ class Generation:
         return bool(self.request.rolling_back) or unknown
 
     @property
+    def fails_at_timeout(self) -> bool:
+        """True if a deployment fails when its time is up, though passes go on."""
+        if self.exempt or self.changes is None:
+            return not self.exempt
+        chosen = self.request.target.settings.on_timeout
+        nothing_applied = self.changes > 0 and self.applied is False
+        return nothing_applied if chosen is None else chosen is OnTimeout.FAIL
+
+    @property
     def reported_success(self) -> bool:
         """True if it converged, or had the time that a deployment has, though some adapters were pending."""
         waited = (self.ended or 0.0) - self.request.at
@@ -169,6 +184,7 @@ class Generation:
             self.outcome is Outcome.SUPERSEDED
             and self.request.source is not Source.DELETION
             and waited >= self.request.target.settings.timeout_seconds
+            and not (self.request.source is Source.DEPLOYMENT and self.fails_at_timeout)
         )
         return self.outcome is Outcome.CONVERGED or timed_out
 

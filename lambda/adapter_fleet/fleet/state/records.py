@@ -142,6 +142,8 @@ class AdapterRecord:
     unconfirmed:
         The version of the archive that was verified before the last write; None once the archive is
         confirmed to be unchanged after the write. SageMaker takes no version and may load a newer one.
+    archive_trouble:
+        Why no new copy of the base model could load what serves, as a drift check found; None if it could.
     unreadable:
         Why the stored record cannot be read; None if it can. Such a record is never written: a later release
         may be able to read what is stored.
@@ -178,6 +180,7 @@ class AdapterRecord:
     lost: int = 0
     restores: int = 0
     unconfirmed: ArchiveVersion | None = None
+    archive_trouble: str | None = None
     unreadable: str | None = None
 
     @property
@@ -199,7 +202,7 @@ class AdapterRecord:
         )
 
     def __post_init__(self) -> None:
-        bound_texts(self, ("drifted",))
+        bound_texts(self, ("drifted", "archive_trouble"))
 
     def to_be_asked(self) -> "AdapterRecord":
         """Return the record before a request and its probe are sent: a copy may have lost the adapter."""
@@ -275,6 +278,8 @@ class FleetRecord:
         When a pass last ended by itself, and was not killed.
     tags_read:
         The component, in order of names, up to which drift runs have read tags. The next run goes on there.
+    archives_read, archives_at:
+        The same of the archives of what serves, and when a drift run last looked at some.
     deleted:
         True once the fleet is deleted.
     """
@@ -301,6 +306,8 @@ class FleetRecord:
     behind_since: float | None = None
     trouble: str | None = None
     tags_read: str = ""
+    archives_read: str = ""
+    archives_at: float = 0.0
     failed_passes: int = 0
     pass_ended: float = 0.0
     deleted: bool = False

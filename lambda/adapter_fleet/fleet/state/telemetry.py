@@ -42,6 +42,7 @@ class FleetTelemetry:
         drifted: int,
         asleep: int,
         misidentified: int,
+        lost_archives: int,
     ) -> None:
         """Emit the fleet's metrics, and log a summary of the pass.
 
@@ -51,6 +52,8 @@ class FleetTelemetry:
             How many adapters wait for a copy of the base model.
         misidentified:
             In the place of how many adapters another answers.
+        lost_archives:
+            How many adapters in service have an archive that no new copy could load.
         """
         for name, unit, value in (
             ("Desired", MetricUnit.Count, generation.desired),
@@ -64,6 +67,7 @@ class FleetTelemetry:
             ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
             ("Asleep", MetricUnit.Count, asleep),
             ("Misidentified", MetricUnit.Count, misidentified),
+            ("LostArchives", MetricUnit.Count, lost_archives),
             ("Copies", MetricUnit.Count, fleet.base_copies),
             ("UncheckedCopies", MetricUnit.Count, fleet.unchecked_copies),
             ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),

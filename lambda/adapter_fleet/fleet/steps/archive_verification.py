@@ -122,6 +122,16 @@ def known_problem(artifact: Artifact, service: SageMakerPort, registry: Registry
     return verdict.problem
 
 
+def look_at_serving(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verdict:
+    """Verify the archive of what serves, which a new copy of the base model would load again."""
+    verdict = look(artifact, service, registry)
+    if verdict.unread and verdict.version is None:
+        verdict = _missing(artifact.uri)  # its source may be there, but SageMaker knows the copy alone
+    if verdict.problem is None:
+        return verdict
+    return replace(verdict, problem=f"{verdict.problem}; it serves, and no new copy or restart can load it")
+
+
 def _compared(known: ArchiveReading, artifact: Artifact, version: ArchiveVersion) -> Verdict:
     problem = known.mismatch(artifact)
     if problem is None:
@@ -195,6 +205,20 @@ def confirm(task: StepTask) -> StepResult:
         # Which of the two is serving is unknown, so the next attempt sends the artifact again.
         record = replace(task.record, unconfirmed=None, recheck=Recheck.SEND)
     return replace(not_usable(task, artifact, verdict, record=record), missing=None)
+
+
+def check_serving(task: StepTask) -> StepResult:
+    """Note whether the archive of what serves is still there. If S3 does not answer, that changes nothing."""
+    serving = task.record.serving
+    assert serving is not None  # only what serves has this step
+    try:
+        verdict = look_at_serving(serving, task.service, task.registry)
+        if verdict.unread and task.registry.known_archive(serving.uri) is not None:
+            read(serving, task.service, task.registry, task.stop)  # it was replaced since it was read
+            verdict = look_at_serving(serving, task.service, task.registry)
+    except (ThrottledError, UnansweredError):
+        return StepResult(record=task.record, idle=True)
+    return StepResult(record=replace(task.record, archive_trouble=verdict.problem), idle=True)
 
 
 def inspect(task: StepTask, artifact: Artifact) -> Verdict:

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from botocore.exceptions import ClientError, HTTPClientError
+
+from adapter_fleet.common.aws_errors import PASSING, Meaning, meaning_of
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.planning.observe import with_description
@@ -27,7 +30,10 @@ The three calls are a look at the archive, a write, and a read of the tags after
 
 
 def execute(task: StepTask) -> StepResult:
-    """Take the step. Its errors are in the result, except for LeaseLostError, which ends the pass."""
+    """Take the step. Its errors are in the result, except for those that end the pass.
+
+    These are LeaseLostError, and what the registry raises if it does not answer, throttles or refuses.
+    """
     try:
         return _STEPS[task.decision.step](task)
     except (ThrottledError, UnansweredError, ConflictError) as error:
@@ -45,7 +51,16 @@ def execute(task: StepTask) -> StepResult:
     except RecordTooLargeError as error:
         return _unexpected(task, str(error), Cause.ARTIFACT)  # another attempt would be as large
     except Exception as error:  # One adapter must not stop the others.
+        if _is_outage(error):
+            raise
         return replace(_unexpected(task, text_of(error)), unexpected=error)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Return True if the registry has the fault, and not the adapter: the service's errors are the port's."""
+    if isinstance(error, ClientError):
+        return meaning_of(error) in (*PASSING, Meaning.ACCESS)
+    return isinstance(error, HTTPClientError)
 
 
 def _unexpected(task: StepTask, reason: str, cause: Cause = Cause.UNEXPECTED) -> StepResult:
@@ -79,4 +94,5 @@ _STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
     Step.ASK: smoke_requests.ask,
     Step.VERIFY: archive_verification.verify,
     Step.CONFIRM: archive_verification.confirm,
+    Step.CHECK_ARCHIVE: archive_verification.check_serving,
 }

@@ -110,7 +110,7 @@ class TestInForce:
         settings = FleetSettings(timeout_seconds=60)
         target = replace(TARGET, settings=settings)
         request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
-        open_ = Generation(number=1, request=request)
+        open_ = Generation(number=1, request=request, changes=1)
         after = new_generation(replace(request, delivery="2", at=60.0), open_, {1: open_}.get)
         assert after.in_force == 1
 

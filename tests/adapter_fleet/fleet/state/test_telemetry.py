@@ -108,7 +108,9 @@ def test_metrics_of_a_pass_have_the_counts_of_the_fleet_and_its_line_the_outcome
     counts = {"desired": 9, "in_service": 5, "failed": 1, "pending": 3, "orphans": 7}
     made = generation(Outcome.OPEN, reason="b: bad tensors", writes=3, **counts)
     fleet = replace(FLEET, failed_passes=3, base_copies=3, checked_copies=2)
-    telemetry.measured(made, fleet, age=61.5, throttles=4, drifted=2, asleep=1, misidentified=2)
+    telemetry.measured(
+        made, fleet, age=61.5, throttles=4, drifted=2, asleep=1, misidentified=2, lost_archives=3
+    )
     lines = told()
     (line,) = [line for line in lines if "_aws" not in line]
     expected = {"message": "pass ended", "generation": 1, "outcome": "open", "reason": "b: bad tensors"}
@@ -127,6 +129,7 @@ def test_metrics_of_a_pass_have_the_counts_of_the_fleet_and_its_line_the_outcome
         "Rejected": 0,
         "Asleep": 1,
         "Misidentified": 2,
+        "LostArchives": 3,
         "Copies": 3,
         "UncheckedCopies": 1,
     }
@@ -139,7 +142,16 @@ def test_metrics_of_a_pass_have_the_counts_of_the_fleet_and_its_line_the_outcome
 def test_manifest_that_does_not_come_into_force_counts_as_rejected(
     telemetry: FleetTelemetry, told: Told, outcome: Outcome, rejected: int
 ) -> None:
-    telemetry.measured(generation(outcome), FLEET, age=0.0, throttles=0, drifted=0, asleep=0, misidentified=0)
+    telemetry.measured(
+        generation(outcome),
+        FLEET,
+        age=0.0,
+        throttles=0,
+        drifted=0,
+        asleep=0,
+        misidentified=0,
+        lost_archives=0,
+    )
     assert metrics_of(told())["Rejected"] == rejected
 
 
