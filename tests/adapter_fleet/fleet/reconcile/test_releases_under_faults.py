@@ -218,7 +218,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             # It is compared with the version before, which may do as badly.
             worse = had.artifact.uri in faults.worse and before.live.artifact.uri not in faults.worse
             well = not worse and faults.asked >= CANARY.min_requests
-            gone = before.live.component in self.contested  # then nobody else may answer
+            there = self.world.service.components.keys() - self.contested
+            gone = before.live.component not in there  # then nobody else may answer
             went_live = candidate is None and had.component == route.live.component and not gone
             promise(not went_live or (well and had.percent >= 25), f"{had} answers all")
         if candidate is None or route == before:  # a restored route may name what is gone
