@@ -30,7 +30,7 @@ EXAMPLES = """
 adapters check out/acme --environment prod
 
 # Check every adapter in a folder against a model and a container.
-adapters check out --base-model models/llama --container lmi19
+adapters check out --base-model models/llama --container lmi28
 
 # Read published archives to their end.
 adapters check s3://my-adapters/prod --whole --json
@@ -48,7 +48,7 @@ def check(
         ),
     ],
     container: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
+        str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi28, vllm2.6.")
     ] = None,
     max_lora_rank: Annotated[
         int | None, typer.Option(metavar="N", help="The engine's highest rank, such as 64.")

@@ -126,7 +126,7 @@ class LmiVersion(Enum):
 
     Example::
 
-        LmiContainer(version=LmiVersion.V19)
+        LmiContainer(version=LmiVersion.V28)
     """
 
     V13 = ("0.31.0-lmi13.0.0-cu124", None)
