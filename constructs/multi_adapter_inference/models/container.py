@@ -191,9 +191,9 @@ class IContainer(ABC):
             if setting.upper().endswith("ENABLE_TOWER_CONNECTOR_LORA") and value.lower() != "false":
                 annotations.add_warning_v2(
                     "multi-adapter-inference:encoder-cache-outlives-update",
-                    f"{setting} lets adapters change how images are read, and the engine finds what it read by"
-                    " the adapter's name (vllm #44939): after an update in place the new version may answer"
-                    f" with what the old one read; give each version a component of its own ({_GUIDE})",
+                    f"with {setting}, adapters change how images are read, and the engine finds what it read"
+                    " by the adapter's name (vllm #44939): an updated adapter may answer with what its old"
+                    f" version read; give each version a component of its own ({_GUIDE})",
                 )
         if self._prefix_caching_is_off:
             annotations.add_info_v2(
