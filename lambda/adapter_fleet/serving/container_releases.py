@@ -1,12 +1,12 @@
 """The releases of the containers that serve adapters: LMI (djl-inference), and AWS's vLLM container."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.mixing_faults import MIXING_FAULTS, MixingFault, Program, Version
+from adapter_fleet.serving.mixing_faults import MIXING_FAULTS, MixingFault, Program, Versions
 from adapter_fleet.serving.vllm_engine import VllmEngine
 
 _DEFAULT_ACCOUNT = "763104351884"
@@ -202,7 +202,7 @@ class LmiVersion(Enum):
         return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
 
     @property
-    def versions(self) -> Mapping[Program, Version]:
+    def versions(self) -> Versions:
         """The versions of the programs in it."""
         return {Program.VLLM: self.engine.numbers, Program.LMI: (self.number,)}
 
@@ -210,7 +210,7 @@ class LmiVersion(Enum):
     def known_faults(self) -> tuple[KnownFault, ...]:
         """The faults of this release that no setting avoids."""
         unknown = (_ADAPTERS_UNKNOWN,) if self is LmiVersion.V29 else ()
-        return (*_unavoidable(self, LmiVersion), *unknown)
+        return (*_unavoidable(self), *unknown)
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
@@ -294,7 +294,6 @@ class VllmVersion(Enum):
         self.settings_file = None
         # It runs `code/model.py` of the base model, and nothing of an adapter.
         self.runs_code_of_adapters = False
-        self.versions: Mapping[Program, Version] = {Program.VLLM: self.engine.numbers}
 
     @classmethod
     def numbered(cls, number: str) -> "VllmVersion":
@@ -331,9 +330,14 @@ class VllmVersion(Enum):
         return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
 
     @property
+    def versions(self) -> Versions:
+        """The versions of the programs in it."""
+        return {Program.VLLM: self.engine.numbers}
+
+    @property
     def known_faults(self) -> tuple[KnownFault, ...]:
         """The faults of this release that no setting avoids."""
-        return _unavoidable(self, VllmVersion)
+        return _unavoidable(self)
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
@@ -382,27 +386,20 @@ settings_file:
 """
 
 
-def first_safe(fault: MixingFault, releases: Iterable[ContainerRelease]) -> ContainerRelease | None:
-    """Return the first of the releases that a fault is fixed in, None if there is none."""
-    if fault.fixed is None:
-        return None
-    found = (one for one in releases if one.versions.get(fault.program, ()) >= fault.fixed)
-    return next(found, None)
-
-
-def _unavoidable(release: ContainerRelease, all_of_it: Iterable[ContainerRelease]) -> tuple[KnownFault, ...]:
+def _unavoidable(release: ContainerRelease) -> tuple[KnownFault, ...]:
     return tuple(
-        KnownFault(fault.id, _warning(fault, release, first_safe(fault, all_of_it)))
+        KnownFault(fault.id, _warning(fault, release))
         for fault in MIXING_FAULTS
         if fault.avoided_by is None and fault.affects(release.versions)
     )
 
 
-def _warning(fault: MixingFault, release: ContainerRelease, safe: ContainerRelease | None) -> str:
+def _warning(fault: MixingFault, release: ContainerRelease) -> str:
     text = (
         f"{release.title} may answer a request with another adapter's weights, without an error"
         f" ({', '.join(fault.sources)}): {fault.happens}"
     )
+    safe = next((one for one in type(release) if fault.is_fixed_in(one.versions)), None)
     if safe is None:
         return text
     text += f"; only a newer release helps, from {safe.title} on"

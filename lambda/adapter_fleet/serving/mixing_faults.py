@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 Version = tuple[int, ...]
 
@@ -14,13 +15,7 @@ class Program(StrEnum):
     LMI = "LMI"
 
 
-class Sureness(StrEnum):
-    """How sure a fault is, in the letters of the documentation."""
-
-    VERIFIED = "V"
-    """Read in the program's source."""
-    REPORTED = "T"
-    """Reported by others."""
+Versions = Mapping[Program, Version]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +34,8 @@ class MixingFault:
         What avoids it in an affected version. None: nothing does.
     sources:
         The issues and changes upstream.
+    sureness:
+        V was read in the program's source, T is reported by others.
     """
 
     id: str
@@ -48,12 +45,15 @@ class MixingFault:
     fixed: Version | None = None
     avoided_by: str | None = None
     sources: tuple[str, ...]
-    sureness: Sureness
+    sureness: Literal["V", "T"]
 
-    def affects(self, versions: Mapping[Program, Version]) -> bool:
+    def affects(self, versions: Versions) -> bool:
         """Tell whether a container with these versions of the programs has the fault."""
-        version = versions.get(self.program)
-        return version is not None and self.since <= version and not (self.fixed and version >= self.fixed)
+        return versions.get(self.program, ()) >= self.since and not self.is_fixed_in(versions)
+
+    def is_fixed_in(self, versions: Versions) -> bool:
+        """Tell whether these versions are newer than the fault."""
+        return self.fixed is not None and versions.get(self.program, ()) >= self.fixed
 
 
 MIXING_FAULTS = (
@@ -68,7 +68,7 @@ MIXING_FAULTS = (
         program=Program.VLLM,
         fixed=(0, 26),
         sources=("vllm #47724",),
-        sureness=Sureness.VERIFIED,
+        sureness="V",
     ),
     # LMI 16 is the first with an asynchronous handler for adapters (#2901). Its branch has the change since
     # 2025-11-19, and AWS built the image again on 2025-11-25. The branch of LMI 17 got the change on the day
@@ -80,7 +80,7 @@ MIXING_FAULTS = (
         since=(16,),
         fixed=(18,),
         sources=("djl-serving #2954", "#2957", "#2959", "#2960"),
-        sureness=Sureness.VERIFIED,
+        sureness="V",
     ),
     # `vllm_engine.py` says where the key was read. A salt and a name are the same kind of key (#44701).
     MixingFault(
@@ -91,7 +91,7 @@ MIXING_FAULTS = (
         since=(0, 11, 1),
         avoided_by="'prefix_caching' off, the default",
         sources=("vllm #30931", "#42125", "#44701"),
-        sureness=Sureness.VERIFIED,
+        sureness="V",
     ),
     MixingFault(
         id="lmcache-mixes-adapters",
@@ -99,7 +99,7 @@ MIXING_FAULTS = (
         program=Program.VLLM,
         avoided_by="no LMCache",
         sources=("vllm #44250", "LMCache #2961"),
-        sureness=Sureness.REPORTED,
+        sureness="T",
     ),
     # `_get_mm_identifier` of 0.14.0, 0.25.1, 0.26.0, 0.28.0 and 0.30.0 has the adapter's name. 0.13.0 has no
     # such key.
@@ -111,7 +111,7 @@ MIXING_FAULTS = (
         since=(0, 14),
         avoided_by="a name for each version",
         sources=("vllm #44939",),
-        sureness=Sureness.VERIFIED,
+        sureness="V",
     ),
 )
 """Each of them can give one tenant another's answer, without an error. `docs/guides/containers.md` has them.
