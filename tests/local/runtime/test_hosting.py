@@ -39,7 +39,7 @@ async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, 
 
 
 def test_copy_gets_what_the_settings_say_and_keeps_the_name_of_its_engine(tmp_path: Path) -> None:
-    settings = {"prefix_cache": "by_path", "slot_eviction": "running"}
+    settings: dict[str, Any] = {"prefix_cache": "by_path", "slot_eviction": "running"}
     settings |= {"load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05}
 
     async def scenario() -> Any:
