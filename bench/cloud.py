@@ -103,12 +103,13 @@ def endpoint_in(stack: cdk.Stack) -> MultiAdapterEndpoint:
         stack,
         "Llm",
         base_model=BaseModel.from_directory(str(TICKETS / "base")),
-        container=LmiContainer(version=LmiVersion.V19),
+        container=LmiContainer(version=LmiVersion.V28),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
         instance_type=InstanceType.ML_G5_12XLARGE,
         compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
         artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
         component_prefix=PREFIX,
+        inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
     )
 
 

@@ -39,7 +39,7 @@ def main() -> int:
     os.environ["VLLM_PYTHON"] = str(prepare(FOLDER))
     seconds = {}
     for caching in (False, True):
-        container = LmiContainer(version=LmiVersion.V19, prefix_caching=caching)
+        container = LmiContainer(version=LmiVersion.V28, prefix_caching=caching)
         environment = container._environment_for(LORA, None)
         with tempfile.TemporaryDirectory() as folder, running("vllm", Path(folder), environment) as copy:
             copy.register("acme", ADAPTERS["summary"])

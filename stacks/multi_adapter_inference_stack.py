@@ -121,6 +121,7 @@ class MultiAdapterInferenceStack(Stack):
             component_prefix=settings.component_prefix,
             # Hardware encrypts local storage, which takes no key.
             encryption_key=None if instance_type.local_storage else self._key,
+            inference_ami_version=container.version.inference_ami_version,
             **self._network,
         )
 

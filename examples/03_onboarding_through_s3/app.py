@@ -36,12 +36,13 @@ class Onboarding(Stack):
             self,
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
             instance_type=InstanceType.ML_G5_2XLARGE,
             compute=ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
             # The endpoint may read adapters here and nowhere else.
             artifact_sources=[ArtifactSource(bucket=bucket, prefix="archives/")],
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
         endpoint.add_fleet(
             "Customers",

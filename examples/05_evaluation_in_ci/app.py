@@ -42,7 +42,7 @@ class Evaluated(Stack):
             self,
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
             instance_type=InstanceType.ML_G5_2XLARGE,
             compute=ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
@@ -50,6 +50,7 @@ class Evaluated(Stack):
                 ArtifactSource(bucket=released, prefix="archives/"),
                 ArtifactSource(bucket=previews, prefix="pull-requests/"),
             ],
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
         endpoint.add_fleet(
             "Customers",

@@ -65,13 +65,14 @@ class Private(Stack):
             self,
             "Llm",
             base_model=BaseModel.from_directory(HERE.parent / "tickets" / "base"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
             # Hardware encrypts its disks, which take no key of yours.
             instance_type=InstanceType.ML_G5_2XLARGE,
             compute=ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
             vpc=vpc,
             security_groups=[group],
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
         fleet = endpoint.add_fleet(
             "Tenants",

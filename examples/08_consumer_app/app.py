@@ -40,10 +40,11 @@ class Inference(Stack):
                 bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
             ),
             artifact_sources=[] if models else [ArtifactSource(bucket=bucket, prefix="adapters/")],
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
             instance_type=InstanceType.ML_G5_12XLARGE,
             compute=ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000)),
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
         fleet = endpoint.add_fleet(
             "Tenants",

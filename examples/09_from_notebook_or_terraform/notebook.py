@@ -23,7 +23,7 @@ from botocore.exceptions import ClientError
 
 TICKETS = Path(__file__).resolve().parents[1] / "tickets"
 PROMPT = json.loads((TICKETS / "prompts.json").read_text())[0]["prompt"]
-IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi19.0.0-cu128"
+IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/djl-inference:0.36.0-lmi28.0.0-cu130"
 
 # Model, endpoint configuration, endpoint and role have this name; components begin with it.
 NAME = "notebook"
@@ -162,6 +162,7 @@ def create_endpoint() -> None:
                 "VariantName": "AllTraffic",
                 "InstanceType": "ml.g5.12xlarge",
                 "InitialInstanceCount": 1,
+                "InferenceAmiVersion": "al2023-ami-sagemaker-inference-gpu-4-1",
                 "ModelDataDownloadTimeoutInSeconds": 900,
                 "ContainerStartupHealthCheckTimeoutInSeconds": 900,
                 "RoutingConfig": {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"},

@@ -30,11 +30,15 @@ class TwoBaseModels(Stack):
         super().__init__(scope, id)
         # Four accelerators for two base models. Two endpoints would be two instances.
         endpoint = InferenceEndpoint(
-            self, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE, max_instances=2
+            self,
+            "Endpoint",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            max_instances=2,
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
         # The tiny model of the examples stands for both.
         model = BaseModel.from_directory(TICKETS / "base")
-        container = LmiContainer(version=LmiVersion.V19)
+        container = LmiContainer(version=LmiVersion.V28)
         large = endpoint.add_base_model(
             "Large",
             model=model,

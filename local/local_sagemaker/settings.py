@@ -18,7 +18,7 @@ Profile = Literal["kind", "hostile"]
 
 NUMPY_SERVER = (
     "{python} -m local_sagemaker.model_server --model-dir {model_dir} --port {port} --dialect {dialect}"
-    " --prefix-cache {prefix_cache}"
+    " --prefix-cache {prefix_cache} --slot-eviction {slot_eviction}"
     " --load-from-cpu-seconds {load_from_cpu_seconds} --load-from-disk-seconds {load_from_disk_seconds}"
 )
 """The command that serves one copy unless `engine_command` is another one."""
@@ -124,6 +124,10 @@ class Settings:
     # [V vLLM] Attention of equal prompt beginnings is reused: cached by the adapter's name (vLLM 0.11.1 and
     # newer), or by its name and path (newer still). An environment variable of the container turns it off.
     prefix_cache: Literal["off", "by_name", "by_path"] = "off"
+    # [V vLLM before 0.26.0, #47724] An adapter that is added while every GPU slot is taken gets one that
+    # requests in flight use, and they go on with the newcomer's weights (`running`). [V] Since then they do
+    # not (`idle`). Neither profile has the fault, as it is one of some releases alone.
+    slot_eviction: Literal["idle", "running"] = "idle"
     # [I] Whether the container finds a new version at a new path, or at its predecessor's (`same`) if it is
     # registered under its predecessor's name. No source says.
     update_path: Literal["new", "same"] = "new"

@@ -26,8 +26,8 @@ from multi_adapter_inference import (
 
 TICKETS = Path(__file__).resolve().parents[2] / "examples" / "tickets"
 CONTAINERS = {
-    "lmi": LmiContainer(version=LmiVersion.V19),
-    "vllm": VllmContainer(version=VllmVersion.V1_4),
+    "lmi": LmiContainer(version=LmiVersion.V28),
+    "vllm": VllmContainer(version=VllmVersion.V2_6),
 }
 
 
@@ -42,11 +42,12 @@ class Questions(Stack):
         super().__init__(scope, id)
         bucket = s3.Bucket(self, "Archives", removal_policy=RemovalPolicy.DESTROY)
         start = Duration.seconds(int(self.node.get_context("start_seconds")))
+        container = CONTAINERS[self.node.get_context("container")]
         endpoint = MultiAdapterEndpoint(
             self,
             "Llm",
             base_model=BaseModel.from_directory(TICKETS / "base"),
-            container=CONTAINERS[self.node.get_context("container")],
+            container=container,
             lora=LoraServing(max_loras=8, max_cpu_loras=64, max_lora_rank=8),
             instance_type=InstanceType.ML_G5_XLARGE,
             instance_count=2,
@@ -55,6 +56,7 @@ class Questions(Stack):
             # A copy at random: otherwise one request at a time could always reach the same one.
             routing_strategy=RoutingStrategy.RANDOM,
             artifact_sources=[ArtifactSource(bucket=bucket)],
+            inference_ami_version=container.version.inference_ami_version,
         )
         CfnOutput(self, "Bucket", value=bucket.bucket_name)
         CfnOutput(self, "Endpoint", value=endpoint.endpoint_name)

@@ -72,7 +72,7 @@ def surroundings_in(stack: cdk.Stack) -> Surroundings:
         """The arguments of an endpoint without its instances."""
         return {
             "base_model": library.BaseModel.from_bucket(models(), "llama-3.1-8b-instruct/"),
-            "container": library.LmiContainer(version=library.LmiVersion.V19),
+            "container": library.LmiContainer(version=library.LmiVersion.V28),
             "lora": library.LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
         }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from adapter_fleet.serving.container_releases import LmiVersion, VllmVersion
+from adapter_fleet.serving.mixing_faults import MIXING_FAULTS, MixingFault
 
 pytestmark = pytest.mark.documents
 
@@ -23,9 +25,9 @@ COLUMNS: dict[str, Releases] = {
 }
 
 
-def table() -> dict[str, dict[str, str]]:
-    """Return the cells by row and column."""
-    section = GUIDE.read_text().partition("## What each container does")[2]
+def table(section: str = "What each container does") -> dict[str, dict[str, str]]:
+    """Return the cells of the first table of a section, by row and column."""
+    section = GUIDE.read_text().partition(f"## {section}\n")[2]
     heading, _, *rows = section.partition("\n\n|")[2].partition("\n\n")[0].splitlines()
     columns = heading.strip("| ").split(" | ")
     lines = (row.strip("| ").split(" | ") for row in rows)
@@ -90,3 +92,59 @@ def test_cells_are_what_the_code_says() -> None:
     assert said == {
         row: {name: told(releases) for name, releases in COLUMNS.items()} for row, told in ROWS.items()
     }
+
+
+LINKS = {
+    "vllm": "vllm-project/vllm/issues",
+    "djl-serving": "deepjavalibrary/djl-serving/pull",
+    "LMCache": "LMCache/LMCache/issues",
+}
+
+
+def with_fault(fault: MixingFault, releases: Releases) -> str:
+    """Return which releases have a fault. They follow one another."""
+    found = [index for index, release in enumerate(releases) if fault.affects(release.versions)]
+    if not found:
+        return "no"
+    assert found == [*range(found[0], found[-1] + 1)]
+    return f"{releases[found[0]].number} to {releases[found[-1]].number}"
+
+
+def in_backticks(text: str) -> str:
+    """Return a text of the code with its quoted names as the guide has them."""
+    return re.sub(r"'([a-z_]+)'", r"`\1`", text)
+
+
+def linked(sources: Sequence[str]) -> str:
+    """Return the sources as links. One that is only a number is of the repository before it."""
+    links, repository = [], ""
+    for source in sources:
+        repository = source.rpartition(" ")[0] or repository
+        number = source.rpartition("#")[2]
+        links.append(f"[{source}](https://github.com/{LINKS[repository]}/{number})")
+    return ", ".join(links)
+
+
+def test_faults_are_those_of_the_code() -> None:
+    assert table("Faults that mix up adapters") == {
+        f"`{fault.id}`": {
+            "LMI": with_fault(fault, list(LmiVersion)),
+            "vLLM server": with_fault(fault, list(VllmVersion)),
+            "avoided by": in_backticks(fault.avoided_by or "nothing"),
+            "source": f"{linked(fault.sources)} [{fault.sureness}]",
+        }
+        for fault in MIXING_FAULTS
+    }
+    listed = " ".join(GUIDE.read_text().split())
+    for fault in MIXING_FAULTS:
+        assert f"- `{fault.id}`: {in_backticks(fault.happens)}." in listed
+
+
+def test_readme_pages_examples_and_environments_use_the_newest_release_without_a_known_fault() -> None:
+    (*_, newest) = (release for release in LmiVersion if not release.known_faults)
+    root = GUIDE.parents[2]
+    files = [root / "README.md", *(root / "environments").glob("*.toml"), *(root / "examples").rglob("*")]
+    files += [file for file in (root / "docs").rglob("*.md") if "reference" not in file.parts]
+    texts = [file.read_text() for file in files if file.suffix in (".md", ".py", ".toml", ".yml")]
+    named = re.findall(r"LmiVersion\.V(\d+)|lmi_version = (\d+)|[ -]lmi(\d+)", "\n".join(texts))
+    assert {next(filter(None, found)) for found in named} == {str(newest.number)}

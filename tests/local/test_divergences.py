@@ -120,6 +120,8 @@ SETTINGS = {
     "update_path": "tests/local/runtime/test_hosting.py"
     "::test_update_under_the_old_name_keeps_the_path_only_where_the_setting_says_so",
     "prefix_cache": "tests/local/model_server/test_prefix_cache.py",
+    "slot_eviction": "tests/local/model_server/test_scheduler.py"
+    "::test_adapter_that_is_added_takes_the_slot_of_a_running_one_where_the_engine_has_that_fault",
 }
 """By each setting for which no source knows what AWS does, or sources disagree."""
 

@@ -80,6 +80,7 @@ def running(
                 groups=ProcessGroups(folder),
                 dialect=dialect,
                 prefix_cache="off",
+                slot_eviction="idle",
                 load_from_cpu_seconds="0",
                 load_from_disk_seconds="0",
             )

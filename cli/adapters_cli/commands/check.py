@@ -13,6 +13,7 @@ from rich.console import Console
 from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
+from adapter_fleet.serving.container_releases import KnownFault
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of
@@ -30,7 +31,7 @@ EXAMPLES = """
 adapters check out/acme --environment prod
 
 # Check every adapter in a folder against a model and a container.
-adapters check out --base-model models/llama --container lmi19
+adapters check out --base-model models/llama --container lmi28
 
 # Read published archives to their end.
 adapters check s3://my-adapters/prod --whole --json
@@ -48,7 +49,7 @@ def check(
         ),
     ],
     container: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi19, vllm2.6.")
+        str | None, typer.Option(metavar="NAME", help="The container that will serve them: lmi28, vllm2.6.")
     ] = None,
     max_lora_rank: Annotated[
         int | None, typer.Option(metavar="N", help="The engine's highest rank, such as 64.")
@@ -81,7 +82,8 @@ def check(
     """Check adapters against every rule of archives, LoRA, the engine and the base model.
 
     An adapter is 'not-compared' instead of 'ok' if some of its modules could not be compared with the base
-    model. Without a base model or a rank limit, a line says what was not compared.
+    model. Without a base model or a rank limit, a line says what was not compared. A warning names each fault
+    of the container by which adapters may answer for one another.
 
     Ends with 1 if an adapter would not be served, and with 4 if the only error is that S3 gave no answer.
     """
@@ -100,6 +102,8 @@ def check(
     print_result(_document(checked, results, limits), _table(checked), as_json=as_json)
     if not as_json:
         _print_remedies(checked)
+        for fault in _faults(limits):
+            print_note(f"warning: {fault.text}")
         if missing := _not_given(limits):
             print_note(f"not compared: {', '.join(missing)}")
         if sys.stdout.isatty():
@@ -177,12 +181,17 @@ def _not_given(limits: ServingLimits) -> list[str]:
     return missing
 
 
+def _faults(limits: ServingLimits) -> Sequence[KnownFault]:
+    return () if limits.version is None else limits.version.known_faults
+
+
 def _document(
     checked: Sequence[CheckedAdapter], results: Counter[CheckResult], limits: ServingLimits
 ) -> dict[str, Any]:
     return {
         "results": {result: results[result] for result in CheckResult},
         "not_compared": _not_given(limits),
+        "container_faults": [fault._asdict() for fault in _faults(limits)],
         "adapters": [
             {
                 "path": one.path,

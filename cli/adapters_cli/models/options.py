@@ -225,7 +225,7 @@ def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
 
 
 def _release(container: str) -> ContainerRelease:
-    """Return the release of a container's name: lmi19 or 19, vllm2.6."""
+    """Return the release of a container's name: lmi28 or 28, vllm2.6."""
     name = container.lower()
     known: dict[str, ContainerRelease] = {
         **{f"lmi{version.number}": version for version in LmiVersion},

@@ -19,7 +19,12 @@ from adapters_cli.preflight.checks.encryption import check_key
 from adapters_cli.preflight.checks.instances import check_instance_type, check_quota
 from adapters_cli.preflight.checks.model import check_memory, check_model
 from adapters_cli.preflight.checks.network import check_security_groups, check_subnets
-from adapters_cli.preflight.checks.region import check_image, check_resource_type, check_service
+from adapters_cli.preflight.checks.region import (
+    check_container,
+    check_image,
+    check_resource_type,
+    check_service,
+)
 from adapters_cli.preflight.checks.storage import check_buckets, check_objects
 from adapters_cli.preflight.deployment import Deployment
 
@@ -30,6 +35,7 @@ CHECKS: Sequence[tuple[str, Callable[[Deployment], Iterator[CheckOutcome]]]] = (
     ("stack", check_stack),
     ("names", check_names),
     ("image", check_image),
+    ("container", check_container),
     ("instance-type", check_instance_type),
     ("quota", check_quota),
     ("bucket", check_buckets),

@@ -226,7 +226,7 @@ _MADE_BY = {
     "IInferenceEndpoint": "InferenceEndpoint(…) makes one",
     "BaseModel": "BaseModel.from_directory(path) and from_bucket(bucket, prefix) make one",
     "IContainer": "LmiContainer(version=…) and VllmContainer(version=…) make one",
-    "LmiVersion": "LmiVersion.V19 is one",
+    "LmiVersion": "LmiVersion.V28 is one",
     "VllmVersion": "a member of VllmVersion is one",
     "LoraServing": "LoraServing(max_loras=…, max_cpu_loras=…, max_lora_rank=…) makes one",
     "ComputeRequirements": "ComputeRequirements(accelerators=…, min_memory=…) makes one",

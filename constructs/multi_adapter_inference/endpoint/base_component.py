@@ -84,13 +84,18 @@ class BaseComponent(OwnBaseComponent):
 
     Example::
 
-        shared = InferenceEndpoint(stack, "Shared", instance_type=InstanceType.ML_G5_12XLARGE)
+        shared = InferenceEndpoint(
+            stack,
+            "Shared",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
+        )
         qwen = BaseComponent(
             stack,
             "Qwen",
             endpoint=shared,
             model=BaseModel.from_bucket(bucket, "qwen-2.5-0.5b-instruct/", name="Qwen/Qwen2.5-0.5B-Instruct"),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
             compute=ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(8000)),
         )

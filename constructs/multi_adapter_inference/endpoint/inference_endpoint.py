@@ -107,13 +107,18 @@ class InferenceEndpoint(IInferenceEndpoint):
 
     Example::
 
-        endpoint = InferenceEndpoint(stack, "Endpoint", instance_type=InstanceType.ML_G5_12XLARGE)
+        endpoint = InferenceEndpoint(
+            stack,
+            "Endpoint",
+            instance_type=InstanceType.ML_G5_12XLARGE,
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
+        )
         llama = endpoint.add_base_model(
             "Llama",
             model=BaseModel.from_bucket(
                 bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
             ),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=16),
             compute=ComputeRequirements(accelerators=2, min_memory=Size.mebibytes(16000)),
         )

@@ -78,11 +78,12 @@ class MultiAdapterEndpoint(OwnBaseComponent):
             base_model=BaseModel.from_bucket(
                 bucket, "llama-3.1-8b-instruct/", name="meta-llama/Llama-3.1-8B-Instruct"
             ),
-            container=LmiContainer(version=LmiVersion.V19),
+            container=LmiContainer(version=LmiVersion.V28),
             lora=LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64),
             instance_type=InstanceType.ML_G5_12XLARGE,
             compute=ComputeRequirements(accelerators=4, min_memory=Size.mebibytes(32000)),
             artifact_sources=[ArtifactSource(bucket=bucket, prefix="adapters/")],
+            inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         )
     """
 

@@ -178,8 +178,8 @@ class IContainer(ABC):
         if release.needs_newer_ami and inference_ami_version is None:
             annotations.add_warning_v2(
                 "multi-adapter-inference:cuda13-needs-newer-ami",
-                f"{release.title} is built on CUDA 13; without 'inference_ami_version' the instances may"
-                " start with a driver that is too old for it",
+                f"{release.title} is built on CUDA 13; without 'inference_ami_version', such as"
+                f" {release.inference_ami_version}, the instances may start with a driver that is too old",
             )
         for setting, value in sorted(self.environment.items()):
             if "lmcache" in f"{setting}={value}".lower():
@@ -187,6 +187,13 @@ class IContainer(ABC):
                     "multi-adapter-inference:lmcache-mixes-adapters",
                     f"{setting} is for LMCache, which finds prefixes by their text and not by the adapter"
                     " (vllm #44250, LMCache #2961): adapters may answer with prefixes of one another",
+                )
+            if setting.upper().endswith("ENABLE_TOWER_CONNECTOR_LORA") and value.lower() != "false":
+                annotations.add_warning_v2(
+                    "multi-adapter-inference:encoder-cache-outlives-update",
+                    f"with {setting}, adapters change how images are read, and the engine finds what it read"
+                    " by the adapter's name (vllm #44939): an updated adapter may answer with what its old"
+                    f" version read; give each version a component of its own ({_GUIDE})",
                 )
         if self._prefix_caching_is_off:
             annotations.add_info_v2(
@@ -294,7 +301,7 @@ class LmiContainer(IContainer):
 
     Example::
 
-        LmiContainer(version=LmiVersion.V19, environment={"OPTION_MAX_MODEL_LEN": "4096"})
+        LmiContainer(version=LmiVersion.V28, environment={"OPTION_MAX_MODEL_LEN": "4096"})
     """
 
     registry_mapping_id = "LmiRegistryAccounts"

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_fleet.serving.mixing_faults import MIXING_FAULTS, MixingFault, Program, Versions
 from adapter_fleet.serving.vllm_engine import VllmEngine
 
 _DEFAULT_ACCOUNT = "763104351884"
@@ -62,6 +63,10 @@ The repositories djl-inference and vllm have the same accounts (`djl-lmi.json` a
 SageMaker Python SDK). Not every release of vllm is in every region (`VllmVersion.regions`). aws-cdk-lib's
 RegionInfo lacks nine of these regions, ca-west-1 and us-gov-west-1 among them.
 """
+
+
+INFERENCE_AMI_FOR_CUDA_13 = "al2023-ami-sagemaker-inference-gpu-4-1"
+"""The image of instances whose driver, 580, is new enough for CUDA 13 (SageMaker's API reference)."""
 
 
 class KnownFault(NamedTuple):
@@ -121,7 +126,7 @@ class LmiVersion(Enum):
 
     Example::
 
-        LmiContainer(version=LmiVersion.V19)
+        LmiContainer(version=LmiVersion.V28)
     """
 
     V13 = ("0.31.0-lmi13.0.0-cu124", None)
@@ -192,9 +197,20 @@ class LmiVersion(Enum):
         return self.number >= _FIRST_TO_RUN_ADAPTERS_CODE
 
     @property
+    def inference_ami_version(self) -> str | None:
+        """The image of instances that it needs; None for SageMaker's default."""
+        return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the programs in it."""
+        return {Program.VLLM: self.engine.numbers, Program.LMI: (self.number,)}
+
+    @property
     def known_faults(self) -> tuple[KnownFault, ...]:
-        """Faults that a user of this release should know."""
-        return _KNOWN_FAULTS.get(self.number, ())
+        """The faults of this release that no setting avoids."""
+        unknown = (_ADAPTERS_UNKNOWN,) if self is LmiVersion.V29 else ()
+        return (*_unavoidable(self), *unknown)
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
@@ -225,22 +241,11 @@ class LmiVersion(Enum):
         return environment if prefix_caching else {**environment, **self.prefix_caching_off}
 
 
-_KNOWN_FAULTS: Mapping[int, tuple[KnownFault, ...]] = {
-    16: (
-        KnownFault(
-            "lmi16-wrong-adapter",
-            "LMI 16 images from before 2025-11-19 can answer a request with another request's adapter"
-            " (djl-serving #2954, #2957, #2959); use LMI 17 or newer",
-        ),
-    ),
-    29: (
-        KnownFault(
-            "lmi29-adapters-unknown",
-            "no source says how LMI 29 serves adapters, and the library assumes that it does as LMI 28; try"
-            " it with a smoke test before others use it, or use LMI 28",
-        ),
-    ),
-}
+_ADAPTERS_UNKNOWN = KnownFault(
+    "lmi29-adapters-unknown",
+    "no source says how LMI 29 serves adapters, and the library assumes that it does as LMI 28; try it with a"
+    " smoke test before others use it, or use LMI 28",
+)
 
 NEWEST_LMI = tuple(LmiVersion)[-1]
 """The default release."""
@@ -289,7 +294,6 @@ class VllmVersion(Enum):
         self.settings_file = None
         # It runs `code/model.py` of the base model, and nothing of an adapter.
         self.runs_code_of_adapters = False
-        self.known_faults: tuple[KnownFault, ...] = ()
 
     @classmethod
     def numbered(cls, number: str) -> "VllmVersion":
@@ -319,6 +323,21 @@ class VllmVersion(Enum):
     def needs_newer_ami(self) -> bool:
         """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
         return self._is_from(_FIRST_VLLM_ON_CUDA_13)
+
+    @property
+    def inference_ami_version(self) -> str | None:
+        """The image of instances that it needs; None for SageMaker's default."""
+        return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of the programs in it."""
+        return {Program.VLLM: self.engine.numbers}
+
+    @property
+    def known_faults(self) -> tuple[KnownFault, ...]:
+        """The faults of this release that no setting avoids."""
+        return _unavoidable(self)
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
@@ -365,5 +384,31 @@ downloads_from_buckets:
 settings_file:
     The file beside the model whose settings count more than environment variables.
 """
+
+
+def _unavoidable(release: ContainerRelease) -> tuple[KnownFault, ...]:
+    return tuple(
+        KnownFault(fault.id, _warning(fault, release))
+        for fault in MIXING_FAULTS
+        if fault.avoided_by is None and fault.affects(release.versions)
+    )
+
+
+def _warning(fault: MixingFault, release: ContainerRelease) -> str:
+    text = (
+        f"{release.title} may answer a request with another adapter's weights, without an error"
+        f" ({', '.join(fault.sources)}): {fault.happens}"
+    )
+    safe = next((one for one in type(release) if fault.is_fixed_in(one.versions)), None)
+    if safe is None:
+        return text
+    text += f"; only a newer release helps, from {safe.title} on"
+    if safe.inference_ami_version is None:
+        return text
+    return (
+        f"{text}; it needs 'inference_ami_version' {safe.inference_ami_version}, and we have not run it on"
+        " AWS: weigh a known silent fault against an unknown image (the guide 'Containers')"
+    )
+
 
 RELEASES: tuple[ContainerRelease, ...] = (*LmiVersion, *VllmVersion)

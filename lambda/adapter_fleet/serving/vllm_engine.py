@@ -98,5 +98,10 @@ class VllmEngine:
         """True if cached prefixes of an adapter may answer for its next version of the same name."""
         return self.prefix_cache_key is not PrefixCacheKey.REGISTRATION
 
+    @property
+    def numbers(self) -> _Version:
+        """The version's numbers, to compare: (0, 14, 0) for 0.14.0."""
+        return tuple(map(int, (self.version or "0").split(".")))
+
     def _is_from(self, first: _Version) -> bool:
-        return tuple(map(int, (self.version or "0").split("."))) >= first
+        return self.numbers >= first

@@ -39,6 +39,12 @@ def main() -> None:
         help="reuse attention of equal beginnings of prompts, by the adapter's name or also by its path"
         " (default: off)",
     )
+    parser.add_argument(
+        "--slot-eviction",
+        choices=["idle", "running"],
+        default="idle",
+        help="whose GPU slot an added adapter may take (default: idle)",
+    )
     for tier, title in (("cpu", "CPU memory to a GPU slot"), ("disk", "disk to CPU memory")):
         parser.add_argument(
             f"--load-from-{tier}-seconds",
@@ -69,6 +75,7 @@ def main() -> None:
             VllmDialect if arguments.dialect == "vllm" else LmiDialect,
             None if arguments.prefix_cache == "off" else AdapterKey(arguments.prefix_cache),
             LoadTimes(from_cpu=arguments.load_from_cpu_seconds, from_disk=arguments.load_from_disk_seconds),
+            evicts_running=arguments.slot_eviction == "running",
         )
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"cannot serve {arguments.model_dir}: {error}")

@@ -47,6 +47,7 @@ class ModelServer:
         dialect: Callable[[ServedModel], Dialect],
         prefix_cache: AdapterKey | None = None,
         load_times: LoadTimes = NOTHING_ADDED,
+        evicts_running: bool = False,
     ) -> None:
         """`prefix_cache` is how blocks of prompts are keyed; None, or the settings, turn the cache off."""
         self._settings = settings
@@ -69,6 +70,7 @@ class ModelServer:
             max_loras=settings.max_loras,
             max_cpu_loras=settings.max_cpu_loras or settings.max_loras,
             times=load_times,
+            evicts_running=evicts_running,
         )
         self._scheduler = BatchScheduler(
             model,

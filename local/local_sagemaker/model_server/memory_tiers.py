@@ -3,6 +3,10 @@
 A GPU slot holds the weights for the forward pass (float32, transposed, scaled). CPU memory holds the tensors
 of the archive. The disk holds the extracted archive. The CPU limit counts the adapters in GPU slots too, as
 vLLM's does.
+
+[V vLLM before 0.26.0, #47724] An adapter that is added takes the slot of another one that answers, if it has
+to. Requests in flight stay with their slot, and go on with what it holds: in vLLM until the batch changes,
+here to their end. `evicts_running` does that.
 """
 
 import contextlib
@@ -45,6 +49,13 @@ class LoadTimes:
 NOTHING_ADDED = LoadTimes()
 
 
+@dataclass(eq=False)
+class GpuSlot:
+    """A place in GPU memory. A request runs with the weights that its slot holds."""
+
+    weights: LoraWeights
+
+
 @dataclass(eq=False, kw_only=True)
 class RegisteredAdapter:
     """One registration of an adapter; the same name registered again is another one."""
@@ -56,12 +67,12 @@ class RegisteredAdapter:
     waiting: int = 0  # requests that have not started
     running: int = 0  # requests in the batch
     adapter: Adapter | None = None
-    weights: LoraWeights | None = None
+    slot: GpuSlot | None = None
 
     @property
     def tier(self) -> Tier:
         """The fastest memory it is in."""
-        if self.weights is not None:
+        if self.slot is not None:
             return Tier.GPU
         return Tier.DISK if self.adapter is None else Tier.CPU
 
@@ -82,9 +93,11 @@ class AdapterTiers:
         max_cpu_loras: int,
         times: LoadTimes = NOTHING_ADDED,
         sleep: Callable[[float], None] = time.sleep,
+        evicts_running: bool = False,
     ) -> None:
         """`sleep` waits for what `times` add to a load."""
         self._load = load
+        self._evicts_running = evicts_running
         self._times, self._sleep = times, sleep
         self._max_loras = max_loras
         self._max_cpu_loras = max_cpu_loras
@@ -110,7 +123,7 @@ class AdapterTiers:
         registered = RegisteredAdapter(name=name, source=source, pinned=pin)
         if preload or pin:
             if self._to_cpu(registered):
-                self._to_gpu(registered)
+                self._to_gpu(registered, even_running=self._evicts_running)
             else:
                 self._load_adapter(source)  # only to check it
         self._by_name[name] = registered
@@ -140,7 +153,7 @@ class AdapterTiers:
         registered.waiting -= 1
         self._drop_if_done(registered)
 
-    def start(self, registered: RegisteredAdapter) -> LoraWeights | None:
+    def start(self, registered: RegisteredAdapter) -> GpuSlot | None:
         """Load a held adapter into a GPU slot for a request.
 
         None if running requests occupy every slot that is not pinned: try again when one has ended.
@@ -148,7 +161,7 @@ class AdapterTiers:
         if self._to_cpu(registered) and self._to_gpu(registered):
             registered.waiting -= 1
             registered.running += 1
-            return registered.weights
+            return registered.slot
         if sum(other.pinned for other in self) >= self._max_loras:
             raise NoFreeSlotError(f"no GPU slot for adapter '{registered.name}': all are pinned")
         return None
@@ -176,18 +189,25 @@ class AdapterTiers:
         self._loaded[registered] = None
         return True
 
-    def _to_gpu(self, registered: RegisteredAdapter) -> bool:
+    def _to_gpu(self, registered: RegisteredAdapter, *, even_running: bool = False) -> bool:
         """Give a loaded adapter a GPU slot; False if nothing can make room for it."""
         if registered.adapter is None:
             return False
-        if registered.weights is None:
-            on_gpu = [other for other in self._loaded if other.weights is not None]
+        if registered.slot is None:
+            slot = None
+            on_gpu = [other for other in self._loaded if other.slot is not None]
             if len(on_gpu) >= self._max_loras:
-                victim = next((other for other in on_gpu if other.evictable), None)
-                if victim is None:
+                victims = [other for other in on_gpu if other.evictable]
+                if even_running:
+                    victims += [other for other in on_gpu if not other.pinned]
+                if not victims:
                     return False
-                victim.weights = None
-            registered.weights = registered.adapter.to_weights()
+                slot, victims[0].slot = victims[0].slot, None
+            weights = registered.adapter.to_weights()
+            if slot is None:
+                slot = GpuSlot(weights)
+            slot.weights = weights
+            registered.slot = slot
             self._sleep(self._times.from_cpu)
         return True
 
@@ -200,5 +220,5 @@ class AdapterTiers:
             self._unload(registered)
 
     def _unload(self, registered: RegisteredAdapter) -> None:
-        registered.adapter = registered.weights = None
+        registered.adapter = registered.slot = None
         self._loaded.pop(registered, None)

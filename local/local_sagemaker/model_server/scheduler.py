@@ -18,7 +18,7 @@ import numpy as np
 from local_sagemaker.model_server.errors import ModelServerError
 from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import LoraWeights
-from local_sagemaker.model_server.memory_tiers import AdapterTiers, RegisteredAdapter
+from local_sagemaker.model_server.memory_tiers import AdapterTiers, GpuSlot, RegisteredAdapter
 from local_sagemaker.model_server.prefix_cache import PrefixCache
 from local_sagemaker.model_server.sampling import Sampler, Sampling, log_probabilities
 from local_sagemaker.model_server.tensors import Array
@@ -74,12 +74,17 @@ class BatchedRequest:
     text: TextStream
     sampler: Sampler
     registered: RegisteredAdapter | None = None
-    weights: LoraWeights | None = None
+    slot: GpuSlot | None = None
     length: int = 0  # positions in the cache
     last_token: int = 0
     generated: int = 0
     finished: bool = False
     results: asyncio.Queue[GeneratedToken | ModelServerError] = field(default_factory=asyncio.Queue)
+
+    @property
+    def weights(self) -> LoraWeights | None:
+        """What its slot holds now."""
+        return None if self.slot is None else self.slot.weights
 
     def __aiter__(self) -> Self:
         return self
@@ -157,13 +162,13 @@ class Batch:
                 break
             if generation.registered is not None:
                 try:
-                    generation.weights = self._tiers.start(generation.registered)
+                    generation.slot = self._tiers.start(generation.registered)
                 except ModelServerError as error:
                     self._waiting.remove(generation)
                     self._tiers.give_up(generation.registered)
                     results.append((generation, error))
                     continue
-                if generation.weights is None:
+                if generation.slot is None:
                     continue
             self._waiting.remove(generation)
             self._running.append(generation)

@@ -69,6 +69,7 @@ class LocalHosting:
             engine=settings.engine_name,
             dialect=settings.container_dialect(environment),
             prefix_cache=settings.prefix_cache,
+            slot_eviction=settings.slot_eviction,
             load_from_cpu_seconds=str(settings.load_from_cpu_seconds),
             load_from_disk_seconds=str(settings.load_from_disk_seconds),
         )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
 from botocore.loaders import Loader
 
-from adapter_fleet.serving.container_releases import NEWEST_LMI, LmiVersion, LoraMode, VllmVersion
+from adapter_fleet.serving.container_releases import (
+    INFERENCE_AMI_FOR_CUDA_13,
+    NEWEST_LMI,
+    ContainerRelease,
+    LmiVersion,
+    LoraMode,
+    VllmVersion,
+)
 from adapter_fleet.serving.instance_types import check_instance_type
 from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES, PrefixCacheKey, VllmEngine
@@ -88,13 +96,6 @@ class TestLmi:
             version.environment(lora, prefix_caching=True)
         LmiVersion.V17.environment(lora, prefix_caching=True)
 
-    def test_release_that_answers_with_another_adapter_and_one_that_no_source_knows_are_told(self) -> None:
-        faults = {version: version.known_faults for version in LmiVersion if version.known_faults}
-        assert {version: [fault.id for fault in found] for version, found in faults.items()} == {
-            LmiVersion.V16: ["lmi16-wrong-adapter"],
-            LmiVersion.V29: ["lmi29-adapters-unknown"],
-        }
-
     @pytest.mark.parametrize("version", [LmiVersion.V13, LmiVersion.V16])
     def test_release_whose_cache_knows_each_registration_needs_no_variable(self, version: LmiVersion) -> None:
         assert version.prefix_caching_off == {}
@@ -144,6 +145,45 @@ class TestVllmContainer:
     def test_releases_on_cuda_13_begin_with_2(self) -> None:
         older = [version.number for version in VllmVersion if not version.needs_newer_ami]
         assert older == ["1.3", "1.4"]
+
+
+def faults_of(releases: Iterable[ContainerRelease]) -> dict[str, list[str]]:
+    """Return the ids of the faults of each release that has some."""
+    found = {str(one.number): [fault.id for fault in one.known_faults] for one in releases}
+    return {number: ids for number, ids in found.items() if ids}
+
+
+class TestKnownFaults:
+    SWAPPED = "adapter-swapped-in-flight"
+
+    def test_release_that_may_answer_with_another_adapter_and_one_that_no_source_knows_are_told(self) -> None:
+        older = [str(number) for number in range(13, 28)]
+        assert faults_of(LmiVersion) == {
+            **{key: [self.SWAPPED] for key in older},
+            "16": [self.SWAPPED, "lmi16-wrong-adapter"],
+            "17": [self.SWAPPED, "lmi16-wrong-adapter"],
+            "29": ["lmi29-adapters-unknown"],
+        }
+        assert faults_of(VllmVersion) == {key: [self.SWAPPED] for key in ["1.3", "1.4", "2.0", "2.1"]}
+
+    @pytest.mark.parametrize(
+        ("release", "text"),
+        [
+            (LmiVersion.V19, "only a newer release helps, from LMI 28 on; it needs 'inference_ami_version' "),
+            (VllmVersion.V1_4, "only a newer release helps, from vLLM server 2.2 on; it needs 'inference_am"),
+        ],
+    )
+    def test_warning_names_the_first_safe_release_and_what_it_needs(
+        self, release: ContainerRelease, text: str
+    ) -> None:
+        (fault,) = release.known_faults
+        assert text in fault.text
+        assert f"{INFERENCE_AMI_FOR_CUDA_13}, and we have not run it on AWS" in fault.text
+        assert fault.text.startswith(f"{release.title} may answer a request with another adapter's weights")
+
+    def test_safe_release_on_cuda_12_needs_no_image_of_instances(self) -> None:
+        _, streamed = LmiVersion.V17.known_faults
+        assert streamed.text.endswith("; only a newer release helps, from LMI 18 on")
 
 
 class TestEngine:

@@ -298,6 +298,19 @@ class TestServing:
         assert rules(check(adapter, *options)) == [rule]
 
     @pytest.mark.parametrize(
+        ("options", "ids"),
+        [(["--container", "lmi19"], ["adapter-swapped-in-flight"]), (["--container", "lmi28"], []), ([], [])],
+    )
+    def test_container_that_mixes_up_adapters_is_warned_of_and_the_adapter_is_fine(
+        self, check: Check, fine: Path, options: list[str], ids: list[str]
+    ) -> None:
+        result = check(fine, "--strict", *options)
+        assert (rules(result), result.exit_code) == ([""], 0)
+        assert result.stderr.count("only a newer release helps, from LMI 28 on") == len(ids)
+        document = json.loads(check(fine, "--json", *options).stdout)
+        assert [fault["id"] for fault in document["container_faults"]] == ids
+
+    @pytest.mark.parametrize(
         ("container", "rule", "code"), [("lmi16", "lora-bias-setting", 0), ("vLLM2.0", "lora-bias", 1)]
     )
     def test_biases_are_for_containers_that_have_a_setting_for_them(

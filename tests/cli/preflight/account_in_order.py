@@ -23,6 +23,7 @@ TICKETS = ROOT / "examples" / "tickets"
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 INSTANCE = "ml.g5.2xlarge"
+LMI_28 = "0.36.0-lmi28.0.0-cu130"
 VERSION = "/cdk-bootstrap/hnb659fds/version"
 SERVICES = ["s3", "dynamodb", "states", "lambda", "sagemaker.api", "sagemaker.runtime", "cloudformation"]
 _CLIENTS = [
@@ -46,7 +47,7 @@ bucket = "{bucket}"
 prefix = "models/tickets/"
 
 [container]
-lmi_version = 19
+lmi_version = 28
 
 [lora]
 max_loras = 4
@@ -196,5 +197,7 @@ class AccountInOrder(Account):
         ecr = self.client("ecr")
         if not ecr.describe_repositories()["repositories"]:
             ecr.create_repository(repositoryName="djl-inference")
-            image = {"imageManifest": '{"schemaVersion": 2}', "imageTag": "0.36.0-lmi19.0.0-cu128"}
+        there = {image["imageTag"] for image in ecr.list_images(repositoryName="djl-inference")["imageIds"]}
+        for tag in {"0.36.0-lmi27.0.0-cu130", LMI_28} - there:
+            image = {"imageManifest": f'{{"schemaVersion": 2, "tag": "{tag}"}}', "imageTag": tag}
             ecr.put_image(repositoryName="djl-inference", **image)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from adapters_cli.preflight.preflight import CHECKS
 from local_sagemaker.server import LocalCloud
-from tests.cli.preflight.account_in_order import ACCOUNT, INSTANCE, SERVICES, VERSION, AccountInOrder
+from tests.cli.preflight.account_in_order import ACCOUNT, INSTANCE, LMI_28, SERVICES, VERSION, AccountInOrder
 from tests.fakes import client_error
 
 pytestmark = pytest.mark.integration
@@ -203,7 +203,20 @@ FAULTS: list[tuple[Plant, str, str, str, str]] = [
     (old_bootstrap, "bootstrap", "error", "at least version 6, got 5", "cdk bootstrap aws://000000000000/"),
     (setting(stack_status="ROLLBACK_COMPLETE"), "stack", "error", "is ROLLBACK_COMPLETE", "delete-stack"),
     (name_taken, "names", "error", "components of endpoint 'other'", "delete-inference-component"),
-    (edited("version = 19", "version = 18"), "image", "error", "no image djl-inference:0.36.0-lmi18", "ecr"),
+    (
+        called("ecr", "batch_delete_image", repositoryName="djl-inference", imageIds=[{"imageTag": LMI_28}]),
+        "image",
+        "error",
+        f"no image djl-inference:{LMI_28}",
+        "ecr",
+    ),
+    (
+        edited("version = 28", "version = 27"),
+        "container",
+        "warning",
+        "a newer release helps, from LMI 28",
+        "",
+    ),
     (
         called("ecr", "delete_repository", repositoryName="djl-inference", force=True),
         "image",

@@ -12,7 +12,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Template
 from botocore.loaders import Loader
 
-from adapter_fleet.serving.container_releases import REGISTRY_ACCOUNTS
+from adapter_fleet.serving.container_releases import INFERENCE_AMI_FOR_CUDA_13, REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,
@@ -120,14 +120,18 @@ def test_as_many_entries_as_a_model_may_have_are_taken() -> None:
 @pytest.mark.parametrize(
     ("container", "ami", "ids"),
     [
-        (lmi(), None, []),
-        (lmi(LmiVersion.V16), None, ["lmi16-wrong-adapter"]),
-        (lmi(LmiVersion.V25), None, ["cuda13-needs-newer-ami"]),
-        (lmi(LmiVersion.V25), "al2023-ami-sagemaker-inference-gpu-4-1", []),
-        (vllm(VllmVersion.V1_4), None, []),
-        (vllm(VllmVersion.V2_0), None, ["cuda13-needs-newer-ami"]),
+        (lmi(LmiVersion.V28), INFERENCE_AMI_FOR_CUDA_13, []),
+        (lmi(LmiVersion.V16), None, ["adapter-swapped-in-flight", "lmi16-wrong-adapter"]),
+        (lmi(LmiVersion.V28), None, ["cuda13-needs-newer-ami"]),
+        (vllm(VllmVersion.V1_4), None, ["adapter-swapped-in-flight"]),
+        (vllm(), None, ["cuda13-needs-newer-ami"]),
+        (
+            lmi(LmiVersion.V28, environment={"OPTION_ENABLE_TOWER_CONNECTOR_LORA": "true"}),
+            INFERENCE_AMI_FOR_CUDA_13,
+            ["encoder-cache-outlives-update"],
+        ),
     ],
-    ids=["good", "known fault", "newer driver", "a chosen AMI", "vLLM", "newer driver of vLLM"],
+    ids=["good", "known faults", "newer driver", "vLLM", "newer driver of vLLM", "images"],
 )
 def test_a_release_with_a_known_fault_is_warned_of(
     stack: cdk.Stack, container: IContainer, ami: str | None, ids: list[str]

@@ -140,17 +140,17 @@ def test_running_request_keeps_the_weights_of_its_adapter_when_the_name_changes_
 ) -> None:
     register(tiers, "a")
     held = tiers.hold("a")
-    weights = tiers.start(held)
+    slot = tiers.start(held)
 
     tiers.unregister("a")
     tiers.register("a", Path("new"), preload=True, pin=False)
 
-    assert held.weights is weights
+    assert held.slot is slot
     assert tiers.find("a") is not held
     register(tiers, "b")
     assert layout(tiers)["gpu"] == "b", "the old one still takes a slot"
     tiers.end(held)
-    assert held.weights is None
+    assert held.slot is None
     use(tiers, "a")
     assert layout(tiers)["gpu"] == "ab"
 

@@ -64,12 +64,13 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
         max_batch_size: int = 8,
         max_loras: int = 4,
         prefix_cache: PrefixCache | None = None,
+        evicts_running: bool = False,
     ) -> Any:
         def load(source: Path) -> Adapter:
             return Adapter.from_directory(source, projections=model.config.projections(), max_rank=8)
 
         async def within() -> Any:
-            tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=max_loras)
+            tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=8, evicts_running=evicts_running)
             for name, directory in ADAPTERS.items():
                 tiers.register(name, directory, preload=True, pin=False)
             scheduler = BatchScheduler(
@@ -241,6 +242,27 @@ def test_running_and_queued_requests_keep_the_adapter_their_name_meant(
     found = run(scenario, max_batch_size=1)
 
     assert found == (expected["summary"], expected["summary"], expected["summary-v2"])
+
+
+@pytest.mark.parametrize("evicts_running", [False, True], ids=["idle", "running"])
+def test_adapter_that_is_added_takes_the_slot_of_a_running_one_where_the_engine_has_that_fault(
+    run: Callable[..., Any], codec: TextCodec, evicts_running: bool
+) -> None:
+    prompt, expected = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
+
+    async def scenario(scheduler: BatchScheduler) -> tuple[str, str]:
+        running = await scheduler.submit(ask(codec, "summary", prompt))
+        first = await anext(running)
+        await scheduler.with_adapters(
+            lambda tiers: tiers.register("another", ADAPTERS["shout"], preload=True, pin=False)
+        )
+        rest = await text_of(running)
+        return first.text + rest, await answer(scheduler, ask(codec, "summary", prompt))
+
+    in_flight, after = run(scenario, max_loras=1, evicts_running=evicts_running)
+
+    assert (in_flight == expected["summary"]) is not evicts_running
+    assert after == expected["summary"]
 
 
 def test_adapter_that_fails_to_load_fails_its_request_alone(

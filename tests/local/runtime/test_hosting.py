@@ -24,7 +24,8 @@ from tests.local.engine import COMMAND
 
 async def start(root: Path, environment: dict[str, str], **settings: Any) -> ContainerProcess:
     (root / "model.txt").write_text("a model")
-    command = COMMAND + " {dialect} {prefix_cache} {load_from_cpu_seconds} {load_from_disk_seconds}"
+    options = ["dialect", "prefix_cache", "slot_eviction", "load_from_cpu_seconds", "load_from_disk_seconds"]
+    command = " ".join([COMMAND, *(f"{{{name}}}" for name in options)])
     current = CurrentSettings(Settings(engine_command=command, **settings))
     nothing: Any = None  # nothing is fetched
     hosting = LocalHosting(root, nothing, current, ProcessGroups(root))
@@ -38,7 +39,8 @@ async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, 
 
 
 def test_copy_gets_what_the_settings_say_and_keeps_the_name_of_its_engine(tmp_path: Path) -> None:
-    settings = {"prefix_cache": "by_path", "load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05}
+    settings: dict[str, Any] = {"prefix_cache": "by_path", "slot_eviction": "running"}
+    settings |= {"load_from_cpu_seconds": 0.01, "load_from_disk_seconds": 0.05}
 
     async def scenario() -> Any:
         copy = await start(tmp_path, {"SM_VLLM_ENABLE_LORA": "true"}, **settings)
@@ -47,7 +49,7 @@ def test_copy_gets_what_the_settings_say_and_keeps_the_name_of_its_engine(tmp_pa
         return copy.engine, answer["options"]
 
     engine = "a command of the user in the embedded cloud"
-    assert asyncio.run(scenario()) == (engine, ["vllm", "by_path", "0.01", "0.05"])
+    assert asyncio.run(scenario()) == (engine, ["vllm", "by_path", "running", "0.01", "0.05"])
     assert Settings().engine_name == "NumPy server of the embedded cloud"
 
 

@@ -1,4 +1,4 @@
-"""Checks that the region has SageMaker, the resource type and the container."""
+"""Checks that the region has SageMaker, the resource type and the container, and the container itself."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -91,6 +91,15 @@ def check_image(deployment: Deployment) -> Iterator[CheckOutcome]:
         f"aws ecr describe-images --registry-id {account} --repository-name {release.repository}"
         f" --region {region}",
     )
+
+
+def check_container(deployment: Deployment) -> Iterator[CheckOutcome]:
+    """Look for faults of the container by which one adapter may answer for another."""
+    check, release = Check("container"), deployment.environment.container.release
+    for fault in release.known_faults:
+        yield check.warning(fault.text)
+    if not release.known_faults:
+        yield check.ok(f"no fault is known by which {release.title} mixes up adapters, whatever its settings")
 
 
 def _elsewhere(region: str) -> str:

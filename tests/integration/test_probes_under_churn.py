@@ -1,0 +1,77 @@
+"""An engine that swaps adapters in flight (vllm #47724) while others are added: probes notice it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import LoraServing
+from tests.integration.by_hand import adapters, changed_settings, client, prompts, until, write
+from tests.integration.fleet_stack import Fleet, FleetStack, components
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("short_waits")]
+
+QUICK = {"component_create_seconds": 0.0, "component_delete_seconds": 0.0}
+
+
+@contextmanager
+def others_are_added(stack: FleetStack, outputs: Mapping[str, str]) -> Iterator[None]:
+    """Add an adapter by hand and remove it, again and again, as long as the context lasts."""
+    sagemaker, name, stop = client(stack.cloud, "sagemaker"), f"{stack.prefix}-other", threading.Event()
+    endpoint, base = outputs["EndpointName"], outputs["BaseComponentName"]
+    specification = {
+        "BaseInferenceComponentName": base,
+        "Container": {"ArtifactUrl": stack.archives.uri("shout")},
+    }
+
+    def is_in_service() -> bool:
+        found = components(stack.cloud, endpoint).get(name, {})
+        return found.get("InferenceComponentStatus") == "InService"
+
+    def churn() -> None:
+        while not stop.is_set():
+            write(
+                sagemaker.create_inference_component,
+                InferenceComponentName=name,
+                EndpointName=endpoint,
+                Specification=specification,
+            )
+            until(is_in_service, f"{name} is in service", every=0.02)
+            write(sagemaker.delete_inference_component, InferenceComponentName=name)
+            until(lambda: name not in components(stack.cloud, endpoint), f"{name} is gone", every=0.02)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_probe_notices_an_engine_that_swaps_adapters_in_flight(cloud: LocalCloud, tmp_path: Path) -> None:
+    stack = FleetStack(cloud, tmp_path)
+    stack.lora = LoraServing(max_loras=1, max_cpu_loras=8, max_lora_rank=8)
+    prompt = prompts()[0]
+    document: dict[str, Any] = json.loads(stack.archives.manifest({"acme": "summary"}, local=True))
+    probe = {"prompt": prompt["prompt"], "answer": prompt["answers"]["summary"]}
+    document["adapters"][0]["probe"] = probe
+
+    def probed() -> int:
+        return adapters(cloud, "probe", "--stack", stack.name).exit_code
+
+    with changed_settings(cloud, slot_eviction="running", **QUICK):
+        created = stack.create({"Tenants": Fleet(document=json.dumps(document))})
+        assert created.status == "CREATE_COMPLETE", created.reason
+        assert [probed() for _ in range(5)] == [0] * 5
+        with others_are_added(stack, created.outputs):
+            until(lambda: probed() == 1, "a probe has a wrong answer", seconds=120)
+        assert probed() == 0
+    assert stack.delete().status == "DELETE_COMPLETE"
