@@ -43,14 +43,17 @@ class DesiredState:
         routes: Mapping[str, Route],
         target: Target,
         now: float,
+        unreadable: Mapping[str, str] | None = None,
     ) -> "DesiredState":
-        """Return what adapters and orders mean."""
+        """Return what adapters and orders mean. `unreadable` says why the routes of adapters are not known."""
         declared = {adapter.component: adapter for adapter in adapters}
         wanted = apply_pins(declared.values(), orders, records, routes)
-        if target.settings.releases is None and not routes:
+        if target.settings.releases is None and not (routes or unreadable):
             return cls(declared=declared, orders=orders, wanted=wanted, answering=wanted)
         releases, claimed = target.settings.releases, claims_of(orders)
-        versions = versions_of(wanted.values(), routes, records, releases, claimed=claimed, now=now)
+        versions = versions_of(
+            wanted.values(), routes, records, releases, claimed=claimed, now=now, unreadable=unreadable or {}
+        )
         answering = {component: versions.wanted[component] for component in versions.declared.values()}
         return cls(
             declared=declared, orders=orders, wanted=versions.wanted, answering=answering, versions=versions

@@ -97,7 +97,7 @@ class Pass:
         in_use = self._queue.under_way.components
         self._records = RecordCache(session, declared=declared.keys(), in_use=in_use)
         # Before the orders: a rollback writes both at once.
-        routes = registry.routes()
+        routes, unread_routes = registry.read_routes()
         orders, unreadable = registry.read_orders()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
@@ -108,11 +108,13 @@ class Pass:
             routes=routes,
             target=session.target,
             now=session.clock.now(),
+            unreadable=unread_routes,
         )
+        self._leave_adapters_alone()
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
-        self._routes = RouteCache(session, routes, self._desired.versions)
+        self._routes = RouteCache(session, routes, self._desired.versions, unreadable=unread_routes)
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
         self._changed = self._desired.components_of(find_changed(declared, generation, registry))
@@ -184,6 +186,16 @@ class Pass:
         self._base_check.join()
 
     # --- before the first look
+
+    def _leave_adapters_alone(self) -> None:
+        """Leave the components of adapters alone whose rows mean nothing, like those of an unreadable row."""
+        left = {} if self._desired.versions is None else self._desired.versions.left_alone
+        for why in sorted(set(left.values())):
+            self._session.telemetry.trouble(f"an adapter is left alone: {why}")
+        for component, why in left.items():
+            record = self._records.get(component) or new_record(component, self._desired.wanted[component])
+            if record.unreadable is None:
+                self._records.put(replace(record, failure=None, unreadable=why))
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
@@ -414,6 +426,7 @@ class Pass:
             versions = self._desired.versions
             records = self._records if versions is None else by_adapter(self._records)
             reason = refusal(records, self._desired.declared, generation.request.target, hour_ago=hour_ago)
+            reason = reason or (None if versions is None else versions.clash)
         if reason is not None:
             self._records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)
@@ -893,9 +906,11 @@ class Pass:
         # One snapshot: calls go on meanwhile.
         made = self._session.service.calls.copy()
         calls, self._counted_calls = made - self._counted_calls, made
-        generation = self._session.generation
+        generation, counts = self._session.generation, self._progress.counts
+        if generation.outcome is Outcome.REFUSED:
+            counts["failed"] = 0  # none of its adapters was tried
         self._session.update_generation(
-            **self._progress.counts,
+            **counts,
             failures=len(self._failing),
             writes=generation.writes + sum(calls[name] for name in WRITE_OPERATIONS),
             reads=generation.reads + sum(calls[name] for name in READ_OPERATIONS),

@@ -22,11 +22,20 @@ class RouteCache:
 
     `assumed` has the components without a route that answer as far as the registry knows.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
+    `unreadable` has the adapters whose routes cannot be read.
     `worse` has by component the artifact of a canary that has ended, and why.
     """
 
-    def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        stored: Mapping[str, Route],
+        versions: Versions | None,
+        *,
+        unreadable: Iterable[str],
+    ) -> None:
         self._session = session
+        self._unreadable = set(unreadable)
         self._routes = {} if versions is None else dict(versions.routes)
         self._versions = None if versions is None else replace(versions, routes=self._routes)
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
@@ -74,7 +83,7 @@ class RouteCache:
     def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
         versions, has_copies = self._versions, self._session.fleet.base_copies > 0
-        if versions is None:
+        if versions is None or record.unreadable is not None:
             return decision
         route = new_route(
             versions,
@@ -123,16 +132,19 @@ class RouteCache:
                 continue
             for component, since, told in _news(route):
                 record = records.get(component)
-                if record is not None and record.live is not None and record.routed_at != since:
+                if record is None or record.live is None or record.unreadable is not None:
+                    continue
+                if record.routed_at != since:
                     yield replace(record, routed_at=since), told
 
     def forget_undeclared(self) -> None:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
         declared = {} if self._versions is None else self._versions.declared
-        gone = sorted(self._routes.keys() - declared.keys())
+        gone = sorted((self._routes.keys() | self._unreadable) - declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
+        self._unreadable.difference_update(gone)
         for name in gone:
-            del self._routes[name]
+            self._routes.pop(name, None)
             self._changed.discard(name)
 
     def next_times(self) -> list[float]:
