@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from adapter_fleet.fleet.planning.observe import may_be_claimed
+from adapter_fleet.fleet.planning.observe import may_be_claimed, new_record
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
@@ -64,6 +64,12 @@ class DesiredState:
         if self.versions is None:
             return frozenset(declared)
         return frozenset(self.versions.declared[self.declared[component].name] for component in declared)
+
+    def left_alone(self, records: Mapping[str, AdapterRecord]) -> list[AdapterRecord]:
+        """Return the records of adapters whose rows mean nothing: they are left alone as unreadable ones."""
+        left = {} if self.versions is None else self.versions.left_alone
+        known = [(records.get(name) or new_record(name, self.wanted[name]), why) for name, why in left.items()]
+        return [replace(record, failure=None, unreadable=record.unreadable or why) for record, why in known]
 
     def without(self, orders: Collection[Order]) -> "DesiredState":
         """Return the same without these orders. What is wanted stays."""

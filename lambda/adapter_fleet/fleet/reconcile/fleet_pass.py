@@ -110,7 +110,9 @@ class Pass:
             now=session.clock.now(),
             unreadable=unread_routes,
         )
-        self._leave_adapters_alone()
+        for record in self._desired.left_alone(self._records):
+            session.telemetry.trouble(f"{record.component} is left alone: {record.unreadable}")
+            self._records.put(record)
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
@@ -186,16 +188,6 @@ class Pass:
         self._base_check.join()
 
     # --- before the first look
-
-    def _leave_adapters_alone(self) -> None:
-        """Leave the components of adapters alone whose rows mean nothing, like those of an unreadable row."""
-        left = {} if self._desired.versions is None else self._desired.versions.left_alone
-        for why in sorted(set(left.values())):
-            self._session.telemetry.trouble(f"an adapter is left alone: {why}")
-        for component, why in left.items():
-            record = self._records.get(component) or new_record(component, self._desired.wanted[component])
-            if record.unreadable is None:
-                self._records.put(replace(record, failure=None, unreadable=why))
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""

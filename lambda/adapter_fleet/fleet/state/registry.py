@@ -629,12 +629,12 @@ def _order_of(item: Item) -> Order:
 
 
 def _route_of(item: Item) -> Route:
-    """Return the route of an item. Raises UnreadableError, also for one that names no component."""
+    """Return the route of an item. Raises UnreadableError, also if a pass could not use or write it."""
     with _reading(item):
-        route = _structured(item["doc"], Route)
-        if route.adapter != item["sk"] or not route.versions:
-            raise ValueError("its document is of another adapter, or names no component")
-        return replace(route, revision=int(item["revision"]))
+        route = replace(_structured(item["doc"], Route), revision=int(item["revision"]))
+        if route.adapter != item["sk"] or not route.versions or route.revision < 1:
+            raise ValueError("it is of another adapter, names no component, or has no revision")
+        return route
 
 
 def _document_of(record: AdapterRecord) -> dict[str, Any]:
