@@ -45,7 +45,7 @@ class DesiredState:
         now: float,
         unreadable: Mapping[str, str] | None = None,
     ) -> "DesiredState":
-        """Return what adapters and orders mean. `unreadable` says why the routes of adapters are not known."""
+        """Return what adapters and orders mean. `unreadable` says why routes cannot be read."""
         declared = {adapter.component: adapter for adapter in adapters}
         wanted = apply_pins(declared.values(), orders, records, routes)
         if target.settings.releases is None and not (routes or unreadable):
@@ -68,8 +68,10 @@ class DesiredState:
     def left_alone(self, records: Mapping[str, AdapterRecord]) -> list[AdapterRecord]:
         """Return the records of adapters whose rows mean nothing: they are left alone as unreadable ones."""
         left = {} if self.versions is None else self.versions.left_alone
-        known = [(records.get(name) or new_record(name, self.wanted[name]), why) for name, why in left.items()]
-        return [replace(record, failure=None, unreadable=record.unreadable or why) for record, why in known]
+        known = {name: records.get(name) or new_record(name, self.wanted[name]) for name in left}
+        return [
+            replace(one, failure=None, unreadable=one.unreadable or left[name]) for name, one in known.items()
+        ]
 
     def without(self, orders: Collection[Order]) -> "DesiredState":
         """Return the same without these orders. What is wanted stays."""

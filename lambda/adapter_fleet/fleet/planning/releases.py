@@ -33,6 +33,8 @@ class Versions:
         The components of adapters whose rows mean nothing, and why.
     clash:
         Why an adapter cannot have its declared component, which another one has; None if each can.
+    unreadable:
+        The adapters whose routes cannot be read.
     """
 
     releases: ReleaseSettings
@@ -42,6 +44,7 @@ class Versions:
     named: Collection[str] = ()
     left_alone: Mapping[str, str] = field(default_factory=dict)
     clash: str | None = None
+    unreadable: Collection[str] = ()
 
     def is_declared(self, record: AdapterRecord) -> bool:
         """Return True if a component has the declared version of its adapter."""
@@ -70,56 +73,36 @@ def versions_of(
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    known, owners = dict(routes), _owners(adapters, routes, records)
-    declared: dict[str, str] = {}
-    named: set[str] = set()
-    wanted: dict[str, DesiredAdapter] = {}
-    kept: dict[str, DesiredAdapter] = {}
-    left: dict[str, tuple[DesiredAdapter, str]] = {}
-    clash = None
+    owners = _owners(adapters, routes, records)
+    found = []
     for adapter in adapters:
-        own, why = recorded.get(adapter.name, {}), unreadable.get(adapter.name)
+        own, clash, why = recorded.get(adapter.name, {}), None, unreadable.get(adapter.name)
         try:
-            found = _of_adapter(adapter, own, known.get(adapter.name), releases, claimed=claimed, now=now)
-            version = found.version
-            taken = _taken(adapter, [version.component], owners)
-            clash, why = clash or taken, why or taken or _taken(adapter, found.stay, owners)
+            one = _of_adapter(adapter, own, routes.get(adapter.name), releases, claimed=claimed, now=now)
+            clash = _taken(adapter, one.declared.values(), owners)
+            why = why or clash or _taken(adapter, one.wanted, owners)
         except Exception as error:  # An error with one adapter must not stop the others.
             why = why or text_of(error)
-        declared[adapter.name] = adapter.component if why else version.component
-        if why is not None:
-            alone = {adapter.component, *own}
-            named |= alone
-            left |= {component: (replace(adapter, component=component), why) for component in alone}
-            continue
-        if found.route is not None:
-            known[adapter.name] = found.route
-        named.update(found.named)
-        wanted[version.component] = version
-        for component, artifact in found.stay.items():
-            # The smoke request may be that of another manifest.
-            kept[component] = replace(version, component=component, artifact=artifact, smoke=None)
-    wanted |= {component: version for component, version in kept.items() if component not in wanted}
-    left = {component: one for component, one in left.items() if component not in wanted}
+        found.append(one if why is None else _left_alone(adapter, own, why, clash))
+    wanted: dict[str, DesiredAdapter] = {}
+    for one in sorted(found, key=lambda one: not one.left_alone):
+        wanted |= one.wanted
+    declared = {name: component for one in found for name, component in one.declared.items()}
     return Versions(
         releases=releases or _IN_PLACE_AGAIN,
-        routes=known,
+        routes={**routes, **{name: route for one in found for name, route in one.routes.items()}},
         declared=declared,
-        named=named,
-        wanted=wanted | {component: adapter for component, (adapter, _) in left.items()},
-        left_alone={component: why for component, (_, why) in left.items()},
-        clash=clash,
+        wanted={component: wanted[component] for component in (*declared.values(), *wanted)},
+        named={component for one in found for component in one.named},
+        left_alone={
+            component: why
+            for one in found
+            for component, why in one.left_alone.items()
+            if wanted[component] is one.wanted[component]
+        },
+        clash=next((one.clash for one in found if one.clash), None),
+        unreadable=unreadable.keys(),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _AdapterVersions:
-    """The versions of one adapter: its route, the declared one, those that stay, and those it routes to."""
-
-    route: Route | None
-    version: DesiredAdapter
-    stay: Mapping[str, Artifact]
-    named: Collection[str]
 
 
 def _of_adapter(
@@ -130,7 +113,7 @@ def _of_adapter(
     *,
     claimed: Collection[str],
     now: float,
-) -> _AdapterVersions:
+) -> Versions:
     """Return the versions of one adapter; `own` are the records of its components."""
     in_force, in_place = releases or _IN_PLACE_AGAIN, own.get(adapter.component)
     proven = proven_artifact(in_place)
@@ -150,8 +133,28 @@ def _of_adapter(
         version = _version(adapter, own.values(), route)
     percent = None if releases is None else adapter.percent
     version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name}, percent=percent)
-    return _AdapterVersions(
-        route=route, version=version, stay=stay, named=[one.component for one in routed]
+    # The smoke request may be that of another manifest.
+    kept = {name: replace(version, component=name, artifact=one, smoke=None) for name, one in stay.items()}
+    return Versions(
+        releases=in_force,
+        routes={} if route is None else {adapter.name: route},
+        declared={adapter.name: version.component},
+        wanted={**kept, version.component: version},
+        named=[one.component for one in routed],
+    )
+
+
+def _left_alone(adapter: DesiredAdapter, own: Iterable[str], why: str, clash: str | None) -> Versions:
+    """Return the versions of an adapter whose components stay as they are."""
+    alone = {adapter.component, *own}
+    return Versions(
+        releases=_IN_PLACE_AGAIN,
+        routes={},
+        declared={adapter.name: adapter.component},
+        wanted={component: replace(adapter, component=component) for component in alone},
+        named=alone,
+        left_alone=dict.fromkeys(alone, why),
+        clash=clash,
     )
 
 

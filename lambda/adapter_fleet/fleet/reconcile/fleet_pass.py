@@ -116,7 +116,7 @@ class Pass:
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
-        self._routes = RouteCache(session, routes, self._desired.versions, unreadable=unread_routes)
+        self._routes = RouteCache(session, routes, self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
         self._claims = claims_of(orders)
         self._changed = self._desired.components_of(find_changed(declared, generation, registry))

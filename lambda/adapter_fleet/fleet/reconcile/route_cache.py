@@ -22,20 +22,11 @@ class RouteCache:
 
     `assumed` has the components without a route that answer as far as the registry knows.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
-    `unreadable` has the adapters whose routes cannot be read.
     `worse` has by component the artifact of a canary that has ended, and why.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        stored: Mapping[str, Route],
-        versions: Versions | None,
-        *,
-        unreadable: Iterable[str],
-    ) -> None:
+    def __init__(self, session: Session, stored: Mapping[str, Route], versions: Versions | None) -> None:
         self._session = session
-        self._unreadable = set(unreadable)
         self._routes = {} if versions is None else dict(versions.routes)
         self._versions = None if versions is None else replace(versions, routes=self._routes)
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
@@ -139,10 +130,11 @@ class RouteCache:
 
     def forget_undeclared(self) -> None:
         """Delete the routes of adapters that the manifest does not declare, before the adapters go."""
-        declared = {} if self._versions is None else self._versions.declared
-        gone = sorted((self._routes.keys() | self._unreadable) - declared.keys())
+        versions = self._versions
+        if versions is None:
+            return
+        gone = sorted({*self._routes, *versions.unreadable} - versions.declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
-        self._unreadable.difference_update(gone)
         for name in gone:
             self._routes.pop(name, None)
             self._changed.discard(name)

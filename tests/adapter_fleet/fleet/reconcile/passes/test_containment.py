@@ -29,9 +29,7 @@ from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredE
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
-LENIENT = FleetSettings(
-    request_rate=10, failures=FailureLimit(count=5), deletions=DeletionLimit(share=1.0)
-)
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5), deletions=DeletionLimit(share=1.0))
 PORTS = (
     "CreateInferenceComponent p-bad",
     "UpdateInferenceComponent p-bad",

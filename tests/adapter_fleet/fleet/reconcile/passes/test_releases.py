@@ -472,7 +472,9 @@ class TestComponentThatTwoAdaptersMayHave:
         assert routed(world) == {"a": "p-a-11111111"}
         self.check_answers(world)
 
-    def test_version_that_leaves_keeps_it_from_an_adapter_that_is_updated_in_place(self, world: World) -> None:
+    def test_version_that_leaves_keeps_it_from_an_adapter_that_is_updated_in_place(
+        self, world: World
+    ) -> None:
         world.apply(adapter("a", 1), adapter("b"))
         world.with_settings(replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
         world.apply(adapter("a-11111111", 3), adapter("b"))
