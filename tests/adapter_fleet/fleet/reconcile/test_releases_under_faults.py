@@ -84,7 +84,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         seconds=st.sampled_from([0.5, 5.0, 40.0]),
         drift=st.sampled_from([None, *DriftAction]),
         share=st.sampled_from([0.0, 1.0]),
-        releases=RELEASES,
+        releases=st.none() | RELEASES,
         faults=st.builds(
             Faults,
             listing_lag=st.sampled_from([0.0, 3.0]),
@@ -97,7 +97,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         seconds: float,
         drift: DriftAction | None,
         share: float,
-        releases: ReleaseSettings,
+        releases: ReleaseSettings | None,
         faults: Faults,
     ) -> None:
         self.world = World(
@@ -128,7 +128,7 @@ class FleetOfReleases(RuleBasedStateMachine):
             self.world.reconciler,
             registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
         )
-        self._open({"a": 1, "b": 1})
+        self._open({"a": 2, "b": 1, NAMES[-1]: 1})
 
     # --- what is watched at every call
 
