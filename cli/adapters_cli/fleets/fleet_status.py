@@ -199,9 +199,9 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         return None
     active = in_force(registry, newest)
     desired, totals = desired_by(registry, active), None
-    routes = registry.routes()
+    routes, unread_routes = registry.read_routes()
     orders, unreadable_orders = registry.read_orders()
-    if only is None or routes:
+    if only is None or routes or unread_routes:
         records = registry.records()
     else:
         found = read_each(only, registry.record)
@@ -209,7 +209,10 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
     live = {route.live.component for route in routes.values()}
-    states = _states(records, desired, orders, routes, fleet, active, now, kept=set(only or ()) - live)
+    kept = set(only or ()) - live
+    states = _states(
+        records, desired, orders, routes, fleet, active, now, kept=kept, unread_routes=unread_routes
+    )
     if only is not None:
         # Of a version that answers, the declared one may be another.
         named = {records[component].name for component in live.intersection(only) if component in records}
@@ -338,6 +341,7 @@ def _states(
     now: float,
     *,
     kept: Set[str],
+    unread_routes: Mapping[str, str],
 ) -> tuple[AdapterState, ...]:
     """Return the state of every adapter that is wanted or still exists, and of these kept versions."""
     context = PlanContext(
@@ -351,8 +355,15 @@ def _states(
         since=fleet.runner_at,
     )
     state_wanted = DesiredState.of(
-        desired.adapters, orders, records, routes=routes, target=generation.request.target, now=now
+        desired.adapters,
+        orders,
+        records,
+        routes=routes,
+        target=generation.request.target,
+        now=now,
+        unreadable=unread_routes,
     )
+    records = {**records, **{record.component: record for record in state_wanted.left_alone(records)}}
     wants, versions = state_wanted.wanted, state_wanted.versions
     if versions is not None:
         # The next pass counts them.

@@ -138,7 +138,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     """
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     orders = registry.orders()
-    stored, routes = registry.records(), registry.routes()
+    stored, (routes, unreadable) = registry.records(), registry.read_routes()
     state = DesiredState.of(
         desired.adapters,
         orders,
@@ -146,8 +146,10 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         routes=routes,
         target=target,
         now=fleet.account.now(),
+        unreadable=unreadable,
     )
     wanted, versions = state.wanted, state.versions
+    stored |= {record.component: record for record in state.left_alone(stored)}
     listing = with_known_spellings(components.listed(), stored, stored.keys() | wanted.keys())
     seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
@@ -206,7 +208,8 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         changes=_in_order(changes),
         refused=refusal(
             records if versions is None else by_adapter(records), state.declared, target, hour_ago=hour_ago
-        ),
+        )
+        or (None if versions is None else versions.clash),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
 

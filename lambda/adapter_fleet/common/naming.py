@@ -21,6 +21,8 @@ ORDERS_PARTITION = "orders"
 USAGE_PARTITION = "usage"
 """The partition with up to when use is counted. The function that counts it needs to write no other."""
 
+_VERSION_SUFFIX = re.compile(r"-[0-9a-f]{8}\Z", re.IGNORECASE)
+
 # InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
 
@@ -71,6 +73,11 @@ def component_name(prefix: str, adapter: str) -> str:
     name = f"{prefix}-{adapter}"
     check_component_name(name)
     return name
+
+
+def without_version(component: str) -> str:
+    """Return a component's name without what would make it the name of a version's component."""
+    return _VERSION_SUFFIX.sub("", component)
 
 
 def route_key(adapter: str) -> dict[str, str]:

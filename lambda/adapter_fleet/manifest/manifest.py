@@ -35,6 +35,7 @@ evaluation-required   an evaluation that reaches the fleet's bar, for each versi
 percent-share         a share from 1 to 100, and only in a fleet with releases
 component-name        a valid name for a component
 component-unique      no component twice, ignoring case
+component-version     no component that a version of another adapter may have, in a fleet with releases
 bucket-known          the alias of a bucket of the fleet
 asset-known           an asset that was uploaded with the fleet
 ====================  ==================================================================================
@@ -75,6 +76,7 @@ from adapter_fleet.manifest.value_rules import (
     violation_of_unique_name,
     violations,
     violations_in_fleet,
+    violations_of_versions,
 )
 from adapter_fleet.manifest.writer import plain_adapter, plain_document
 from adapter_fleet.serving.base_model import BaseModelFacts
@@ -195,6 +197,8 @@ class Manifest:
                     adapter, prefix, max_lora_rank, components, tags, releases=releases
                 )
             ]
+        if releases:
+            found += [violation.finding(adapter) for adapter, violation in violations_of_versions(components)]
         if evaluation is not None:
             found += [
                 violation.finding(adapter)

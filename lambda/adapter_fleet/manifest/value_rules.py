@@ -13,6 +13,7 @@ from adapter_fleet.common.naming import (
     FLEET_TAG,
     VERSION_SUFFIX_LENGTH,
     check_component_name,
+    without_version,
 )
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
 from adapter_fleet.documents.schema import Keys, dotted
@@ -129,6 +130,24 @@ def violations_in_fleet(
     other = earlier.setdefault(component.casefold(), adapter)
     if other is not adapter:
         yield Violation("component-unique", ("component",), _used_twice(component, other))
+
+
+def violations_of_versions(
+    components: Mapping[str, ManifestAdapter],
+) -> Iterator[tuple[ManifestAdapter, Violation]]:
+    """Find the adapters whose component may be that of another one's version, in a fleet with releases.
+
+    components:
+        The adapters by component, in lower case.
+    """
+    for component, adapter in components.items():
+        other = components.get(without_version(component), adapter)
+        if other is not adapter:
+            message = (
+                f"should be no name that a version of {_whose(other)} may get, which is the name of its"
+                f" component and 8 digits of the version's digest, got {short_repr(component)}"
+            )
+            yield adapter, Violation("component-version", ("component",), message)
 
 
 def violation_of_unique_name(

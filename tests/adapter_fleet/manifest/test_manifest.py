@@ -468,6 +468,27 @@ class TestAtTheEndpoint:
         assert finding.rule == "component-unique"
         assert parse(text).findings(prefix="q") == []
 
+    @pytest.mark.parametrize(
+        ("keys", "found"),
+        [
+            ({"name": "acme-0123abcd"}, True),
+            ({"name": "ACME-0123ABCD"}, True),
+            ({"name": "b", "component": "p-acme-01234567"}, True),
+            ({"name": "acme-0123abc"}, False),
+            ({"name": "acme-0123abcg"}, False),
+            ({"name": "acme-b-0123abcd"}, False),
+        ],
+    )
+    @pytest.mark.parametrize("first", [True, False])
+    def test_with_releases_a_component_that_a_version_of_another_adapter_may_have_is_an_error(
+        self, keys: dict[str, str], found: bool, first: bool
+    ) -> None:
+        good = json.loads(entry())["adapters"][0]
+        text = json.dumps({"adapters": [{**good, **keys}, good] if first else [good, {**good, **keys}]})
+        rules = [finding.rule for finding in parse(text).findings(prefix="p", releases=True)]
+        assert rules == ["component-version"] * found
+        assert parse(text).findings(prefix="p") == []
+
 
 class TestResolving:
     def test_it_names_components_looks_up_buckets_and_assets_and_is_stored_as_by_the_release_before(

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
@@ -477,6 +477,19 @@ class TestRowThatCannotBeRead:
         world.apply(adapter("zeta"))
         assert rows(run("status"))[0][:2] == ["p-acme", "failed"]
         assert [run(command, "acme").exit_code in (0, 1) for command in ("history", "rollback")] == [True] * 2
+
+
+def test_adapter_whose_route_cannot_be_read_has_failed_and_the_others_are_shown(
+    run: Run, world: World
+) -> None:
+    world.with_settings(replace(world.settings, releases=ReleaseSettings()))
+    world.apply(adapter("acme"), adapter("zeta"))
+    why = world.registry.spoil("routes", "acme")
+    shown = {row[0]: row for row in rows(run("status"))}
+    assert (shown["acme"][1], shown["acme"][-1], shown["zeta"][1]) == ("failed", why, "in service")
+    planned = run("plan")
+    assert why in planned.stdout
+    assert "zeta" not in planned.stdout
 
 
 def test_order_that_cannot_be_read_is_told_with_its_key_as_one_word_for_a_shell(

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from adapter_fleet.fleet.planning.observe import may_be_claimed
+from adapter_fleet.fleet.planning.observe import may_be_claimed, new_record
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
@@ -43,14 +43,17 @@ class DesiredState:
         routes: Mapping[str, Route],
         target: Target,
         now: float,
+        unreadable: Mapping[str, str] | None = None,
     ) -> "DesiredState":
-        """Return what adapters and orders mean."""
+        """Return what adapters and orders mean. `unreadable` says why routes cannot be read."""
         declared = {adapter.component: adapter for adapter in adapters}
         wanted = apply_pins(declared.values(), orders, records, routes)
-        if target.settings.releases is None and not routes:
+        if target.settings.releases is None and not (routes or unreadable):
             return cls(declared=declared, orders=orders, wanted=wanted, answering=wanted)
         releases, claimed = target.settings.releases, claims_of(orders)
-        versions = versions_of(wanted.values(), routes, records, releases, claimed=claimed, now=now)
+        versions = versions_of(
+            wanted.values(), routes, records, releases, claimed=claimed, now=now, unreadable=unreadable or {}
+        )
         answering = {component: versions.wanted[component] for component in versions.declared.values()}
         return cls(
             declared=declared, orders=orders, wanted=versions.wanted, answering=answering, versions=versions
@@ -61,6 +64,14 @@ class DesiredState:
         if self.versions is None:
             return frozenset(declared)
         return frozenset(self.versions.declared[self.declared[component].name] for component in declared)
+
+    def left_alone(self, records: Mapping[str, AdapterRecord]) -> list[AdapterRecord]:
+        """Return the records of adapters whose rows mean nothing: they are left alone as unreadable ones."""
+        left = {} if self.versions is None else self.versions.left_alone
+        known = {name: records.get(name) or new_record(name, self.wanted[name]) for name in left}
+        return [
+            replace(one, failure=None, unreadable=one.unreadable or left[name]) for name, one in known.items()
+        ]
 
     def without(self, orders: Collection[Order]) -> "DesiredState":
         """Return the same without these orders. What is wanted stays."""

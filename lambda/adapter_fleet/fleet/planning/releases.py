@@ -4,8 +4,9 @@ What is wanted are the declared versions, and beside them those that a route has
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import Status
@@ -28,6 +29,12 @@ class Versions:
         The adapters by component: the declared versions, and those that stay in force.
     named:
         The components that routes in force name, also those that are gone or not adopted again yet.
+    left_alone:
+        The components of adapters whose rows mean nothing, and why.
+    clash:
+        Why an adapter cannot have its declared component, which another one has; None if each can.
+    unreadable:
+        The adapters whose routes cannot be read.
     """
 
     releases: ReleaseSettings
@@ -35,6 +42,9 @@ class Versions:
     declared: Mapping[str, str]
     wanted: Mapping[str, DesiredAdapter]
     named: Collection[str] = ()
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+    clash: str | None = None
+    unreadable: Collection[str] = ()
 
     def is_declared(self, record: AdapterRecord) -> bool:
         """Return True if a component has the declared version of its adapter."""
@@ -49,6 +59,7 @@ def versions_of(
     *,
     claimed: Collection[str],
     now: float,
+    unreadable: Mapping[str, str],
 ) -> Versions:
     """Return the components of declared adapters.
 
@@ -56,47 +67,117 @@ def versions_of(
         None if adapters are updated in place again.
     claimed:
         The components that someone ordered to take over.
+    unreadable:
+        Why the routes of some adapters cannot be read.
     """
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    in_force, known = releases or IN_PLACE_AGAIN, dict(routes)
-    declared: dict[str, DesiredAdapter] = {}
-    named: set[str] = set()
-    kept: dict[str, DesiredAdapter] = {}
+    owners = _owners(adapters, routes, records)
+    found = []
     for adapter in adapters:
-        own = recorded.get(adapter.name, {})
-        in_place = own.get(adapter.component)
-        proven = proven_artifact(in_place)
-        if adapter.name not in known and proven is not None:
-            known[adapter.name] = Route.first(adapter.name, adapter.component, proven, in_force)
-        route = known.get(adapter.name)
-        if route is not None:
-            route = known[adapter.name] = _as_declared(route, adapter, own, releases, now)
-        routed = [] if route is None else route.in_force(in_force, now)
-        named.update(one.component for one in routed)
-        # What is gone is not loaded for a rollback alone.
-        stay = {one.component: one.artifact for one in routed if one is routed[0] or one.component in own}
-        if route is None and in_place is not None and (sent := _sent(in_place)) is not None:
-            stay[adapter.component] = sent  # it answers until a route says who does
-        # Some callers may still be sent to the component that is to be updated in place again.
-        drains = in_place is not None and adapter.component in [one.component for one in routed[1:]]
-        version = adapter
-        if (releases is not None or drains) and not (adapter.component in claimed and in_place is None):
-            version = _version(adapter, own.values(), route)
-        percent = None if releases is None else adapter.percent
-        version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name}, percent=percent)
-        declared[version.component] = version
-        for component, artifact in stay.items():
-            # The smoke request may be that of another manifest.
-            kept[component] = replace(version, component=component, artifact=artifact, smoke=None)
+        own, clash, why = recorded.get(adapter.name, {}), None, unreadable.get(adapter.name)
+        try:
+            one = _of_adapter(adapter, own, routes.get(adapter.name), releases, claimed=claimed, now=now)
+            clash = _taken(adapter, one.declared.values(), owners)
+            why = why or clash or _taken(adapter, one.wanted, owners)
+        except Exception as error:  # An error with one adapter must not stop the others.
+            why = why or text_of(error)
+        found.append(one if why is None else _left_alone(adapter, own, why, clash))
+    wanted: dict[str, DesiredAdapter] = {}
+    for one in sorted(found, key=lambda one: not one.left_alone):
+        wanted |= one.wanted
+    declared = {name: component for one in found for name, component in one.declared.items()}
+    return Versions(
+        releases=releases or IN_PLACE_AGAIN,
+        routes={**routes, **{name: route for one in found for name, route in one.routes.items()}},
+        declared=declared,
+        wanted={component: wanted[component] for component in (*declared.values(), *wanted)},
+        named={component for one in found for component in one.named},
+        left_alone={
+            component: why
+            for one in found
+            for component, why in one.left_alone.items()
+            if wanted[component] is one.wanted[component]
+        },
+        clash=next((one.clash for one in found if one.clash), None),
+        unreadable=unreadable.keys(),
+    )
+
+
+def _of_adapter(
+    adapter: DesiredAdapter,
+    own: Mapping[str, AdapterRecord],
+    route: Route | None,
+    releases: ReleaseSettings | None,
+    *,
+    claimed: Collection[str],
+    now: float,
+) -> Versions:
+    """Return the versions of one adapter; `own` are the records of its components."""
+    in_force, in_place = releases or IN_PLACE_AGAIN, own.get(adapter.component)
+    proven = proven_artifact(in_place)
+    if route is None and proven is not None:
+        route = Route.first(adapter.name, adapter.component, proven, in_force)
+    if route is not None:
+        route = _as_declared(route, adapter, own, releases, now)
+    routed = [] if route is None else route.in_force(in_force, now)
+    # What is gone is not loaded for a rollback alone.
+    stay = {one.component: one.artifact for one in routed if one is routed[0] or one.component in own}
+    if route is None and in_place is not None and (sent := _sent(in_place)) is not None:
+        stay[adapter.component] = sent  # it answers until a route says who does
+    # Some callers may still be sent to the component that is to be updated in place again.
+    drains = in_place is not None and adapter.component in [one.component for one in routed[1:]]
+    version = adapter
+    if (releases is not None or drains) and not (adapter.component in claimed and in_place is None):
+        version = _version(adapter, own.values(), route)
+    percent = None if releases is None else adapter.percent
+    version = replace(version, tags={**adapter.tags, ADAPTER_TAG: adapter.name}, percent=percent)
+    # The smoke request may be that of another manifest.
+    kept = {name: replace(version, component=name, artifact=one, smoke=None) for name, one in stay.items()}
     return Versions(
         releases=in_force,
-        routes=known,
-        declared={adapter.name: component for component, adapter in declared.items()},
-        named=named,
-        wanted=declared | {name: version for name, version in kept.items() if name not in declared},
+        routes={} if route is None else {adapter.name: route},
+        declared={adapter.name: version.component},
+        wanted={**kept, version.component: version},
+        named=[one.component for one in routed],
     )
+
+
+def _left_alone(adapter: DesiredAdapter, own: Iterable[str], why: str, clash: str | None) -> Versions:
+    """Return the versions of an adapter whose components stay as they are."""
+    alone = {adapter.component, *own}
+    return Versions(
+        releases=IN_PLACE_AGAIN,
+        routes={},
+        declared={adapter.name: adapter.component},
+        wanted={component: replace(adapter, component=component) for component in alone},
+        named=alone,
+        left_alone=dict.fromkeys(alone, why),
+        clash=clash,
+    )
+
+
+def _owners(
+    adapters: Collection[DesiredAdapter], routes: Mapping[str, Route], records: Mapping[str, AdapterRecord]
+) -> dict[str, str]:
+    """Return the adapter that has a component, by its name in lower case, as SageMaker ignores the case."""
+    names = {adapter.name for adapter in adapters} | routes.keys()
+    answering = {one.component: route.adapter for route in routes.values() for one in route.answering}
+    own = {one.component: one.name for one in records.values() if one.is_own and one.name in names}
+    return {component.lower(): name for component, name in (answering | own).items()}
+
+
+def _taken(adapter: DesiredAdapter, components: Iterable[str], owners: dict[str, str]) -> str | None:
+    """Return why an adapter cannot have one of these components; None if it can, and has them from now on."""
+    for component in components:
+        owner = owners.setdefault(component.lower(), adapter.name)
+        if owner.lower() != adapter.name.lower():
+            return (
+                f"adapter {adapter.name!r} would take {component} from adapter {owner!r}; give one of them"
+                " another name, or remove the latter in one deployment and add the former in the next"
+            )
+    return None
 
 
 def _as_declared(

@@ -169,11 +169,11 @@ def mended(
 
 
 def is_there(record: AdapterRecord | None, route: Route) -> bool:
-    """Return True if the component that a route names is there, as its record knows, and has not failed."""
+    """Return True if the component that a route names is in service, as its record knows."""
     return (
         record is not None
         and record.name == route.adapter
         and record.live is not None
         and record.owned == record.live.created
-        and record.live.status is not Status.FAILED
+        and record.live.status in (Status.IN_SERVICE, Status.UPDATING)
     )

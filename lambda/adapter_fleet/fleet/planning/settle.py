@@ -270,6 +270,8 @@ def _recheck_after_success(
     """
     if recheck is Recheck.RESEND or (recheck is Recheck.SEND and intent.acknowledged is None):
         return Recheck.ASK  # new copies may have come meanwhile, or the update may not have arrived
+    if intent.write is Write.CREATE and intent.acknowledged is None:
+        return Recheck.ASK  # stale reads may have hidden what was there before its base model changed
     if recheck is not Recheck.SEND:
         return recheck
     # A FailureReason may be an old one, or that of this update.

@@ -113,7 +113,11 @@ class Pass:
             routes=self._routes.read(desired.adapters, self._records, orders),
             target=session.target,
             now=session.clock.now(),
+            unreadable=self._routes.unreadable,
         )
+        for record in self._desired.left_alone(self._records):
+            session.telemetry.trouble(f"{record.component} is left alone: {record.unreadable}")
+            self._records.put(record)
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
         self._records.declare(self._desired.wanted)
@@ -157,7 +161,7 @@ class Pass:
                 self._check_copies()
             self._ask_as_ordered()
             if self._reports:
-                self._routes.publish()
+                self._routes.publish(self._records)
             else:
                 self._routes.judge()
             self._advance_all()
@@ -436,6 +440,7 @@ class Pass:
             versions = self._desired.versions
             records = self._records if versions is None else by_adapter(self._records)
             reason = refusal(records, self._desired.declared, generation.request.target, hour_ago=hour_ago)
+            reason = reason or (None if versions is None else versions.clash)
         if reason is not None:
             self._records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)
@@ -951,9 +956,11 @@ class Pass:
         # One snapshot: calls go on meanwhile.
         made = self._session.service.calls.copy()
         calls, self._counted_calls = made - self._counted_calls, made
-        generation = self._session.generation
+        generation, counts = self._session.generation, self._progress.counts
+        if generation.outcome is Outcome.REFUSED:
+            counts["failed"] = 0  # none of its adapters was tried
         self._session.update_generation(
-            **self._progress.counts,
+            **counts,
             failures=len(self._failing),
             applied=generation.applied or self._progress.has_begun(filter(self._changes, self._records)),
             waiting=self._progress.waiting,

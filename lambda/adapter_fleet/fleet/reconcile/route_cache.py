@@ -27,6 +27,7 @@ _HELD_BYTES = 300
 class RouteCache:
     """The route of every adapter, if the fleet has routes.
 
+    `unreadable` has by adapter why its stored route cannot be read.
     `assumed` has the components that answer as far as the registry knows, though no stored route says so.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
     `worse` has by component the artifact of a canary that has ended, and why.
@@ -34,7 +35,7 @@ class RouteCache:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stored = session.registry.routes()
+        self._stored, self.unreadable = session.registry.read_routes()
         self._routes: dict[str, Route] = {}
         self._planned: Mapping[str, Route] = {}
         self._versions: Versions | None = None
@@ -61,6 +62,7 @@ class RouteCache:
         releases = session.target.settings.releases
         if releases is None and not stored and not any(map(was_a_version, records.values())):
             return stored
+        adapters = [adapter for adapter in adapters if adapter.name not in self.unreadable]
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
         published = session.registry.published_routes(names)
         for name in stored.keys() & set(names):
@@ -83,6 +85,9 @@ class RouteCache:
             for name in self._changed
             if name not in stored or stored[name].live != self._routes[name].live
         ]
+        # What was edited may name another adapter's component.
+        alone = versions.left_alone
+        self._misread = {name for name in self._misread if versions.declared.get(name) not in alone}
         self._changed |= self._misread & self._routes.keys()
 
     def answering(self, adapter: str) -> Artifact | None:
@@ -90,9 +95,10 @@ class RouteCache:
         route = self._routes.get(adapter)
         return None if route is None else route.live.artifact
 
-    def publish(self) -> None:
-        """Write again what callers are to read, where that is lost or was edited."""
-        misread = [self._stored[name] for name in sorted(self._misread)]
+    def publish(self, records: Mapping[str, AdapterRecord]) -> None:
+        """Write again what callers are to read, where that was lost or edited and what is meant serves."""
+        found = [self._stored[name] for name in sorted(self._misread)]
+        misread = [route for route in found if is_there(records.get(route.live.component), route)]
         self._session.registry.put_routes(misread, self._session.lease)
 
     def mend(self, records: Mapping[str, AdapterRecord], orders: Collection[Order]) -> bool:
@@ -104,7 +110,8 @@ class RouteCache:
         if versions is None:
             return False
         for name, planned in self._planned.items():
-            if is_there(records.get(planned.live.component), planned):
+            alone = versions.declared.get(name) in versions.left_alone
+            if alone or is_there(records.get(planned.live.component), planned):
                 continue
             route = mended(versions, self._routes[name], records, orders, now=now)
             if route is not None:
@@ -151,7 +158,7 @@ class RouteCache:
     def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
         versions, has_copies = self._versions, self._session.fleet.base_copies > 0
-        if versions is None:
+        if versions is None or record.unreadable is not None:
             return decision
         route = new_route(
             versions,
@@ -200,7 +207,9 @@ class RouteCache:
                 continue
             for component, since, told in _news(route):
                 record = records.get(component)
-                if record is not None and record.live is not None and record.routed_at != since:
+                if record is None or record.live is None or record.unreadable is not None:
+                    continue
+                if record.routed_at != since:
                     yield replace(record, routed_at=since), told
 
     def forget_undeclared(self, leaving: Collection[str] = ()) -> list[str]:
@@ -209,8 +218,10 @@ class RouteCache:
         leaving:
             Adapters of components that go. Of one whose route was lost, callers' row may be left.
         """
-        declared = None if self._versions is None else self._versions.declared
-        gone = [] if declared is None else sorted({*self._routes, *leaving} - declared.keys())
+        versions = self._versions
+        if versions is None:
+            return []
+        gone = sorted({*self._routes, *leaving, *versions.unreadable} - versions.declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
         for name in gone:
             self._routes.pop(name, None)

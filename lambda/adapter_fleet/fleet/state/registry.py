@@ -26,7 +26,6 @@ nothing, however late its request arrives.
 import gzip
 import hashlib
 import json
-import re
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -39,7 +38,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.common.naming import ORDERS_PARTITION, ROUTES_PARTITION, route_key
+from adapter_fleet.common.naming import ORDERS_PARTITION, ROUTES_PARTITION, route_key, without_version
 from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.archive_version import ArchiveReading
 from adapter_fleet.fleet.state.configuration import HISTORY_SECONDS
@@ -477,11 +476,9 @@ class Registry:
 
     def routes(self) -> dict[str, Route]:
         """Return the routes by adapter. Raises UnreadableError: nobody knows what a route names then."""
-        routes = {}
-        for item in self._table.query(ROUTES_PARTITION):
-            with _reading(item):
-                route = _structured(item["doc"], Route)
-                routes[item["sk"]] = replace(route, revision=int(item["revision"]))
+        routes, unreadable = self.read_routes()
+        for why in unreadable.values():
+            raise UnreadableError(why)
         return routes
 
     def published_routes(self, adapters: Collection[str]) -> dict[str, PublishedRoute]:
@@ -492,6 +489,17 @@ class Registry:
             with suppress(Exception):
                 published[item["pk"].removeprefix("route#")] = converter.structure(row, PublishedRoute)
         return published
+
+    def read_routes(self) -> tuple[dict[str, Route], dict[str, str]]:
+        """Return the routes that can be read, and why each other one cannot, by adapter."""
+        routes: dict[str, Route] = {}
+        unreadable = {}
+        for item in self._table.query(ROUTES_PARTITION):
+            try:
+                routes[item["sk"]] = _route_of(item)
+            except UnreadableError as error:
+                unreadable[item["sk"]] = str(error)
+        return routes, unreadable
 
     def put_routes(self, routes: Sequence[Route], lease: Lease) -> list[Route]:
         """Write routes; return those that are stored now. The others were changed since they were read."""
@@ -609,7 +617,7 @@ def _record_of(item: Item) -> AdapterRecord:
 
 def _history_of(event: Event) -> str:
     """Return the component whose history has an event: all versions of an adapter share one."""
-    shared = re.sub("-[0-9a-f]{8}$", "", event.component)
+    shared = without_version(event.component)
     return shared if shared.endswith(f"-{event.name}") else event.component
 
 
@@ -631,6 +639,15 @@ def _order_of(item: Item) -> Order:
         if stored != _order_key(order) | {"at": Decimal(repr(order.at))}:
             raise ValueError("its document has another key or time")
         return order
+
+
+def _route_of(item: Item) -> Route:
+    """Return the route of an item. Raises UnreadableError, also if a pass could not use or write it."""
+    with _reading(item):
+        route = replace(_structured(item["doc"], Route), revision=int(item["revision"]))
+        if route.adapter != item["sk"] or not route.versions or route.revision < 1:
+            raise ValueError("it is of another adapter, names no component, or has no revision")
+        return route
 
 
 def _document_of(record: AdapterRecord) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
 LENIENT = replace(STRICT, failures=FailureLimit(share=1.0))
@@ -98,6 +98,34 @@ class TestUpdatedBaseModel:
         world.apply(adapter("a"), digest="two", previous="one")
         assert world.writes() == ["UpdateInferenceComponent p-a"]
         assert world.serving() == {"a": artifact("a").uri}
+
+
+@pytest.mark.parametrize("answer", [None, UnansweredError("no answer in time")], ids=["exists", "no answer"])
+def test_component_that_stale_reads_hid_from_its_base_check_is_asked_though_it_is_created_again(
+    answer: Exception | None,
+) -> None:
+    """Its creation finds that it is there: nobody knows whether the base has it."""
+    old = [adapter(f"o{number}") for number in range(3)]
+    world = World(seconds=0.5)
+    world.apply(*old)
+    world.clock.time += 1000.0
+    world.apply(*old, adapter("young"))
+    world.service.serving()
+    world.service.replace_base("model-2", lost=True)
+    if answer is not None:
+        world.service.fail("CreateInferenceComponent p-young", answer, times=1)
+    describe, faults = world.service.describe, world.service.faults
+
+    def stale(component: str) -> ObservedComponent | None:
+        faults.describe_lag = 5.0  # a describe of the base is never stale here
+        try:
+            return describe(component)
+        finally:
+            faults.describe_lag = 0.0
+
+    world.service.describe, faults.listing_lag = stale, 3.0  # type: ignore[method-assign]
+    world.trigger("order")
+    assert world.serving() == uris("o0", "o1", "o2", "young")
 
 
 def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -45,7 +46,8 @@ from tests.adapter_fleet.memory_registry import MemoryRegistry
 NIGHTLY = "NIGHTLY" in os.environ
 EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 40
 
-NAMES = ["a", "b", "c"]
+NAMES = ["a", "b", "c", "a-11111111"]
+"""Version 1 of the first may have the component of the last."""
 SMOKED = ("b", "c")
 VERSIONS = st.integers(1, 3)
 DRAIN = 120.0
@@ -99,7 +101,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         seconds=st.sampled_from([0.5, 5.0, 40.0]),
         drift=st.sampled_from([None, *DriftAction]),
         share=st.sampled_from([0.0, 1.0]),
-        releases=RELEASES,
+        releases=st.none() | RELEASES,
         faults=st.builds(
             Faults,
             listing_lag=st.sampled_from([0.0, 3.0]),
@@ -112,7 +114,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         seconds: float,
         drift: DriftAction | None,
         share: float,
-        releases: ReleaseSettings,
+        releases: ReleaseSettings | None,
         faults: Faults,
     ) -> None:
         self.world = World(
@@ -148,7 +150,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         )
         self.code = self.world.reconciler
         self.releases: ReleaseSettings | None = releases
-        self._open({"a": 1, "b": 1})
+        self._open({"a": 2, "b": 1, NAMES[-1]: 1})
 
     # --- what is watched at every call
 
@@ -590,6 +592,7 @@ class FleetOfReleases(RuleBasedStateMachine):
             world.clock.time += 10.0
             self._open(self.wanted)
             self._settle()
+            self._part_adapters()
         assert world.newest().outcome is Outcome.CONVERGED, world.describe()
         routes, serving = world.registry.routes(), world.serving()
         releases = world.target.settings.releases
@@ -612,6 +615,18 @@ class FleetOfReleases(RuleBasedStateMachine):
         self._open(self.wanted)
         self._settle()
         assert world.writes()[writes:] == []
+
+    def _part_adapters(self) -> None:
+        """Do what a refusal asks for, where an adapter would take the component of another one."""
+        refused = re.match(
+            "adapter '(.*?)' would take .* from adapter '(.*?)'", self.world.newest().reason or ""
+        )
+        if refused is None:
+            return
+        former, latter = refused.groups()
+        for leaves in (former, latter):
+            self._open({name: version for name, version in self.wanted.items() if name != leaves})
+            self._settle()
 
     def _settle(self) -> None:
         for _ in range(300):

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 
 from adapter_fleet.common.bounded_text import MAX_TEXT_BYTES, bounded, encoded_bytes
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.fleet.planning import plan
+from adapter_fleet.fleet.planning import plan, releases
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, decide
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    FailureLimit,
+    FleetSettings,
+    ReleaseSettings,
+)
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.records import AdapterRecord
+from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
 from adapter_fleet.fleet.state.registry import Lease, RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
-from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
-LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
+LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5), deletions=DeletionLimit(share=1.0))
 PORTS = (
     "CreateInferenceComponent p-bad",
     "UpdateInferenceComponent p-bad",
@@ -109,6 +115,79 @@ class TestUnexpectedException:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.serving()["a"] == artifact("a", 2).uri
         assert "bad: AssertionError" in str(world.newest().reason)
+
+
+class TestRowOfARoute:
+    """One adapter's route is of no use; the other adapter is released, and callers of both get answers."""
+
+    ROWS: ClassVar[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+        "no document": lambda _row: {"doc": "x"},
+        "no version": lambda row: {**row, "doc": _changed(row, versions=[])},
+        "of another adapter": lambda row: {**row, "doc": _changed(row, adapter="b")},
+        "without a revision": lambda row: {**row, "revision": 0},
+        "to what another adapter has": lambda row: {
+            **row,
+            "doc": row["doc"].replace("p-a-11111111", "p-b-11111111"),
+        },
+    }
+
+    def world(self, form: str) -> World:
+        world = World(settings=replace(LENIENT, releases=ReleaseSettings(keep=1, drain_seconds=60.0)))
+        world.apply(released("a"), released("b"))
+        item = world.registry.items["routes"]["a"]
+        row = {"doc": item["doc"]["S"], "revision": int(item["revision"]["N"])}
+        world.registry.write("routes", "a", **self.ROWS[form](row))
+        return world
+
+    @pytest.mark.parametrize("form", ROWS)
+    def test_it_is_left_as_it_is_and_its_adapter_fails_alone(self, form: str) -> None:
+        world = self.world(form)
+        before = world.registry.items["routes"]["a"]
+        world.order(OrderKind.PIN, "a", artifact=released("a").artifact, replaces=released("a", 2).artifact)
+        world.apply(released("a", 2), released("b", 2), retries=False)
+        world.clock.time += 1000.0
+        world.apply(released("a", 2), released("b", 2))
+        assert world.log.failed_passes == []
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert str(world.newest().reason).startswith("a: ")
+        assert world.registry.items["routes"]["a"] == before
+        assert world.registry.items["route#b"]["route"]["component"] == {"S": "p-b-22222222"}
+        assert world.serving()["a-11111111"] == released("a").artifact.uri
+        assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+
+    @pytest.mark.parametrize("form", ROWS)
+    def test_it_goes_with_an_adapter_that_is_not_wanted_any_more(self, form: str) -> None:
+        world = self.world(form)
+        world.apply(released("b", 2))
+        assert set(world.registry.items["routes"]) == {"b"}
+        assert not world.registry.items["route#a"]
+
+    def test_exception_while_its_versions_are_found_is_the_failure_of_that_adapter(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world = World(settings=replace(LENIENT, releases=ReleaseSettings()))
+        world.apply(released("a"), released("b"))
+        found = releases.proven_artifact
+
+        def failing(record: AdapterRecord | None) -> Artifact | None:
+            assert record is None or record.name != "a"
+            return found(record)
+
+        world.registry.overwrite(replace(world.record("a-11111111"), component="p-a"))
+        monkeypatch.setattr(releases, "proven_artifact", failing)
+        world.apply(released("a", 2), released("b", 2), retries=False)
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert "a: AssertionError" in str(world.newest().reason)
+        assert world.serving()["b-22222222"] == released("b", 2).artifact.uri
+        assert world.serving()["a-11111111"] == released("a").artifact.uri
+
+
+def released(name: str, version: int = 1) -> DesiredAdapter:
+    return replace(adapter(name), artifact=artifact(name, version, digest=f"{version}" * 64))
+
+
+def _changed(row: dict[str, Any], **fields: Any) -> str:
+    return json.dumps({**json.loads(row["doc"]), **fields})
 
 
 class TestFailedPasses:

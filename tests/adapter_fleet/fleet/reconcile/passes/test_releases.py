@@ -16,9 +16,9 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
     ReleaseSettings,
 )
-from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.records import Order, OrderKind
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fleet_world import UID, World
 
 DRAIN = 900.0
@@ -432,3 +432,60 @@ class TestCanary:
 
 
 PARTS = ("component", "candidate", "percent")
+
+
+class TestComponentThatTwoAdaptersMayHave:
+    """`a-11111111` was updated in place, and a version of `a` would get its component, or the reverse."""
+
+    def world(self, *adapters: DesiredAdapter) -> World:
+        world = World(settings=replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
+        world.apply(*adapters)
+        world.with_settings(replace(RELEASES, deletions=DeletionLimit(share=1.0)))
+        world.apply(*adapters)
+        return world
+
+    def check_answers(self, world: World) -> None:
+        """Callers of both get what their own adapter answers."""
+        serving = world.service.serving()
+        for name, component in routed(world).items():
+            assert f"/{name}/" in str(serving[component])
+
+    def test_change_that_declares_both_is_refused_and_both_answer_on(self) -> None:
+        world = self.world(adapter("a", 2), adapter("a-11111111", 3))
+        writes = len(world.writes())
+        world.apply(adapter("a", 1), adapter("a-11111111", 3))
+        assert world.newest().outcome is Outcome.REFUSED
+        reason = "adapter 'a' would take p-a-11111111 from adapter 'a-11111111'; give one of them another"
+        assert str(world.newest().reason).startswith(reason)
+        assert world.newest().failed == 0
+        assert world.writes()[writes:] == []
+        self.check_answers(world)
+
+    def test_one_that_leaves_keeps_it_until_it_is_gone(self) -> None:
+        world = self.world(adapter("a", 2), adapter("a-11111111", 3))
+        world.apply(adapter("a", 1))
+        assert world.newest().outcome is Outcome.REFUSED
+        self.check_answers(world)
+        world.apply(adapter("a", 2))
+        world.apply(adapter("a", 1))
+        assert world.newest().outcome is Outcome.CONVERGED
+        assert routed(world) == {"a": "p-a-11111111"}
+        self.check_answers(world)
+
+    def test_version_that_leaves_keeps_it_from_an_adapter_that_is_updated_in_place(
+        self, world: World
+    ) -> None:
+        world.apply(adapter("a", 1), adapter("b"))
+        world.with_settings(replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
+        world.apply(adapter("a-11111111", 3), adapter("b"))
+        assert world.newest().outcome is Outcome.REFUSED
+        self.check_answers(world)
+
+    def test_undo_that_no_guard_refuses_fails_that_adapter_alone(self) -> None:
+        world = self.world(adapter("a", 2), adapter("a-11111111", 3))
+        desired = DesiredFleet(adapters=(adapter("a", 1), adapter("a-11111111", 3), adapter("b")))
+        world.open(world.request(Source.UNDO, source_digest=desired.digest), desired)
+        world.settle()
+        assert str(world.newest().reason).startswith("a: adapter 'a' would take p-a-11111111")
+        assert routed(world) == {"a": "p-a", "a-11111111": "p-a-11111111", "b": component("b", 1)}
+        self.check_answers(world)
