@@ -19,7 +19,7 @@ _FUSED = frozenset({"phi3"})
 # transformers and PEFT, so experts are not compared.
 _MIXTURES = frozenset({"gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"})
 
-_MAX_DIMENSION = 2**31 - 1
+MAX_DIMENSION = 2**31 - 1
 """Far above any model: a larger number is no dimension, and would not fit into a message."""
 
 # A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
@@ -109,14 +109,12 @@ class Dimensions:
             if not all(width in config for width in _WIDTHS):
                 return None  # the default of a missing value is not known here
         try:
-            hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-            inner, vocabulary = int(config["intermediate_size"]), int(config["vocab_size"])
-            head_width = int(config.get("head_dim") or hidden // heads)
-            key_value_heads = int(config.get("num_key_value_heads") or heads)
-            layers = int(config["num_hidden_layers"])
-        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
-            return None
-        if max(hidden, heads, inner, vocabulary, head_width, key_value_heads, layers) > _MAX_DIMENSION:
+            hidden, heads = _dimension(config["hidden_size"]), _dimension(config["num_attention_heads"])
+            inner, vocabulary = _dimension(config["intermediate_size"]), _dimension(config["vocab_size"])
+            head_width = _dimension(config.get("head_dim") or hidden // heads)
+            key_value_heads = _dimension(config.get("num_key_value_heads") or heads)
+            layers = _dimension(config["num_hidden_layers"])
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         dense, whole = kind in _DENSE, kind in _DENSE and not nested
         queries, key_values = heads * head_width, key_value_heads * head_width
@@ -161,6 +159,12 @@ class Dimensions:
             return module
         prefix = next((prefix for prefix in _TEXT_MODEL if module.startswith(prefix)), None)
         return "" if prefix is None else f"model.{module.removeprefix(prefix)}"
+
+
+def _dimension(value: Any) -> int:
+    if not 1 <= (number := int(value)) <= MAX_DIMENSION:
+        raise ValueError
+    return number
 
 
 def _attention(hidden: int, queries: int, key_values: int, *, fused: bool) -> dict[str, LinearShape]:
