@@ -220,11 +220,14 @@ class BaseModelFacts:
 
     kind:
         The `model_type` of its configuration; None if only the name is known.
+    declared:
+        True if the name is given, and not that of a folder. An adapter for another base is an error then.
     """
 
     name: str | None = None
     kind: str | None = None
     dimensions: Dimensions | None = field(default=None, repr=False)
+    declared: bool = False
 
     @classmethod
     def from_directory(cls, directory: Path) -> "BaseModelFacts":
@@ -239,10 +242,12 @@ class BaseModelFacts:
     def from_config(cls, config: dict[str, Any], *, folder: str) -> "BaseModelFacts":
         """Read the facts from the `config.json` in `folder`."""
         name, kind = config.get("_name_or_path"), config.get("model_type")
+        declared = isinstance(name, str) and name != ""
         return cls(
-            name=name if isinstance(name, str) and name else folder,
+            name=name if declared else folder,
             kind=kind if isinstance(kind, str) else None,
             dimensions=Dimensions.from_config(config),
+            declared=declared,
         )
 
     def is_named(self, other: str) -> bool:

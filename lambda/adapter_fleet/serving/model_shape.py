@@ -199,4 +199,4 @@ def _last_part(name: str) -> str:
 def base_named(name: str) -> BaseModelFacts:
     """Return the facts of a base model that follow from its name: dimensions only for a well-known one."""
     shape = known_shape(name)
-    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions)
+    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions, declared=True)
