@@ -178,6 +178,11 @@ class FakeS3:
 
         return SimpleNamespace(paginate=paginate)
 
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:
+        assert MaxKeys == 1
+        self._begin("list_objects_v2", Bucket)
+        return next(self.pages_of_list_objects_v2(Bucket, Prefix))
+
     def pages_of_list_objects_v2(self, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
         if f"{bucket}/" in self.forbidden:
             raise client_error("AccessDenied", "Access Denied")

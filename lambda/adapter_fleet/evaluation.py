@@ -217,22 +217,30 @@ class Requirement:
         """Return whether the subject meets the requirement, and a sentence with the figures.
 
         `figures` has the mean of the base model and of the subject by metric. A metric without figures is
-        not met. A gain in percent over a mean of 0 is met by any gain, but not by none.
+        not met. A gain relative to a mean of 0 cannot be shown, and is not met.
         """
         base, mean = figures.get(self.metric, (math.nan, math.nan))
         if not math.isfinite(mean) or (self.sign and not math.isfinite(base)):
             return False, f"{self.metric} of {subject!r} has no figure: no item has a score of both"
         bar = self._bar(base)
         equal = abs(mean - bar) <= _PRECISION
-        no_gain = equal and bar == base and self.percent and self.number != 0
+        of_nothing = self._is_share and abs(base) <= _PRECISION and (equal or self._asks_gain)
         compare = _COMPARISONS[self.comparison]
-        met = not no_gain and compare(0.0 if equal else mean - bar, 0.0)
+        met = not of_nothing and compare(0.0 if equal else mean - bar, 0.0)
         share = f" ({self._bar_text(f'base {base:.4g}')})" if self.sign else ""
-        nothing = "; a share of 0 asks for nothing, so give a number" if no_gain else ""
+        nothing = "; a change relative to 0 cannot be shown, so give a number" if of_nothing else ""
         return met, (
             f"{self.metric} of {subject!r} is {_shown(mean, bar)} and should be {_WORDS[self.comparison]}"
             f" {_shown(bar, mean)}{share}{nothing}"
         )
+
+    @property
+    def _is_share(self) -> bool:
+        return self.sign is not None and (self.percent or self.sign == "*") and self._bar(1.0) != 1.0
+
+    @property
+    def _asks_gain(self) -> bool:
+        return (self._bar(1.0) > 1.0) == (self.comparison in (">=", ">"))
 
     def _bar(self, base: float) -> float:
         number = self.number / 100 if self.percent else self.number

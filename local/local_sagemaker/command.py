@@ -258,7 +258,7 @@ def _client_environment(options: Options, ca_bundle: str | None) -> dict[str, st
 def _server_environment(options: Options, client: dict[str, str]) -> dict[str, str]:
     temporary = options.state / "tmp"
     temporary.mkdir()
-    # Functions inherit this environment, so it must not contain the token of another cloud.
+    # The gateway takes these from its environment, so none may be of another cloud.
     replaced = ("AWS_", "MINISTACK_", TOKEN_VARIABLE)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(replaced)}
     environment = kept | client

@@ -199,12 +199,21 @@ def test_a_mean_is_held_against_the_bar(text: str, base: float, mean: float, met
     assert Requirement.parse(text).judge({"m": (base, mean)})[0] is met
 
 
-@pytest.mark.parametrize("share", ["1%", "20%"])
-@pytest.mark.parametrize(("mean", "met"), [(0, False), (0.01, True)])
-def test_a_share_of_nothing_is_met_by_a_gain_alone(mean: float, met: bool, share: str) -> None:
-    found, reason = Requirement.parse(f"m >= base + {share}").judge({"m": (0, mean)})
-    assert found is met
-    assert ("a share of 0 asks for nothing, so give a number" in reason) is not met
+@pytest.mark.parametrize(
+    "bar", [">= base + 1%", "> base + 20%", ">= base * 1.2", "<= base - 20%", "< base * 90%"]
+)
+@pytest.mark.parametrize("mean", [0, 0.01, 1])
+def test_a_gain_relative_to_nothing_is_never_met(mean: float, bar: str) -> None:
+    met, reason = Requirement.parse(f"m {bar}").judge({"m": (0, mean)})
+    assert not met
+    assert reason.endswith("; a change relative to 0 cannot be shown, so give a number")
+
+
+@pytest.mark.parametrize(
+    "bar", [">= base - 10%", ">= base * 0.9", ">= base", ">= base + 0.5", "> base * 100%"]
+)
+def test_another_bar_beside_a_base_of_0_is_met_by_what_is_better(bar: str) -> None:
+    assert Requirement.parse(f"m {bar}").judge({"m": (0, 0.5)})[0]
 
 
 def test_a_metric_without_figures_is_not_met() -> None:

@@ -69,6 +69,11 @@ _ARNS = {
     "topic": f"arn:aws:sns:{_HERE}:TOPIC",
 }
 """The resources of a policy, by type."""
+_PREVIEW, _BASE = (f"arn:aws:sagemaker:{_HERE}:inference-component/{name}" for name in ("preview-*", "BASE"))
+"""The temporary components that commands make, and the base component beside them."""
+_MAKING = ("sagemaker:AddTags", "sagemaker:CreateInferenceComponent", "sagemaker:DeleteInferenceComponent")
+_ASKING = frozenset({"evaluate", "invoke", "probe"})
+"""The commands that ask components of any name."""
 _ORDERS_AND_ROUTES = {
     "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["orders", "routes", "route#*"]},
     "Null": {"dynamodb:LeadingKeys": "false"},
@@ -123,20 +128,30 @@ def _names(names: Iterable[str]) -> str:
 
 def policy(of: Iterable[str]) -> str:
     """Return the policy for commands, as JSON."""
-    types: dict[tuple[str, bool], set[str]] = defaultdict(set)
-    for command in of:
+    types: dict[tuple[str, bool, tuple[str, ...]], set[str]] = defaultdict(set)
+    for command in (names := list(of)):
         for piece in calls_of(command):
-            types[piece.on, piece.action in _ORDER_ACTIONS].add(piece.action)
+            place = piece.on, piece.action in _ORDER_ACTIONS, _resources(piece, names)
+            types[place].add(piece.action)
     statements = [
         {
             "Effect": "Allow",
             "Action": sorted(actions),
-            "Resource": _ARNS[type_],
+            "Resource": resources[0] if len(resources) == 1 else list(resources),
             **({"Condition": _ORDERS_AND_ROUTES} if orders else {}),
         }
-        for (type_, orders), actions in sorted(types.items())
+        for (_, orders, resources), actions in sorted(types.items())
     ]
     return as_json(statements)
+
+
+def _resources(piece: Piece, commands: Sequence[str]) -> tuple[str, ...]:
+    """Return the resources of a call in the policy for commands."""
+    if piece.on == "inference-component" and piece.action in _MAKING:
+        return (_PREVIEW,)
+    if piece == Piece("sagemaker:InvokeEndpoint", "inference-component") and _ASKING.isdisjoint(commands):
+        return (_BASE, _PREVIEW)
+    return (_ARNS[piece.on],)
 
 
 def as_json(statements: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_a_policy_to_copy_allows_what_its_commands_call_and_nothing_else(name: s
     allowed = {
         piece.action
         for statement in statements(POLICIES[name])
-        for piece in pieces_of(statement, [statement["Resource"]])
+        for piece in pieces_of(statement, as_list(statement["Resource"]))
     }
     assert allowed == {piece.action for piece in called}
     assert faults_of(statements(POLICIES[name])) == []
@@ -72,6 +73,16 @@ def test_a_policy_of_a_deployment_fits_the_reference_and_the_limit(
     statements = made()
     assert faults_of(statements) == []
     assert size(statements) <= _LIMIT - _LONGER_NAMES
+
+
+def test_a_publisher_makes_and_asks_previews_and_changes_no_other_component() -> None:
+    resources: defaultdict[str, set[str]] = defaultdict(set)
+    for one in statements(POLICIES["publisher"]):
+        for action in as_list(one["Action"]):
+            resources[action] |= {each.rpartition("/")[2] for each in as_list(one["Resource"])}
+    for made in ("AddTags", "CreateInferenceComponent", "DeleteInferenceComponent"):
+        assert resources[f"sagemaker:{made}"] - {"ENDPOINT"} == {"preview-*"}
+    assert resources["sagemaker:InvokeEndpoint"] == {"BASE", "ENDPOINT", "preview-*"}
 
 
 def faults_of(statements: list[dict[str, Any]]) -> list[str]:

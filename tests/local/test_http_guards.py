@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from local_sagemaker.admin import AdminClient
+from local_sagemaker.gateway.body_guard import UNDECLARED_BYTES
 from local_sagemaker.http_guards import TOKEN_VARIABLE, RequestGuard, refusal
 from local_sagemaker.server import LocalCloud
 from tests.local.conftest import QUICK, boto_client
@@ -143,6 +144,20 @@ def test_body_above_the_limit_is_refused(cloud: LocalCloud) -> None:
     connection.putrequest("PUT", "/bucket/key")
     connection.putheader("Content-Length", str(2 * 1024**3 + 1))
     connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/bucket/key", "/endpoints/e/invocations", "/endpoints/e/openai/v1/responses"]
+)
+def test_body_in_chunks_without_end_is_refused(cloud: LocalCloud, path: str) -> None:
+    connection = http.client.HTTPConnection(cloud.url.removeprefix("http://"), timeout=30)
+    connection.putrequest("POST", path)
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    for _ in range(UNDECLARED_BYTES // 1024**2 + 1):
+        connection.send(b"100000\r\n" + bytes(1024**2) + b"\r\n")
     assert connection.getresponse().status == 413
     connection.close()
 

@@ -18,7 +18,6 @@ from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
-from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing
 from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
@@ -244,7 +243,7 @@ def check_adapter(
     adapter: LocalAdapter, limits: ServingLimits, base: str | None, given: str | None
 ) -> Candidate:
     """Check an adapter for a base model. `given` overrides the base model of its configuration."""
-    facts = None if base is None else base_named(base)
+    facts = None if base is None else replace(base_named(base), declared=given is None)
     stamp = _stamp(adapter)
     check = examine(adapter.path, lora=limits.lora, base=facts, version=limits.version)
     candidate = Candidate(
@@ -256,9 +255,6 @@ def check_adapter(
     config = check.config
     if errors or config is None:
         return candidate.failed(*errors)
-    trained_for = config.base_model
-    if given is None and trained_for is not None and not BaseModelFacts(name=base).is_named(trained_for):
-        return candidate.failed(f"it was trained for {trained_for!r}, and is to run on {base!r}")
     return replace(candidate, config=replace(config, base_model=given or config.base_model))
 
 

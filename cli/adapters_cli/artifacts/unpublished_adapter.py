@@ -1,5 +1,6 @@
 """An adapter that no component serves yet: on this machine or in S3."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name, digest_in_key
@@ -32,7 +33,7 @@ def unpublished_adapter(
     limits = ServingLimits.of_options(account, max_lora_rank=max_lora_rank)
     location = S3Location.parse(adapter)
     if location is not None:
-        _check_stored(account, location, limits, base_model or served_model)
+        _check_stored(account, location, limits, served_model, base_model)
         name = location.key.rpartition("/")[0].rpartition("/")[2] or "adapter"
         digest = digest_in_key(location.key)
         if digest is None:
@@ -59,7 +60,7 @@ def unpublished_adapter(
 
 
 def _check_stored(
-    account: Account, location: S3Location, limits: ServingLimits, base_model: str | None
+    account: Account, location: S3Location, limits: ServingLimits, served: str | None, given: str | None
 ) -> None:
     from adapters_cli.artifacts.checking import CheckResult, check_all
 
@@ -67,7 +68,8 @@ def _check_stored(
         raise UsageError(
             f"an adapter in S3 should be 's3://<bucket>/<key>{ARCHIVE_SUFFIX}', got {location.uri}"
         )
-    base = None if base_model is None else base_named(base_model)
+    name = given or served
+    base = None if name is None else replace(base_named(name), declared=given is None)
     known = ServingLimits(version=limits.version, lora=limits.lora, base=base)
     (checked,) = check_all(account, [location], known)
     if checked.result is CheckResult.ERROR:

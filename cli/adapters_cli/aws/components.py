@@ -14,7 +14,7 @@ from adapter_fleet.fleet.steps.archive_verification import known_problem, look_a
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.worker_threads import read_each
-from adapters_cli.output.errors import NoAnswerError
+from adapters_cli.output.errors import CommandError, NoAnswerError
 
 LARGE_PAGES = {"PageSize": 100}
 """SageMaker's listings have 10 on a page by default, and 100 at most."""
@@ -41,10 +41,10 @@ def no_endpoint(account: Account, name: str) -> NoAnswerError:
 
 
 def described_component(account: Account, name: str) -> ObservedComponent:
-    """Describe a component of any endpoint. Raises NoAnswerError if it does not exist."""
+    """Describe a component of any endpoint. Raises CommandError if it does not exist."""
     live = account.service.describe(name)
     if live is None:
-        raise NoAnswerError(f"there is no component '{name}'")
+        raise CommandError(f"there is no component '{name}'")
     return live
 
 

@@ -243,7 +243,7 @@ def _generation_of_version(
     account = fleet.account
     started = account.now()
     longest = min(_NOTICE_SECONDS, timeout)
-    while account.now() - started < longest:
+    while True:
         record = fleet.registry.fleet()
         for number in range(before + 1, record.generation + 1 if record is not None else 0):
             made = fleet.registry.generation(number)
@@ -259,10 +259,14 @@ def _generation_of_version(
                     f"{stored.uri} was superseded by a newer manifest, generation {number}, before the fleet"
                     " had noticed it"
                 )
+        if account.now() - started >= longest:
+            break
         account.sleep(_READ_EVERY_SECONDS)
+    hint = "does the bucket send its events to EventBridge?"
+    if timeout < _NOTICE_SECONDS:
+        hint = f"--timeout ended the wait; {orders.FOLLOW_HINT}"
     raise NotNoticedError(
-        f"the manifest is written, and the fleet has not noticed it within {longest:.0f} seconds;"
-        " does the bucket send its events to EventBridge?"
+        f"the manifest is written, and the fleet has not noticed it within {longest:.0f} seconds; {hint}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,7 +23,7 @@ from adapters_cli.evaluation.tasks import Task, check_adapters, tasks_of
 from adapters_cli.fleets.base_component import base_place, place_of_fleet
 from adapters_cli.fleets.fleet_lookup import find_fleet
 from adapters_cli.fleets.named_components import ComponentOption
-from adapters_cli.output.errors import CommandError, UsageError, option_errors
+from adapters_cli.output.errors import CommandError, UsageError, library_errors, option_errors
 from adapters_cli.output.exit_codes import FAILED, INTERRUPTED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import print_error, print_note
@@ -150,6 +151,9 @@ def evaluate(
     from adapters_cli.evaluation.metrics.choose import metrics_of
     from adapters_cli.fleets.subject_lookup import find_subjects
 
+    with library_errors():  # before anything is uploaded or asked
+        import_module("numpy")
+        import_module("jinja2")
     account = account_of(context)
 
     @cache

@@ -1,6 +1,7 @@
 """`adapters logs`: what an adapter's container, its base's and its fleet's functions log."""
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -157,6 +158,7 @@ class _Printer:
 
     def __init__(self) -> None:
         self._on_terminal = sys.stdout.isatty()
+        self._styles = not os.environ.get("NO_COLOR")
         self._day = ""
 
     def print(self, event: LogEvent, source: str) -> None:
@@ -168,14 +170,17 @@ class _Printer:
             day, _, clock = at.rstrip("Z").partition("T")
             if day != self._day:
                 self._day = day
-                typer.secho(f"{day}, UTC", bold=True)
+                typer.echo(self._styled(f"{day}, UTC", bold=True))
             indent = len(clock) + _SOURCE_WIDTH + 2
             room = max(_SOURCE_WIDTH, get_terminal_size().columns - indent)
             first, *more = folded(_readable(event.message), room)
-            shown = typer.style(f"{source:<{_SOURCE_WIDTH}}", fg=_COLOURS[source])
+            shown = self._styled(f"{source:<{_SOURCE_WIDTH}}", fg=_COLOURS[source])
             typer.echo(f"{clock} {shown} {first}")
             for line in more:
                 typer.echo(f"{'':<{indent}}{line}")
+
+    def _styled(self, text: str, **style: Any) -> str:
+        return typer.style(text, **style) if self._styles else text
 
 
 def _readable(message: str) -> str:

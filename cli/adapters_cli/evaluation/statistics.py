@@ -8,6 +8,9 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
     Comparison,
@@ -17,13 +20,6 @@ from adapters_cli.evaluation.result import (
     RequirementOutcome,
     Subject,
 )
-from adapters_cli.output.errors import missing_library
-
-try:
-    import numpy as np
-    from numpy.typing import NDArray
-except ModuleNotFoundError as error:
-    raise missing_library(error) from None
 
 RESAMPLES = 9_999
 """With the observed one 10,000, so that the smallest p is 0.0001."""

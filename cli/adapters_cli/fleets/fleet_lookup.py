@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.records import FleetRecord, Order
 from adapter_fleet.fleet.state.registry import Registry
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.components import meant_name
-from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
+from adapters_cli.output.errors import CommandError, NoFleetError, UsageError, error_text
 
 _TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
 _NO_REGISTRY = ("ValidationException", "ResourceNotFoundException")
@@ -53,7 +53,8 @@ def find_fleet(account: Account) -> Fleet:
     stack = account.stack or stack_of_environment()
     if stack is None:
         raise UsageError("which fleet? Give --stack, or set ADAPTERS_STACK")
-    return _chosen(fleets_of_stack(account, stack), account.fleet, stack)
+    fleets, denied = _fleets(account, stack)
+    return _chosen(fleets, account.fleet, stack, denied)
 
 
 def stack_of_environment() -> str | None:
@@ -63,12 +64,7 @@ def stack_of_environment() -> str | None:
 
 def fleets_of_stack(account: Account, stack: str) -> list[Fleet]:
     """Return the fleets of a stack and of its nested stacks. Raises NoFleetError if it has none."""
-    fleets = _fleets(account, _tables(account, stack))
-    if not fleets:
-        raise NoFleetError(
-            f"stack '{stack}' has no fleet; 'adapters list' shows the components of every endpoint"
-        )
-    return fleets
+    return _fleets(account, stack)[0]
 
 
 def fleet_names(account: Account) -> Mapping[str, str]:
@@ -98,7 +94,7 @@ def manifest_target(fleet: Fleet) -> Target:
     return newest.request.target
 
 
-def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
+def _chosen(fleets: list[Fleet], name: str | None, stack: str, denied: ClientError | None) -> Fleet:
     ends = {fleet.record.name.rpartition("/")[2] for fleet in fleets}
     named = [fleet for fleet in fleets if fleet.record.name == name] or [
         fleet for fleet in fleets if name in (None, fleet.record.name.rpartition("/")[2])
@@ -107,8 +103,9 @@ def _chosen(fleets: list[Fleet], name: str | None, stack: str) -> Fleet:
     if len(named) > 1:
         raise UsageError(f"stack '{stack}' has several fleets, and --fleet says which: {known}")
     if not named:
+        refused = "" if denied is None else f"; a table of the stack may not be read: {error_text(denied)}"
         raise NoFleetError(
-            f"stack '{stack}' has no fleet named '{name}': {known}{did_you_mean(str(name), ends)}"
+            f"stack '{stack}' has no fleet named '{name}': {known}{did_you_mean(str(name), ends)}{refused}"
         )
     return named[0]
 
@@ -141,10 +138,13 @@ def _stacks(account: Account) -> Iterator[str]:
                 yield found["StackName"]
 
 
-def _fleets(account: Account, tables: Iterable[str]) -> list[Fleet]:
-    """Return the fleets of tables. Skip tables that are no registry or that the caller may not read."""
+def _fleets(account: Account, stack: str) -> tuple[list[Fleet], ClientError | None]:
+    """Return the fleets of a stack, and the refusal of a table that the caller may not read.
+
+    Skips tables that are no registry. Raises the refusal or NoFleetError if there is no fleet.
+    """
     found, denied = [], None
-    for table in tables:
+    for table in _tables(account, stack):
         registry = account.registry(table)
         try:
             record = registry.fleet()
@@ -156,6 +156,8 @@ def _fleets(account: Account, tables: Iterable[str]) -> list[Fleet]:
             continue
         if record is not None:
             found.append(Fleet(account=account, registry=registry, record=record))
-    if denied is not None and not found:
-        raise denied
-    return found
+    if not found:
+        raise denied or NoFleetError(
+            f"stack '{stack}' has no fleet; 'adapters list' shows the components of every endpoint"
+        )
+    return found, denied

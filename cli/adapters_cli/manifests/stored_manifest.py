@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from adapter_fleet.aws.s3_objects import is_unlisted
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.manifest.manifest import Manifest
@@ -46,7 +47,8 @@ class StoredManifest:
         try:
             answer = s3.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if code_of(error) != "NoSuchKey":
+            code = code_of(error)
+            if code != "NoSuchKey" and not (code == "AccessDenied" and is_unlisted(s3, bucket, key)):
                 raise
             return cls(bucket=bucket, key=key, etag=None, version=None, text=b"")
         # One byte more than the limit, so that a larger manifest is refused.

@@ -221,7 +221,7 @@ def _base_of(file: EnvironmentFile) -> BaseModelFacts | None:
         facts = BaseModelFacts.from_config(read_model_config(config), folder=config.resolve().parent.name)
     except ValueError as error:
         raise ValueError(f"{file.path}: base_model: {error}") from None
-    return replace(facts, name=name or facts.name)
+    return facts if name is None else replace(facts, name=name, declared=True)
 
 
 def _release(container: str) -> ContainerRelease:

@@ -121,9 +121,13 @@ def error_text(error: Exception) -> str:
     return f"{details.get('Message', '')} ({details.get('Code', 'unknown error')})"
 
 
-def missing_library(error: ModuleNotFoundError) -> CommandError:
-    """Return what to tell the user if a library of the extra is not installed."""
-    return CommandError(
-        f"the library {error.name!r} should be installed for evaluations:"
-        ' pip install "${WHEEL}[evaluate]", where WHEEL is the file of the wheel'
-    )
+@contextmanager
+def library_errors() -> Iterator[None]:
+    """Turn the error for a library of the extra that is not installed into a UsageError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the library {error.name!r} should be installed for evaluations:"
+            ' pip install "${WHEEL}[evaluate]", where WHEEL is the file of the wheel'
+        ) from None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 SUCCEEDED = 0
 
 FAILED = 1
-"""An adapter failed, or something was refused; with `--strict`, a warning."""
+"""An adapter or component failed or is unknown, or something was refused; a warning with `--strict`."""
 
 WRONG_USAGE = 2
 
@@ -29,7 +29,7 @@ BROKEN_PIPE = 141
 
 MEANINGS: Mapping[int, str] = {
     SUCCEEDED: "success",
-    FAILED: "an adapter failed, or something was refused; with --strict, a warning",
+    FAILED: "a failed or unknown adapter, a refusal, or, with --strict, a warning",
     WRONG_USAGE: "wrong usage: a command, an option, an argument or a file",
     NOT_SETTLED: "something is pending",
     NO_ANSWER: "AWS gave no answer: no region, credentials, network, permission or fleet",

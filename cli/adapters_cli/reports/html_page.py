@@ -6,10 +6,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.differences import differences
 from adapters_cli.evaluation.result import EvaluationResult, MetricFacts, Subject
-from adapters_cli.output.errors import missing_library
 from adapters_cli.reports import figures, pictures, verdict
 from adapters_cli.reports.item_ranking import gain, lowest_gain, worst_first
 from adapters_cli.reports.markup import clean
@@ -68,10 +69,6 @@ def _rendered(**values: Any) -> str:
 
 @cache
 def _template() -> Any:
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise missing_library(error) from error
     environment = Environment(
         loader=PackageLoader("adapters_cli.reports", "."),
         autoescape=True,

@@ -107,7 +107,7 @@ class OperatedFleet:
     def _read_objects(
         self, granted: iam.Grant, grantee: iam.IGrantable, *objects: tuple[s3.IBucket, str]
     ) -> iam.Grant:
-        for each in reads_objects(self.fleet, *objects):
+        for each in reads_objects(self.fleet, *objects, lists_them_alone=True):
             right = _grant(grantee, each.actions, *each.resources, conditions=each.conditions)
             granted = granted.combine(right)
         return granted

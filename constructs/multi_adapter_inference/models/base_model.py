@@ -95,7 +95,8 @@ class BaseModel(ABC):
         self._facts, self._shape = BaseModelFacts(name=name), known_shape(name)
         if config is not None:
             read = read_model_config(Path(config))
-            self._facts = replace(BaseModelFacts.from_config(read, folder=""), name=name)
+            facts = BaseModelFacts.from_config(read, folder="")
+            self._facts = replace(facts, name=name, declared=False)
             self._shape = ModelShape.from_config(read)
         self.needs_network = needs_network
         self.folder = folder

@@ -69,7 +69,10 @@ def policy_document(statements: Sequence[Statement]) -> iam.PolicyDocument:
 
 
 def reads_objects(
-    scope: IConstruct, *objects: tuple[s3.IBucket, str], assets: Sequence[str] = ()
+    scope: IConstruct,
+    *objects: tuple[s3.IBucket, str],
+    assets: Sequence[str] = (),
+    lists_them_alone: bool = False,
 ) -> list[Statement]:
     """Return the statements for a reader of objects, each a bucket and a pattern of keys.
 
@@ -77,17 +80,27 @@ def reads_objects(
 
     assets:
         The ARNs of further objects, which are never missing.
+    lists_them_alone:
+        True for a reader that lists a missing object by its key, as `adapters` does.
     """
     arns = [*assets, *(bucket.arn_for_objects(keys) for bucket, keys in objects)]
     buckets = [bucket for bucket, _ in objects]
+    # Without it, S3 answers a request for a missing object with "access denied". A condition on the prefix
+    # would not help, as such a request has none: the reader then has to list the object by its key.
     bucket_arns = dict.fromkeys(bucket.bucket_arn for bucket in buckets)
+    lists = [allow(["s3:ListBucket"], *bucket_arns)] if buckets else []
+    if lists_them_alone:
+        lists = [_lists(arn, [keys for of, keys in objects if of.bucket_arn == arn]) for arn in bucket_arns]
     return [
         *([allow(["s3:GetObject"], *arns)] if arns else []),
-        # Without it, S3 answers a request for a missing object with "access denied". A condition on the
-        # prefix would not help, as such a request has none.
-        *([allow(["s3:ListBucket"], *bucket_arns)] if buckets else []),
+        *lists,
         *decrypts_objects(scope, *buckets),
     ]
+
+
+def _lists(bucket_arn: str, keys: Sequence[str]) -> Statement:
+    conditions = None if "*" in keys else {"StringLike": {"s3:prefix": list(keys)}}
+    return allow(["s3:ListBucket"], bucket_arn, conditions=conditions)
 
 
 def decrypts_objects(scope: IConstruct, *buckets: s3.IBucket) -> list[Statement]:

@@ -30,8 +30,12 @@ Answer = TypeVar("Answer")
 
 
 def place_of(adapter: str, caller: str) -> int:
-    """Return the place of a caller, from 0 to 99: a candidate with a larger share in percent answers it."""
-    digest = hashlib.sha256(f"{adapter}/{caller}".encode()).digest()
+    """Return the place of a caller, from 0 to 99: a candidate with a larger share in percent answers it.
+
+    A text is hashed as it is given, not normalised. As in JavaScript, half of a surrogate pair is U+FFFD.
+    """
+    text = f"{adapter}/{caller}".encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:4], "big") % 100
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.decompressing_reader import Readable
@@ -14,12 +14,24 @@ from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.documents.document import MAX_DOCUMENT_BYTES
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
-from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
+from adapter_fleet.fleet.state.sagemaker_port import MissingError, RefusedError, UnansweredError
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _MISSING = ("NoSuchKey", "404")
+
+
+def is_unlisted(client: "S3Client", bucket: str, key: str) -> bool:
+    """Tell whether a list of exactly this key shows that there is no such object.
+
+    S3 denies a missing object to who may list some prefixes alone: such a request has no prefix.
+    """
+    try:
+        found = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+    except (BotoCoreError, ClientError):
+        return False
+    return all(item["Key"] != key for item in found.get("Contents", ()))
 
 
 class S3Manifests:
@@ -73,6 +85,10 @@ class S3Archives:
             with self._call("HeadObject"):
                 head = self._s3.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
         except MissingError:
+            return None
+        except RefusedError:
+            if not is_unlisted(self._s3, bucket, key):
+                raise
             return None
         return ArchiveVersion.of_head(uri, head)
 

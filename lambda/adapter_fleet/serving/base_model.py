@@ -19,7 +19,7 @@ _FUSED = frozenset({"phi3"})
 # transformers and PEFT, so experts are not compared.
 _MIXTURES = frozenset({"gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe"})
 
-_MAX_DIMENSION = 2**31 - 1
+MAX_DIMENSION = 2**31 - 1
 """Far above any model: a larger number is no dimension, and would not fit into a message."""
 
 # A `text_config` has only the values that differ from transformers' defaults (`to_diff_dict` in
@@ -109,14 +109,12 @@ class Dimensions:
             if not all(width in config for width in _WIDTHS):
                 return None  # the default of a missing value is not known here
         try:
-            hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
-            inner, vocabulary = int(config["intermediate_size"]), int(config["vocab_size"])
-            head_width = int(config.get("head_dim") or hidden // heads)
-            key_value_heads = int(config.get("num_key_value_heads") or heads)
-            layers = int(config["num_hidden_layers"])
-        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError):
-            return None
-        if max(hidden, heads, inner, vocabulary, head_width, key_value_heads, layers) > _MAX_DIMENSION:
+            hidden, heads = _dimension(config["hidden_size"]), _dimension(config["num_attention_heads"])
+            inner, vocabulary = _dimension(config["intermediate_size"]), _dimension(config["vocab_size"])
+            head_width = _dimension(config.get("head_dim") or hidden // heads)
+            key_value_heads = _dimension(config.get("num_key_value_heads") or heads)
+            layers = _dimension(config["num_hidden_layers"])
+        except (KeyError, TypeError, ValueError, OverflowError):
             return None
         dense, whole = kind in _DENSE, kind in _DENSE and not nested
         queries, key_values = heads * head_width, key_value_heads * head_width
@@ -161,6 +159,12 @@ class Dimensions:
             return module
         prefix = next((prefix for prefix in _TEXT_MODEL if module.startswith(prefix)), None)
         return "" if prefix is None else f"model.{module.removeprefix(prefix)}"
+
+
+def _dimension(value: Any) -> int:
+    if not 1 <= (number := int(value)) <= MAX_DIMENSION:
+        raise ValueError
+    return number
 
 
 def _attention(hidden: int, queries: int, key_values: int, *, fused: bool) -> dict[str, LinearShape]:
@@ -216,11 +220,14 @@ class BaseModelFacts:
 
     kind:
         The `model_type` of its configuration; None if only the name is known.
+    declared:
+        True if the name is given, and not that of a folder. An adapter for another base is an error then.
     """
 
     name: str | None = None
     kind: str | None = None
     dimensions: Dimensions | None = field(default=None, repr=False)
+    declared: bool = False
 
     @classmethod
     def from_directory(cls, directory: Path) -> "BaseModelFacts":
@@ -235,10 +242,12 @@ class BaseModelFacts:
     def from_config(cls, config: dict[str, Any], *, folder: str) -> "BaseModelFacts":
         """Read the facts from the `config.json` in `folder`."""
         name, kind = config.get("_name_or_path"), config.get("model_type")
+        declared = isinstance(name, str) and name != ""
         return cls(
-            name=name if isinstance(name, str) and name else folder,
+            name=name if declared else folder,
             kind=kind if isinstance(kind, str) else None,
             dimensions=Dimensions.from_config(config),
+            declared=declared,
         )
 
     def is_named(self, other: str) -> bool:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapter_fleet.common.naming import known_or_meant, near_names
-from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions
+from adapter_fleet.serving.base_model import MAX_DIMENSION, BaseModelFacts, Dimensions
 from adapter_fleet.serving.vllm_engine import VOCABULARY_MODEL_TYPES
 
 _LINEAR_PARTS = ("self_attn.", "mlp.")
+
+_MOST_BITS = 64
+_LONGEST_NAME = 80
 
 # transformers' defaults for a config.json without the key (configuration_gemma*.py; all others: False).
 _TIED_BY_DEFAULT = frozenset({"gemma", "gemma2", "gemma3_text"})
@@ -56,14 +59,10 @@ class ModelShape:
         found = Dimensions.from_config(config)
         if found is None or not found.whole:
             return None
-        widths = (found.hidden, found.heads, found.vocabulary, found.head_width, found.key_value_heads)
-        if min(found.layers, *widths, found.modules["mlp.down_proj"].inputs) < 1:
-            return None
-        context = config.get("max_position_embeddings")
         return cls(
             dimensions=found,
             tied=bool(config.get("tie_word_embeddings", found.kind in _TIED_BY_DEFAULT)),
-            context=context if type(context) is int and context > 0 else None,
+            context=_number(config.get("max_position_embeddings"), least=1),
             vocabulary_slots=found.kind in VOCABULARY_MODEL_TYPES,
             quantization=_quantization(config.get("quantization_config")),
         )
@@ -89,12 +88,12 @@ class ModelShape:
 def _quantization(config: Any) -> Quantization:
     if not isinstance(config, dict):
         return Quantization()
-    method = str(config.get("quant_method"))
+    method = str(config.get("quant_method"))[:_LONGEST_NAME]
     match method:
         case "awq" | "gptq":
             # A scale of 16 bits and a zero point for each group.
-            bits = _number(config.get("bits", config.get("w_bit", 4)))
-            group = _number(config.get("group_size", config.get("q_group_size", 128)))
+            bits = _number(config.get("bits", config.get("w_bit", 4)), least=1, most=_MOST_BITS)
+            group = _number(config.get("group_size", config.get("q_group_size", 128)), least=-1)
             if bits is not None and group is not None:
                 if group <= 0:  # one scale for all inputs
                     return Quantization(bits=bits)
@@ -112,15 +111,16 @@ def _quantization(config: Any) -> Quantization:
 def _compressed_tensors(config: dict[str, Any]) -> Quantization:
     groups = config.get("config_groups")
     match list(groups.values()) if isinstance(groups, dict) else []:
-        case [{"weights": {"num_bits": int(bits), **more}}] if bits > 0:
-            group = _number(more.get("group_size"))
-            scales = 16 / group if group is not None and group > 0 else 0
-            return Quantization(bits=bits + scales)
+        case [{"weights": {"num_bits": number, **more}}]:
+            bits = _number(number, least=1, most=_MOST_BITS)
+            group = _number(more.get("group_size"), least=1)
+            if bits is not None:
+                return Quantization(bits=bits + (0 if group is None else 16 / group))
     return Quantization(unknown="compressed-tensors")
 
 
-def _number(value: Any) -> int | None:
-    return value if type(value) is int else None
+def _number(value: Any, *, least: int, most: int = MAX_DIMENSION) -> int | None:
+    return value if type(value) is int and least <= value <= most else None
 
 
 # The dense Llama 3 models. They are gated, so these values are from public copies of their config.json.
@@ -199,4 +199,4 @@ def _last_part(name: str) -> str:
 def base_named(name: str) -> BaseModelFacts:
     """Return the facts of a base model that follow from its name: dimensions only for a well-known one."""
     shape = known_shape(name)
-    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions)
+    return BaseModelFacts(name=name, dimensions=None if shape is None else shape.dimensions, declared=True)

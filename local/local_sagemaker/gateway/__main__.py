@@ -17,11 +17,11 @@ from typing import Any
 import ministack.app
 from hypercorn.asyncio import serve
 from hypercorn.config import Config as ServerConfig
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from local_sagemaker.cloudformation.resource_types import TYPE_PREFIX
 from local_sagemaker.gateway import services, telemetry
 from local_sagemaker.gateway.admin_paths import admin_application
+from local_sagemaker.gateway.body_guard import BodyGuard
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.dynamodb_faults import install_dynamodb_faults
 from local_sagemaker.gateway.monitor import Monitor
@@ -31,9 +31,6 @@ from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
 from local_sagemaker.ministack_patches.install import install_patches
 from local_sagemaker.runtime.invocations import VARIANT_HEADER, is_openai_path
 from local_sagemaker.settings import Settings
-
-# [V PutObject] S3 takes 5 GiB; ministack needs twice a body in memory.
-BODY_BYTES = 2 * 1024**3
 
 _STOP_SECONDS = 1.0
 
@@ -51,7 +48,7 @@ def guarded_application(cloud: Cloud, token: str) -> Any:
         else:
             await ministack.app.app(scope, receive, send)
 
-    return RequestGuard(AdminGuard(RequestBodyLimitMiddleware(application, BODY_BYTES), token))
+    return RequestGuard(AdminGuard(BodyGuard(application), token))
 
 
 async def _serve(port: int, cloud: Cloud, monitor: Monitor, token: str, *, tls: bool) -> None:

@@ -46,6 +46,7 @@ def install_patches(
     cloudwatch_metrics.install()
     lambda_functions.install_errors()
     lambda_functions.install_workers()
+    lambda_functions.install_environment()
     stepfunctions_retry_delays.install()
     cloudformation_failures.install_failed_custom_resources()
     cloudformation_failures.install_failed_deletions()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import queue
 import re
 import tempfile
@@ -24,6 +25,19 @@ from local_sagemaker.http_guards import DownloadSigner
 from local_sagemaker.ministack_patches.internals import expect, expect_names
 
 _FUNCTION_TYPE = "AWS::Lambda::Function"
+# [V Lambda's guide, configuration-envvars] The first line is what Lambda sets, too. The others are how a
+# function finds and trusts this cloud, its folder for files, and settings of `local_sagemaker.command`.
+_FUNCTION_VARIABLES = (
+    *("PATH", "LANG", "TZ", "LD_LIBRARY_PATH", "NODE_PATH"),
+    *(
+        "GATEWAY_PORT",
+        "SSL_CERT_FILE",
+        "NODE_EXTRA_CA_CERTS",
+        "TMPDIR",
+        "PYTHONUNBUFFERED",
+        "MALLOC_ARENA_MAX",
+    ),
+)
 _STOP_POLL_SECONDS = 0.1
 # How much longer than its function's timeout an invocation may take.
 _GRACE_SECONDS = 5.0
@@ -52,6 +66,18 @@ def install_workers() -> None:
 
     handlers["delete"] = delete_with_workers
     lambda_svc.reap_idle_workers = stop_idle_workers
+
+
+def install_environment() -> None:
+    """A function's environment has its own variables and what it needs to run.
+
+    Fault of ministack: a function gets all variables of the developer who started the cloud, also secrets.
+    """
+    expect(lambda_runtime.os is os, "lambda_runtime reads os.environ")
+    # The server's variables that begin with AWS_ are those of its clients.
+    names = [name for name in os.environ if name in _FUNCTION_VARIABLES or name.startswith("AWS_")]
+    given = {name: os.environ[name] for name in names}
+    lambda_runtime.os = SimpleNamespace(**{**vars(os), "environ": given})
 
 
 class SharedArchive(zipfile.ZipFile):

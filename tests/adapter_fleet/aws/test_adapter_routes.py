@@ -23,8 +23,13 @@ VECTORS = [
     ("acme", "42", 48),
     ("tenant-7", "a@example.com", 72),
     ("ectsum", "0", 9),
+    ("acme", "Zoe\u0308", 9),
+    ("acme", "\ud800", 11),
+    ("acme", "\ude00\ud83d", 43),
+    ("acme", "\ud83d\ude00", 64),
+    ("acme", "\U0001f600", 64),
 ]
-"""Some of them are in docs/guides/fleets.md."""
+"""Some of them are in docs/guides/fleets.md. JavaScript, with `createHash` of Node.js, finds the same."""
 
 AWAY = EndpointConnectionError(endpoint_url="http://dynamodb")
 

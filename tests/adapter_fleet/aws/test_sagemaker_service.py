@@ -253,9 +253,19 @@ def test_checksum_is_that_of_the_whole_or_of_the_parts(stored: str | None, expec
 def test_archive_that_is_not_there_is_none_and_one_that_may_not_be_read_is_refused(stubs: Stubs) -> None:
     stubs.fails("s3", "head_object", "404", "Not Found", 404)
     assert stubs.service.find_archive(ARTIFACT.uri) is None
-    stubs.fails("s3", "head_object", "403", "Forbidden", 403)
-    with pytest.raises(RefusedError):
-        stubs.service.find_archive(ARTIFACT.uri)
+    key = ARTIFACT.uri.removeprefix("s3://bucket/")
+    for listed, gone in (([{"Key": key}], False), ([{"Key": f"{key}.old"}], True), ([], True), (None, False)):
+        stubs.fails("s3", "head_object", "403", "Forbidden", 403)
+        if listed is None:
+            stubs.fails("s3", "list_objects_v2", "AccessDenied", "Access Denied", 403)
+        else:
+            listing = {"Bucket": "bucket", "Prefix": key, "MaxKeys": 1}
+            stubs.answers("s3", "list_objects_v2", {"Contents": listed}, **listing)
+        if gone:
+            assert stubs.service.find_archive(ARTIFACT.uri) is None
+            continue
+        with pytest.raises(RefusedError):
+            stubs.service.find_archive(ARTIFACT.uri)
 
 
 def test_copy_has_a_checksum_and_no_tags(stubs: Stubs) -> None:

@@ -210,10 +210,21 @@ class TestWeights:
 
     @pytest.mark.parametrize(
         "quantization",
-        [{"quant_method": "new"}, {"quant_method": "compressed-tensors", "config_groups": {"": None}}, {}],
+        [
+            {"quant_method": "new"},
+            {"quant_method": "compressed-tensors", "config_groups": {"": None}},
+            {},
+            *({"quant_method": "awq", "bits": bits} for bits in (10**400, 65, 0, -8, True)),
+            {"quant_method": "gptq", "group_size": 10**400},
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"": {"weights": {"num_bits": 10**400, "group_size": 1}}},
+            },
+            {"quant_method": ["x" * 10_000]},
+        ],
     )
     def test_quantization_that_is_not_known_is_an_error(self, quantization: dict[str, Any]) -> None:
-        with pytest.raises(ValueError, match=r"weights in the quantization .* is not known"):
+        with pytest.raises(ValueError, match=r"weights in the quantization .{0,100} is not known"):
             weight_bytes(shape_of(quantization_config=quantization), EngineSettings())
 
     def test_engine_may_quantize_them_when_it_loads_them(self) -> None:
@@ -273,7 +284,12 @@ class TestShape:
     )
     def test_number_that_is_no_dimension_makes_the_model_unknown(self, name: str) -> None:
         assert Dimensions.from_config({**BASE, name: 4}) is not None
-        assert Dimensions.from_config({**BASE, name: 10**300}) is None
+        for number in (10**300, 1e300, -1):
+            assert Dimensions.from_config({**BASE, name: number}) is None
+
+    def test_context_that_no_model_has_is_not_known(self) -> None:
+        memory = on_a10g(4, shape=shape_of(max_position_embeddings=10**400), engine=EngineSettings())
+        assert (memory.fits, memory.max_model_len) == (True, None)
 
 
 class TestCache:

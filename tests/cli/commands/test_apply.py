@@ -242,6 +242,22 @@ def test_newer_manifest_that_the_fleet_noticed_instead_is_told(
     )
 
 
+def test_timeout_of_0_looks_once(run: Run, account: FakeAccount, manifest: Write) -> None:
+    began = account.now()
+    result = run("apply", manifest(acme=1), "--timeout", "0")
+    assert (result.exit_code, account.now() - began < 0.1) == (3, True)
+    assert result.stderr.splitlines()[-1] == "adapters: generation 2 is not settled after 0 seconds"
+
+
+def test_manifest_without_news_for_two_minutes_suspects_the_events(
+    run: Run, account: FakeAccount, manifest: Write
+) -> None:
+    account.buckets.on_put = lambda text, version: None
+    assert (
+        "within 120 seconds; does the bucket send its events to Ev" in run("apply", manifest(acme=1)).stderr
+    )
+
+
 def test_news_that_come_late_are_waited_for_as_long_as_asked_and_are_no_newer_manifest(
     run: Run, account: FakeAccount, manifest: Write
 ) -> None:
@@ -250,7 +266,7 @@ def test_news_that_come_late_are_waited_for_as_long_as_asked_and_are_no_newer_ma
     began = account.now()
     result = run("apply", manifest(acme=1), "--timeout", "7")
     assert (result.exit_code, account.now() - began) == (3, 7)
-    assert "has not noticed it within 7 seconds; does the bucket send its events" in result.stderr
+    assert "has not noticed it within 7 seconds; --timeout ended the wait" in result.stderr
 
     def late(text: bytes, version: str) -> None:
         take_in(manifest(acme=1).read_bytes(), "v1")

@@ -333,6 +333,13 @@ class TestServing:
         assert (result.exit_code, result.stdout) == (4, "")
         assert "'s3://bucket/base/config.json' cannot be read: Access Denied" in result.stderr
 
+    def test_another_base_model_ends_with_1_as_publish_does(
+        self, check: Check, fine: Path, base: Path
+    ) -> None:
+        (base / "config.json").write_text(json.dumps({**BASE, "_name_or_path": "other"}))
+        result = check(fine, "--base-model", base)
+        assert (result.exit_code, set(rules(result))) == (1, {"base-model-name"})
+
     def test_environment_gives_container_rank_and_base(
         self, check: Check, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -274,7 +274,5 @@ class TestComponent:
         assert result.stdout.startswith("base model   base\n")
         assert 'model        ""\n' in result.stdout
 
-    def test_component_that_is_not_there_or_given_beside_a_name_is_no_answer(self, run: Run) -> None:
-        result = run("describe", "-c", "nobody", fleet=False)
-        assert (result.exit_code, result.stderr) == (4, "adapters: there is no component 'nobody'\n")
+    def test_component_beside_a_name_is_wrong_usage(self, run: Run) -> None:
         assert run("describe", "acme", "-c", "p-acme").exit_code == 2

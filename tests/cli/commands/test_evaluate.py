@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -302,4 +303,18 @@ def test_mistake_is_reported_before_anything_is_asked(
 ) -> None:
     result = evaluate(*arguments)
     assert (result.exit_code, problem in result.stderr) == (code, True), result.stderr
+    assert runtime.calls == []
+
+
+@pytest.mark.parametrize("module", ["numpy", "jinja2", "rouge_score"])
+def test_library_that_is_not_installed_is_wrong_usage_before_anything_is_asked(
+    evaluate: Run, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    for loaded in [
+        name for name in sys.modules if name.startswith(("adapters_cli.evaluation.metrics.", module))
+    ]:
+        monkeypatch.delitem(sys.modules, loaded)
+    monkeypatch.setitem(sys.modules, module, None)
+    result = evaluate("acme", "--metric", "rouge1")
+    assert (result.exit_code, f"the library '{module}' should be installed" in result.stderr) == (2, True)
     assert runtime.calls == []

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
 from adapters_cli.aws.log_events import LogReader
+from adapters_cli.main import app
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes import FakeClient, client_error
@@ -200,3 +201,13 @@ def test_terminal_shows_the_day_once_and_folds_lines_below_the_text(
     assert re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3} adapter loaded .\[31mred", first)
     assert all(len(line) <= 80 for line in rest)
     assert rest[-1].startswith(f"{'':21}word")
+
+
+@pytest.mark.usefixtures("terminal", "stored")
+@pytest.mark.parametrize(("no_color", "styled"), [("", True), ("1", False)])
+def test_terminal_has_styles_unless_no_color_is_set(
+    account: FakeAccount, no_color: str, *, styled: bool
+) -> None:
+    command = ["logs", "acme", "--stack", "Tenants"]
+    result = CliRunner().invoke(app, command, obj=account, color=True, env={"NO_COLOR": no_color})
+    assert ("\x1b[" in result.stdout) is styled

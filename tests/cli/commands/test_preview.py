@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters_cli.artifacts.temporary_component import TAG
+from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
 from adapters_cli.main import app
+from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
@@ -76,6 +78,26 @@ def test_adapter_that_breaks_a_rule_is_not_brought_up(world: World, service: Fak
     world.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
     result = preview(world, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
     assert (result.exit_code, service.written) == (1, [])
+
+
+def test_archive_of_another_base_model_is_refused_unless_that_base_is_given(world: World) -> None:
+    acme(world)
+    account = FakeAccount(world.s3, world.service)
+
+    def checked(given: str | None) -> str:
+        name, _ = unpublished_adapter(
+            account,
+            world.uri("acme"),
+            destination=None,
+            base_model=given,
+            served_model="org/other",
+            max_lora_rank=None,
+        )
+        return name
+
+    with pytest.raises(CommandError, match="trained for 'acme/tiny-base', and is to run on 'org/other'"):
+        checked(None)
+    assert checked("org/other") == "acme"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,3 @@
-import importlib
-import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +11,6 @@ from numpy.typing import NDArray
 
 from adapters_cli.evaluation.result import Comparison, Interval
 from adapters_cli.evaluation.statistics import _chunks, compare, holm
-from adapters_cli.output.errors import CommandError
 from tests.nightly import long
 
 ITEMS = 400
@@ -193,10 +190,3 @@ def test_adjusted_p_values_keep_their_order_and_never_shrink(p_values: list[floa
     adjusted = [one.p_adjusted for one in found]
     assert adjusted == sorted(adjusted)
     assert all(one.p_value <= one.p_adjusted <= 1 for one in found)
-
-
-def test_without_numpy_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "numpy", None)
-    monkeypatch.delitem(sys.modules, "adapters_cli.evaluation.statistics")
-    with pytest.raises(CommandError, match=r"'numpy' should be .*WHEEL}\[evaluate\]"):
-        importlib.import_module("adapters_cli.evaluation.statistics")

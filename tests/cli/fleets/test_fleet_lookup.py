@@ -62,6 +62,17 @@ def test_table_that_may_not_be_read_is_told_where_no_fleet_is_found(
     assert run("status").exit_code == (4 if code == "ExpiredTokenException" else 0)
 
 
+def test_fleet_whose_table_may_not_be_read_is_told_beside_the_others(run: Run, account: FakeAccount) -> None:
+    account.stacks.stacks["Tenants"].append(("AWS::DynamoDB::Table", "others"))
+    account.refusals["others"] = "AccessDeniedException"
+    result = run("status", "--stack", "Tenants", "--fleet", "Others", fleet=False)
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "adapters: stack 'Tenants' has no fleet named 'Others': fleet; a table of the stack may not be read:"
+        " refused (AccessDeniedException)\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from adapters_cli.fleets.named_components import NamedComponents, find_adapters, find_components
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from tests.adapter_fleet.fleet_world import World, adapter
-from tests.cli.fleet_account import FakeAccount
+from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes import FakeClient
 
 
@@ -58,6 +59,25 @@ def test_unknown_component_is_an_error_with_the_name_that_may_be_meant(
     with pytest.raises(CommandError, match="no component 'p-betta'; did you mean 'p-beta'") as error:
         adapters(account, components=["p-betta"], **place)
     assert error.value.code == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["describe"],
+        ["logs"],
+        ["evaluate", "--endpoint", "endpoint", "--dataset", "items.csv"],
+        ["benchmark", "--endpoint", "endpoint", "--yes"],
+    ],
+)
+@pytest.mark.usefixtures("account")
+def test_unknown_component_has_the_same_exit_code_in_every_command(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("items.csv").write_text("prompt,reference\na,b\n")
+    result = run(*command, "-c", "p-betta", fleet=False)
+    assert (result.exit_code, "no component 'p-betta'" in result.stderr) == (1, True), result.stderr
 
 
 def test_endpoint_is_told_with_the_one_that_may_be_meant_and_takes_components(account: FakeAccount) -> None:

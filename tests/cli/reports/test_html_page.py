@@ -4,7 +4,6 @@ import base64
 import hashlib
 import math
 import re
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from statistics import fmean
@@ -12,9 +11,8 @@ from statistics import fmean
 import pytest
 
 from adapters_cli.evaluation.result import Answer, Comparison, EvaluationResult, Interval, MetricFacts
-from adapters_cli.output.errors import CommandError
 from adapters_cli.reports import pictures
-from adapters_cli.reports.html_page import _template, html_page
+from adapters_cli.reports.html_page import html_page
 from tests.cli.evaluation_results import HOSTILE, example_result, outcome, result_of
 
 
@@ -135,13 +133,6 @@ def test_a_result_without_texts_still_has_its_scores() -> None:
     classes = [str(attributes.get("class")).split()[0] for _, attributes in page.tags]
     assert (classes.count("scores"), classes.count("block")) == (20, 0)
     assert "without prompts" in page.text
-
-
-def test_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    _template.cache_clear()
-    monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(CommandError, match=r"'jinja2' should be installed .*\[evaluate\]"):
-        html_page(example_result(items=2))
 
 
 ROUGE = MetricFacts(name="rougeL", title="ROUGE-L (F1)")

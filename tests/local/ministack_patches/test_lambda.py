@@ -77,6 +77,31 @@ def test_processes_of_a_function_end_with_its_stack_once_its_invocations_have_en
         until(lambda: workers() == 0)
 
 
+ENVIRONMENT = """
+import os
+def handler(event, context):
+    return dict(os.environ)
+"""
+
+
+@pytest.mark.integration
+def test_function_has_its_own_variables_and_none_of_the_developer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    with LocalCloud(state_dir=tmp_path, settings=QUICK) as cloud:
+        lambda_ = boto_client(cloud, "lambda")
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("index.py", ENVIRONMENT)
+        function = {**FUNCTION, "Code": {"ZipFile": archive.getvalue()}}
+        lambda_.create_function(FunctionName="one", **function, Environment={"Variables": {"OWN": "1"}})
+        found = json.loads(lambda_.invoke(FunctionName="one")["Payload"].read())
+    assert found["OWN"] == "1"
+    assert found["AWS_ENDPOINT_URL"] == cloud.url
+    assert found.keys() & {"GITHUB_TOKEN", "HOME", "USER", "PYTHONPATH"} == set()
+
+
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Adds workers to the pool of a function, each a process that sleeps."""

@@ -10,7 +10,7 @@ from typing import Any
 from adapter_fleet.common.naming import known_or_meant
 from adapters_cli.evaluation.metrics.metric import ExactMatch, Metric, Pair, ScoreError, library
 from adapters_cli.evaluation.result import MetricFacts
-from adapters_cli.output.errors import UsageError, missing_library
+from adapters_cli.output.errors import UsageError, library_errors
 
 
 class Custom(Metric):
@@ -87,16 +87,11 @@ METRIC_NAMES = (
 def metrics_of(names: Sequence[str] = ()) -> list[Metric]:
     """Return the metrics of these names, each once.
 
-    Without names: ROUGE, METEOR and exact match, and BERTScore where a model for it is.
+    Without names: ROUGE, METEOR and exact match, whatever is installed.
     """
-    if not names:
-        names = ["rouge1", "rouge2", "rougeL", "meteor", "exact_match"]
-        if installed_bert_model() is not None:
-            names = [*names, "bert_score"]
-    try:
+    names = names or ["rouge1", "rouge2", "rougeL", "meteor", "exact_match"]
+    with library_errors():
         return [_metric(name) for name in dict.fromkeys(names)]
-    except ModuleNotFoundError as error:
-        raise missing_library(error) from None
 
 
 def _metric(name: str) -> Metric:

@@ -6,13 +6,13 @@ The source of a rule is vLLM's `vllm/lora/peft_helper.py`, unless another one is
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
 from adapter_fleet.artifacts.foreign_content import foreign_config, foreign_keys
 from adapter_fleet.common.bounded_text import short_repr
-from adapter_fleet.common.findings import Finding
+from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.documents import strict_json
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_fleet.serving.container_releases import NEWEST_LMI, ContainerRelease
@@ -102,9 +102,10 @@ class AdapterConfig:
                 f" all that of 'lora_alpha' {self.alpha:g} and 'r' {self.rank}",
             )
         if base is not None and self.base_model and not base.is_named(self.base_model):
-            yield CheckRule.BASE_NAME.finding(
+            finding = CheckRule.BASE_NAME.finding(
                 where, f"it was trained for {self.base_model!r:.200}, and is to run on {base.name!r:.200}"
             )
+            yield replace(finding, severity=Severity.ERROR) if base.declared else finding
 
 
 _COMMENT = re.compile(rb"^\s*(//|#|/\*)|[\[{,]\s*(//|/\*)", re.MULTILINE)

@@ -179,8 +179,8 @@ class CheckRule(Enum):
     BASE_NAME = (
         "base-model-name",
         _WARNING,
-        "the name of the base model that it will run on",
-        "make sure that it was trained for this base",
+        "the name of the base model that it will run on; an error if one is given",
+        "make sure that it was trained for this base; 'adapters publish --base-model' overrides its name",
     )
 
     # The file of weights.

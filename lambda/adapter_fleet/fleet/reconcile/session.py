@@ -96,7 +96,7 @@ class Session:
         self.fleet, self.newest = fleet, newest
         self.generation = newest
         self.lease = lease
-        self._superseded = False
+        self._abandoned = False
 
     def begin(self, generation: Generation) -> None:
         """Work on this generation; open it again if a generation that was refused had superseded it."""
@@ -146,12 +146,12 @@ class Session:
             self.registry.save_fleet(self.fleet, self.lease)
 
     def is_late(self) -> bool:
-        """Return True if the pass has to end: its time is up, or a newer generation waits for it."""
-        return self._superseded or self.clock.now() >= self.pass_input.deadline
+        """Return True if the pass has to end: its time is up, or it is abandoned."""
+        return self._abandoned or self.clock.now() >= self.pass_input.deadline
 
     def abandon(self) -> None:
-        """Make the pass late, so that every call under way stops as soon as it can."""
-        self._superseded = True
+        """Make the pass late for good, so that every call under way stops as soon as it can."""
+        self._abandoned = True
 
     # --- what is saved
 
@@ -179,4 +179,5 @@ class Session:
     def look_for_newer_generation(self) -> None:
         """Stop the pass if a newer generation has come."""
         fleet = self.registry.fleet()
-        self._superseded = fleet is None or fleet.generation != self.newest.number
+        if fleet is None or fleet.generation != self.newest.number:
+            self.abandon()

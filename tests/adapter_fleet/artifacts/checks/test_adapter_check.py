@@ -360,11 +360,17 @@ class TestTensors:
 
 
 class TestBaseModel:
-    def test_adapter_of_another_base_is_a_warning(self, adapter: SyntheticAdapter, tmp_path: Path) -> None:
-        base = base_model(tmp_path / "base", _name_or_path="acme/other-base")
+    @pytest.mark.parametrize(
+        ("named", "shown", "severity"),
+        [("acme/other-base", "acme/other-base", Severity.ERROR), (None, "base", Severity.WARNING)],
+    )
+    def test_adapter_of_another_base_is_an_error_unless_the_name_is_that_of_a_folder(
+        self, adapter: SyntheticAdapter, tmp_path: Path, named: str | None, shown: str, severity: Severity
+    ) -> None:
+        base = base_model(tmp_path / "base", _name_or_path=named)
         finding = the_only(findings_of(adapter.save(), base=base))
-        assert (finding.rule, finding.severity) == ("base-model-name", Severity.WARNING)
-        assert finding.message == ("it was trained for 'acme/tiny-base', and is to run on 'acme/other-base'")
+        assert (finding.rule, finding.severity) == ("base-model-name", severity)
+        assert finding.message == f"it was trained for 'acme/tiny-base', and is to run on {shown!r}"
 
     @pytest.mark.parametrize("name", ["/models/tiny-base/", "Tiny-Base", None])
     def test_same_base_may_lie_elsewhere_and_none_is_not_compared(

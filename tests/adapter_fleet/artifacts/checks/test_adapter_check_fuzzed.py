@@ -31,7 +31,7 @@ from adapter_fleet.serving.base_model import BaseModelFacts, Dimensions, parse_m
 from adapter_fleet.serving.container_releases import LmiVersion
 from adapter_fleet.serving.engine_settings import EngineSettings
 from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory import linear_slot_bytes, problem_of_split
+from adapter_fleet.serving.memory import linear_slot_bytes, problem_of_split, weight_bytes
 from adapter_fleet.serving.model_shape import ModelShape
 from tests.adapter_fleet.bad_adapters import (
     BASE,
@@ -289,6 +289,7 @@ def test_no_base_model_makes_a_check_fail(document: dict[str, Any], modules: lis
         for parallel in (2, 3, 8):
             problem_of_split(shape, parallel)
         assert linear_slot_bytes(shape, EngineSettings(), 8, 2) > 0
+        assert shape.quantization.unknown is not None or weight_bytes(shape, EngineSettings()) > 0
 
 
 @fuzzed
