@@ -94,7 +94,7 @@ class TestFigures:
     ) -> None:
         file = tmp_path / "vllm.toml"
         text = (ROOT / "environments" / "prod.toml").read_text()
-        text = text.replace("lmi_version = 19", 'vllm_version = "2.6"')
+        text = text.replace("lmi_version = 28", 'vllm_version = "2.6"')
         text = text.replace("prod.adapters.yaml", str(ROOT / "environments" / "prod.adapters.yaml"))
         file.write_text(re.sub(r"\[container\.environment\]\n(OPTION_.*\n)+", "", text))
         result = capacity("--environment", file)

@@ -260,7 +260,8 @@ class FleetOfReleases(RuleBasedStateMachine):
             return
         releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
         keep = 0 if releases is None else releases.keep
-        lost = {name: self.known[name] for name in self.lost & self.known.keys() & self.wanted.keys()}
+        declared = self.wanted.keys() if self.world.newest().outcome is not Outcome.REFUSED else set()
+        lost = {name: self.known[name] for name in self.lost & self.known.keys() & declared}
         for route in (self.world.registry.routes() | lost).values():
             kept = [one.component for one in route.versions[: keep + 1] if not one.abandoned]
             promise(name not in {*kept, *_answering(route)}, f"{name} is deleted, and {route} names it")
