@@ -169,7 +169,7 @@ class MultiAdapterInferenceStack(Stack):
                 request_rate=settings.request_rate,
                 smoke_test=None if smoke is None else SmokeTest(prompt=smoke.prompt, expect=smoke.expect),
                 # Each check asks new copies of the base model whether they have the adapters.
-                drift_check=None if drift is None else check_for_drift(every=Duration.minutes(15)),
+                **({} if drift is None else {"drift_check": check_for_drift(every=Duration.minutes(15))}),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
                 functions=self._functions,

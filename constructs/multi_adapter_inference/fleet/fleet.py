@@ -49,6 +49,7 @@ from multi_adapter_inference.fleet.monitoring import (
     AdapterFleetMonitoring,
 )
 from multi_adapter_inference.fleet.policies import (
+    DEFAULT_DRIFT_CHECK,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
@@ -64,6 +65,8 @@ from multi_adapter_inference.fleet.statements import (
 from multi_adapter_inference.fleet.triggers import (
     ask_after_scaling,
     check_for_drift,
+    look_after_change,
+    look_after_errors,
     read_new_manifests,
     reread_manifest,
 )
@@ -136,8 +139,8 @@ class AdapterFleet(IAdapterFleet):
         The request for adapters that have none in the manifest. An adapter is in service only after it
         passes.
     drift_check:
-        How often to look for changes made by hand, and for models that answer in an adapter's place.
-        Default: never.
+        How often to look for changes made by hand, lost adapters, and models that answer in an adapter's
+        place. None for never. Default: a report every hour.
     evaluation:
         What the evaluation of a new version should reach before the fleet takes it.
     releases:
@@ -186,7 +189,7 @@ class AdapterFleet(IAdapterFleet):
         timeout: Duration = _DEFAULT_TIMEOUT,
         on_timeout: OnTimeout = FleetSettings.on_timeout,
         smoke_test: SmokeTest | None = None,
-        drift_check: DriftCheck | None = None,
+        drift_check: DriftCheck | None = DEFAULT_DRIFT_CHECK,
         evaluation: RequiredEvaluation | None = None,
         releases: Releases | None = None,
         allow_base_replacement: bool = False,
@@ -413,7 +416,7 @@ class AdapterFleet(IAdapterFleet):
                 every=usage.every,
                 settings=usage._counting(self.endpoint.lora),
             )
-        return AdapterFleetMonitoring(
+        monitoring = AdapterFleetMonitoring(
             self,
             "Monitoring",
             fleet=self,
@@ -426,6 +429,8 @@ class AdapterFleet(IAdapterFleet):
             max_model_latency=max_model_latency,
             usage=usage,
         )
+        look_after_errors(self, monitoring.alarms["Errors"], self._control, after=self._resource)
+        return monitoring
 
     def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of events that the fleet's functions failed to handle in the last 14 days."""
@@ -466,6 +471,7 @@ class AdapterFleet(IAdapterFleet):
         self.endpoint._when_scaled(self._ask_new_copies)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
+        look_after_change(self, self.endpoint.endpoint_name, self._control, after=self._resource)
 
     def _ask_new_copies(self, scaling: CopyScaling) -> None:
         name, alarms = self.endpoint.base_component_name, scaling.wake_alarms

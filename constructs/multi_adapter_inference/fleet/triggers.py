@@ -1,4 +1,4 @@
-"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, scaling, a drift check."""
+"""The EventBridge rules that start a fleet: new manifests, changes of its endpoint, errors, drift checks."""
 
 from __future__ import annotations
 
@@ -123,6 +123,46 @@ def check_for_drift(
         description=f"Looks for changes made by hand to the fleet {fleet.node.path}",
         schedule=events.Schedule.rate(check.every),
         targets=[_machine(control, "drift")],
+    ).node.add_dependency(after)
+
+
+def look_after_change(
+    fleet: Construct, endpoint_name: str, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when the endpoint is in service again: its copies may have lost the adapters.
+
+    SageMaker sends no event about a component [V, EventBridge's list of SageMaker's events]. The endpoint is
+    `Updating` while managed scaling or a rolling update is at work [T]. A container that restarts by itself
+    changes no status: the drift check finds that.
+    """
+    events.Rule(
+        fleet,
+        "EndpointChanged",
+        description=f"Asks the copies of the base model of the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.sagemaker"],
+            detail_type=["SageMaker Endpoint State Change"],
+            detail={"EndpointName": [endpoint_name], "EndpointStatus": ["IN_SERVICE"]},
+        ),
+        targets=[_machine(control, "look")],
+    ).node.add_dependency(after)
+
+
+def look_after_errors(
+    fleet: Construct, alarm: cloudwatch.Alarm, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when the alarm rings: the copies may have lost the adapters."""
+    events.Rule(
+        fleet,
+        "AnswersFail",
+        description=f"Asks the copies of the base model of the fleet {fleet.node.path}",
+        event_pattern=events.EventPattern(
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            resources=[alarm.alarm_arn],
+            detail={"state": {"value": ["ALARM"]}},
+        ),
+        targets=[_machine(control, "look")],
     ).node.add_dependency(after)
 
 
