@@ -65,6 +65,7 @@ from multi_adapter_inference.fleet.statements import (
 from multi_adapter_inference.fleet.triggers import (
     ask_after_scaling,
     check_for_drift,
+    go_on_after_stop,
     look_after_change,
     look_after_errors,
     read_new_manifests,
@@ -462,6 +463,8 @@ class AdapterFleet(IAdapterFleet):
             )
 
     def _start_on_changes(self, drift_check: DriftCheck | None) -> None:
+        # Before the fleet, so that a first deployment goes on, too.
+        self._resource.node.add_dependency(go_on_after_stop(self, self._control))
         manifest, function = self._manifest_object, self._control.manifest_object
         if manifest is not None and function is not None:
             rule = read_new_manifests(self, manifest, function, self._control)

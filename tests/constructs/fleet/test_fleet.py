@@ -261,7 +261,7 @@ def test_the_fleet_is_there_after_all_it_needs_and_gone_before(tuned_resources: 
     callers = {name for name in tuned_resources if name.startswith(("Some", "Member"))}
     rest = tuned_resources.keys() - depends_on(tuned_resources, fleet) - callers - {fleet}
     assert {tuned_resources[name]["Type"] for name in rest} == {"AWS::Events::Rule"}
-    rules = tuned_resources.of_type("AWS::Events::Rule")
+    rules = rest & tuned_resources.of_type("AWS::Events::Rule").keys()
     assert all(fleet in tuned_resources[name]["DependsOn"] for name in rules)
     # The registry may stay when the fleet goes.
     assert tuned_resources[tuned_resources.id_of("AWS::DynamoDB::Table")]["DeletionPolicy"] == "Retain"
@@ -553,6 +553,19 @@ def test_endpoint_that_is_in_service_again_starts_a_look_at_its_copies(stored_re
     }
     (target,) = rule["Targets"]
     assert '"trigger":"look"' in json.dumps(target["InputTransformer"]["InputTemplate"]).replace("\\", "")
+
+
+def test_execution_that_somebody_stops_is_followed_by_another_also_in_the_first_deployment(
+    stored_resources: Resources,
+) -> None:
+    rule = rule_of(stored_resources, "Stopped")
+    assert rule["EventPattern"]["detail"] == {
+        "stateMachineArn": [rule["Targets"][0]["Arn"]],
+        # One that failed could fail again and again.
+        "status": ["ABORTED"],
+    }
+    fleet = stored_resources[stored_resources.id_of("Custom::AdapterFleet")]
+    assert any(name.startswith("TenantsStopped") for name in fleet["DependsOn"])
 
 
 def test_manifest_in_s3_is_looked_at_as_often_as_is_said(stored_resources: Resources) -> None:

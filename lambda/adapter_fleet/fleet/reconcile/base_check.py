@@ -228,6 +228,8 @@ class BaseCheck:
         askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
         sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
         answers = self._ask_all(wanted[component] for component in sample)
+        for component in sample:
+            self._records.put(replace(self._records[component], asked_at=self._session.clock.now()))
         lost = [component for component in sample if Answer.NOBODY in answers[component]]
         if len(lost) >= min(2, len(sample)):
             known = any(answers[component] - {Answer.NOBODY} for component in lost)

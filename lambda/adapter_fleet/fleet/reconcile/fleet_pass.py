@@ -947,6 +947,8 @@ class Pass:
         wait = wait_seconds(self._next_times(now, trouble, nobody_waits=nobody_waits), now)
         if surveys and observation.unread_strangers:
             wait = 1  # their tags are still to be read
+        if self._reports:
+            wait = None  # no pass follows
         self._save_fleet(wait, trouble, held_up, settled=settled)
         session.registry.release(session.lease)
         generation = session.generation

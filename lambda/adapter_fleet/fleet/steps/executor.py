@@ -28,6 +28,13 @@ The three calls are a look at the archive, a write, and a read of the tags after
 
 def execute(task: StepTask) -> StepResult:
     """Take the step. Its errors are in the result, except for LeaseLostError, which ends the pass."""
+    result = _execute(task)
+    if task.decision.step.asks:
+        result.record = replace(result.record, asked_at=task.clock.now())
+    return result
+
+
+def _execute(task: StepTask) -> StepResult:
     try:
         return _STEPS[task.decision.step](task)
     except (ThrottledError, UnansweredError, ConflictError) as error:
