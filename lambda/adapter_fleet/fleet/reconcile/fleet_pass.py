@@ -28,7 +28,12 @@ from adapter_fleet.fleet.planning.progress import (
 )
 from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
-from adapter_fleet.fleet.planning.surveys import adapters_to_probe, drifted_records, tags_to_read
+from adapter_fleet.fleet.planning.surveys import (
+    adapters_to_probe,
+    answers_of,
+    drifted_records,
+    tags_to_read,
+)
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.observation import Observation
 from adapter_fleet.fleet.reconcile.polling import Polling
@@ -629,7 +634,7 @@ class Pass:
 
     def _task(self, component: str) -> StepTask:
         """Return the next step of a component."""
-        session = self._session
+        session, decision = self._session, self._queue.decisions[component]
         return StepTask(
             uid=session.uid,
             registry=session.registry,
@@ -639,8 +644,9 @@ class Pass:
             context=self._context,
             record=self._records[component],
             want=self._desired.wanted.get(component),
-            decision=self._queue.decisions[component],
+            decision=decision,
             wanted=self._desired.wanted,
+            answers=answers_of(self._records) if decision.step is Step.PROBE else {},
             copies=session.fleet.base_copies,
             repairs=not self._reports,
             stop=session.is_late,
