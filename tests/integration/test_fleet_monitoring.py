@@ -38,8 +38,9 @@ from tests.integration.by_hand import (
     processes_of,
     prompts,
     until,
+    wait_for_the_listing,
 )
-from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift
+from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift, components
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import NIGHTLY, scaled_time
 
@@ -420,10 +421,17 @@ def base_restarts_without_its_adapters(watched: Watched) -> Iterator[None]:
 def component_is_deleted_by_hand(watched: Watched) -> Iterator[None]:
     component = watched.stack.component("Tenants", "one")
     client(watched.cloud, "sagemaker").delete_inference_component(InferenceComponentName=component)
+    until(lambda: component not in components(watched.cloud, watched.endpoint), "it is gone")
+    wait_for_the_listing(watched.cloud)  # nobody may ask what is gone
     watched.check_for_drift()
     yield
-    status = adapters(watched.cloud, "status", "one", "--stack", watched.stack.name)
-    assert (status.exit_code, status.stdout.split("\t")[:2]) == (1, ["one", "missing"])
+
+    def status() -> tuple[int, list[str]]:
+        shown = adapters(watched.cloud, "status", "one", "--stack", watched.stack.name)
+        return shown.exit_code, shown.stdout.split("\t")[:2]
+
+    # A pass that waits for new copies may be due, and say that it is being created.
+    until(lambda: status() == (1, ["one", "missing"]), "it is missing", seconds=90)
     retried = adapters(watched.cloud, "apply", "--retry", "one", "--stack", watched.stack.name)
     assert retried.exit_code == 0, retried.stderr
     assert adapters(watched.cloud, "status", "--wait", "--stack", watched.stack.name).exit_code == 0
@@ -585,14 +593,15 @@ def test_deployment_whose_execution_somebody_stops_goes_on_by_itself(watched: Wa
     watched.stack.update(fleets(watched.stack, four="triage"), wait=False)
     machines, machine = client(watched.cloud, "stepfunctions"), watched.outputs["TenantsMachine"]
 
-    def running() -> list[str]:
+    def running() -> set[str]:
         found = machines.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
-        return [one["executionArn"] for one in found["executions"]]
+        return {one["executionArn"] for one in found["executions"]}
 
     until(running, "an execution runs")
-    (stopped,) = running()
-    machines.stop_execution(executionArn=stopped)
-    until(lambda: set(running()) - {stopped}, "another goes on", seconds=20)
+    stopped = running()
+    for execution in stopped:
+        machines.stop_execution(executionArn=execution)
+    until(lambda: running() - stopped, "another goes on", seconds=20)
     watched.cloud.admin.release(component)
     assert watched.stack.wait().status == "UPDATE_COMPLETE"
     watched.update()

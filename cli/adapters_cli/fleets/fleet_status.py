@@ -15,7 +15,6 @@ from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.releases import Versions, is_superseded
 from adapter_fleet.fleet.planning.settle import is_proven
-from adapter_fleet.fleet.state.configuration import STALLED_SECONDS
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import (
     Generation,
@@ -395,10 +394,8 @@ def _states(
         for component in state_wanted.components_of([adapter.component])
     }
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
-    # After a pass that is followed by none, the next sign of life is not due later than its end.
-    idle = generation.outcome is Outcome.CONVERGED and (
-        fleet.heartbeat <= fleet.pass_ended or now - fleet.heartbeat > STALLED_SECONDS
-    )
+    # With trouble, such as a base that is gone, a pass waits and mends. An order takes the drift back.
+    idle = generation.outcome is Outcome.CONVERGED and fleet.trouble is None
     found = []
     for component in records.keys() | wants.keys():
         want = wants.get(component)

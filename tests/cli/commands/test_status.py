@@ -391,6 +391,19 @@ class TestComponentsThatPeopleChanged:
         assert (result.exit_code, rows(result)[0][:2]) == (1, ["acme", "missing"])
         assert rows(result)[0][-1].startswith("someone deleted it; 'adapters apply --retry acme' mends it")
 
+    @pytest.mark.parametrize("lost", [True, False])
+    def test_wait_sees_a_retry_to_its_end(self, run: Run, world: World, lost: bool) -> None:
+        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+        world.apply(adapter("acme"), adapter("zeta"), digest="reports")
+        if lost:
+            for one in world.service.components.values():
+                one.serves = None
+        else:
+            world.service.remove("p-acme")
+        world.drift()
+        run("apply", "--retry", "acme", "zeta")
+        assert run("status", "--wait").exit_code == 0
+
     def test_report_of_a_base_that_lost_its_adapters_says_so(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(drift=DriftAction.REPORT))
         world.apply(adapter("acme"), adapter("zeta"), digest="reports")

@@ -301,6 +301,7 @@ def _is_askable(record: AdapterRecord) -> bool:
     return (
         record.live is not None
         and record.live.status is Status.IN_SERVICE
+        and not record.live.doubtful  # a listing left it out: somebody may have deleted it
         and record.owned == record.live.created
         and record.serving is not None
         and (record.intent, record.recheck) == (None, None)

@@ -210,11 +210,13 @@ class Pass:
             if record is None:
                 continue
             self._records.note(record, "retried")
-            if record.live is not None and self._session.fleet.base_copies:
+            if record.live is None:
+                self._records.put(replace(record, drifted=None))  # it is about to be mended
+            elif self._session.fleet.base_copies:
                 record = record.to_be_asked()
                 # Each order may send it again once.
                 probed = None if record.probed is None else replace(record.probed, resent=False)
-                self._records.put(replace(record, probed=probed))
+                self._records.put(replace(record, probed=probed, drifted=None))
         self._records.flush()
         self._remove_orders(self._retries)
 
@@ -953,8 +955,6 @@ class Pass:
         wait = wait_seconds(self._next_times(now, trouble, nobody_waits=nobody_waits), now)
         if surveys and observation.unread_strangers:
             wait = 1  # their tags are still to be read
-        if self._reports:
-            wait = None  # no pass follows
         self._save_fleet(wait, trouble, held_up, settled=settled)
         session.registry.release(session.lease)
         generation = session.generation

@@ -194,6 +194,25 @@ class TestBaseUpdateThatWasRolledBack:
         world.trigger("look")
         assert world.serving()["a00"] == "s3://bucket/by-hand.tar.gz"
 
+    def test_component_that_somebody_deleted_is_not_asked_and_hides_no_lost_adapters(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
+        for one in world.service.components.values():
+            one.serves = None
+        world.service.remove("p-a00")
+        asked: list[str] = []
+        ask = world.service.ask
+
+        def noted(component: str, *given: Any) -> str | None:
+            asked.append(component)
+            if component == "p-a00":
+                raise RefusedError("a component without tags may not be invoked")
+            return ask(component, *given)
+
+        world.service.ask = noted  # type: ignore[method-assign]
+        world.trigger("drift")
+        assert "p-a00" not in asked
+        assert world.log.metrics[-1]["drifted"] == 12
+
     @pytest.mark.parametrize("trigger", ["look", "drift"])
     def test_look_leaves_a_deployment_under_way_to_its_own_execution(self, trigger: str) -> None:
         world = fleet(replace(STRICT, drift=DriftAction.REPORT))
