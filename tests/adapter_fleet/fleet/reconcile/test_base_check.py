@@ -208,7 +208,7 @@ class TestBaseUpdateThatWasRolledBack:
                 raise RefusedError("a component without tags may not be invoked")
             return ask(component, *given)
 
-        world.service.ask = noted  # type: ignore[method-assign]
+        world.service.ask = noted  # type: ignore[method-assign, assignment]
         world.trigger("drift")
         assert "p-a00" not in asked
         assert world.log.metrics[-1]["drifted"] == 12
