@@ -39,7 +39,6 @@ from multi_adapter_inference import (
     ComputeRequirements,
     DeletionGuard,
     DriftCheck,
-    FleetOptions,
     FunctionHosting,
     IContainer,
     InstanceType,
@@ -161,10 +160,7 @@ class MultiAdapterInferenceStack(Stack):
                 raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
             smoke, drift = settings.smoke, settings.drift_check
             check_for_drift = DriftCheck.repair if drift == "repair" else DriftCheck.report
-            # Each check asks new copies of the base model whether they have the adapters.
-            checks: FleetOptions = (
-                {} if drift is None else {"drift_check": check_for_drift(every=Duration.minutes(15))}
-            )
+            every = Duration.hours(1) if drift is None else Duration.minutes(15)
             fleet = AdapterFleet(
                 self,
                 name,
@@ -173,11 +169,12 @@ class MultiAdapterInferenceStack(Stack):
                 deletion_guard=DeletionGuard.share(0.2, above=10, allow_empty=settings.allow_empty),
                 request_rate=settings.request_rate,
                 smoke_test=None if smoke is None else SmokeTest(prompt=smoke.prompt, expect=smoke.expect),
+                # Each check asks new copies of the base model whether they have the adapters.
+                drift_check=check_for_drift(every=every),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
                 functions=self._functions,
                 registry_removal_policy=RemovalPolicy.DESTROY,
-                **checks,
             )
             CfnOutput(self, table, value=fleet.registry.table_name)
             CfnOutput(self, summary, value=fleet.summary)
