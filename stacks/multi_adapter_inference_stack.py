@@ -161,6 +161,7 @@ class MultiAdapterInferenceStack(Stack):
                 raise ValueError(f"a fleet should have a name that nothing else here has, got {name!r}")
             smoke, drift = settings.smoke, settings.drift_check
             check_for_drift = DriftCheck.repair if drift == "repair" else DriftCheck.report
+            every = Duration.hours(1) if drift is None else Duration.minutes(15)
             fleet = AdapterFleet(
                 self,
                 name,
@@ -170,7 +171,7 @@ class MultiAdapterInferenceStack(Stack):
                 request_rate=settings.request_rate,
                 smoke_test=None if smoke is None else SmokeTest(prompt=smoke.prompt, expect=smoke.expect),
                 # Each check asks new copies of the base model whether they have the adapters.
-                drift_check=None if drift is None else check_for_drift(every=Duration.minutes(15)),
+                drift_check=check_for_drift(every=every),
                 allow_base_replacement=settings.allow_base_replacement,
                 component_prefix=settings.component_prefix,
                 functions=self._functions,

@@ -201,7 +201,7 @@ class FleetTable:
     request_rate:
         The most writes a second to SageMaker.
     drift_check:
-        What to do every 15 minutes about changes by hand. Default: nothing.
+        What to do every 15 minutes about changes by hand. Default: a report every hour.
     smoke:
         Default: no request.
     allow_empty:

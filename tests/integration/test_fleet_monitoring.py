@@ -30,8 +30,17 @@ from multi_adapter_inference import (
     IBaseComponent,
     UsageMetrics,
 )
-from tests.integration.by_hand import V1, changed_settings, client, processes_of, prompts, until
-from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift
+from tests.integration.by_hand import (
+    V1,
+    adapters,
+    changed_settings,
+    client,
+    processes_of,
+    prompts,
+    until,
+    wait_for_the_listing,
+)
+from tests.integration.fleet_stack import BROKEN, Fleet, check_for_drift, components
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import NIGHTLY, scaled_time
 
@@ -397,6 +406,40 @@ def adapter_is_swapped(watched: Watched) -> Iterator[None]:
     watched.check_for_drift()
 
 
+def base_restarts_without_its_adapters(watched: Watched) -> Iterator[None]:
+    """Its component stays in service, and SageMaker sends no event: callers get a 404."""
+    with changed_settings(watched.cloud, adapters_on_new_copies="lost"):
+        for pid in processes_of(watched.cloud, "cmdline", "local_sagemaker.model_server"):
+            os.kill(pid, signal.SIGKILL)
+        with repeated(lambda: watched.ask(ADAPTERS)):
+            yield
+    # The look that the alarm started has sent them again.
+    wrong = watched.stack.wrong
+    until(lambda: not wrong("Tenants", watched.endpoint, ADAPTERS), "all answer by themselves", seconds=90)
+
+
+def component_is_deleted_by_hand(watched: Watched) -> Iterator[None]:
+    component = watched.stack.component("Tenants", "one")
+    client(watched.cloud, "sagemaker").delete_inference_component(InferenceComponentName=component)
+    until(lambda: component not in components(watched.cloud, watched.endpoint), "it is gone")
+    wait_for_the_listing(watched.cloud)  # nobody may ask what is gone
+    watched.check_for_drift()
+    yield
+
+    def status() -> tuple[int, list[str]]:
+        shown = adapters(watched.cloud, "status", "one", "--stack", watched.stack.name)
+        return shown.exit_code, shown.stdout.split("\t")[:2]
+
+    # A pass that waits for new copies may be due, and say that it is being created.
+    until(lambda: status() == (1, ["one", "missing"]), "it is missing", seconds=90)
+    retried = adapters(watched.cloud, "apply", "--retry", "one", "--stack", watched.stack.name)
+    assert retried.exit_code == 0, retried.stderr
+    assert adapters(watched.cloud, "status", "--wait", "--stack", watched.stack.name).exit_code == 0
+    # The alarm takes the most of a period: it ends with a pass in the next one.
+    time.sleep(5 * MINUTE * SCALE)
+    watched.check_for_drift()
+
+
 def change_does_not_end(watched: Watched) -> Iterator[None]:
     component = watched.stack.component("Tenants", "four")
     watched.cloud.admin.hold(component)
@@ -499,6 +542,8 @@ def adapters_are_asked_at_a_time(count: int) -> Fault:
 FAULTS: Mapping[str, Fault] = {
     "Failed": adapter_fails,
     "Behind": change_does_not_end,
+    "Drifted": component_is_deleted_by_hand,
+    "Errors": base_restarts_without_its_adapters,
     "Misidentified": adapter_is_swapped,
     "UncheckedCopies": nobody_can_ask_new_copies,
     "NoCapacity": there_is_no_copy,
@@ -526,7 +571,8 @@ MAY_RING_TOO = {
     "Misidentified": {"Failed"},
     # Its adapters stay failed for longer than a fleet may differ from its manifest here.
     "UncheckedCopies": {"Failed", "Behind"},
-    "ServerErrors": {"NoCapacity"},
+    "Drifted": {"Behind"},
+    "ServerErrors": {"NoCapacity", "Errors"},
     "MaxCpuLoras": {"MaxLoras"},
 }
 
@@ -539,3 +585,23 @@ def test_each_alarm_rings_for_its_fault_and_ends_with_it(watched: Watched, name:
     with injected(FAULTS[name], watched):
         assert watched.wait_for_one(name) <= {name} | MAY_RING_TOO.get(name, set())
     watched.wait_for_silence()
+
+
+def test_deployment_whose_execution_somebody_stops_goes_on_by_itself(watched: Watched) -> None:
+    component = watched.stack.component("Tenants", "four")
+    watched.cloud.admin.hold(component)
+    watched.stack.update(fleets(watched.stack, four="triage"), wait=False)
+    machines, machine = client(watched.cloud, "stepfunctions"), watched.outputs["TenantsMachine"]
+
+    def running() -> set[str]:
+        found = machines.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+        return {one["executionArn"] for one in found["executions"]}
+
+    until(running, "an execution runs")
+    stopped = running()
+    for execution in stopped:
+        machines.stop_execution(executionArn=execution)
+    until(lambda: running() - stopped, "another goes on", seconds=20)
+    watched.cloud.admin.release(component)
+    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.update()

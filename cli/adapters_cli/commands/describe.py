@@ -20,6 +20,7 @@ from adapters_cli.aws.components import described_component, read_load
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, OneComponentOption
 from adapters_cli.fleets.base_component import read_base
+from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
 from adapters_cli.fleets.remedies import remedy_of
@@ -59,11 +60,12 @@ def describe(
     It shows the requests of the last hour as well, from CloudWatch. The owner is the tag `owner`, else
     `team`. A client of OpenAI's API leaves the model of a base component empty.
 
-    Ends with 1 if the fleet has no such adapter, or if no copy of its base model answers or comes.
+    Ends with 1 if the fleet has no such adapter, if SageMaker has no component of it any more, or if no copy
+    of its base model answers or comes.
     """
     if (name is None) == (component is None):
         raise UsageError("give the adapter's name, or --component")
-    outage = None
+    outage, is_gone = None, False
     account = account_of(context)
     if component is not None:
         document = _component_document(account, component)
@@ -77,6 +79,11 @@ def describe(
             raise lookup.unknown(name or "")
         desired = desired_by(fleet.registry, seen.active).adapters
         declared = next((one for one in desired if one.component == own or one.name == name), None)
+        known = seen.adapters[0]
+        seen = compare_with_endpoint(fleet, seen, lists=False)
+        if seen.not_compared is not None:
+            print_note(f"not compared with SageMaker's component: {one_line(seen.not_compared)}")
+        is_gone = seen.adapters[0].group is not known.group
         document = _document(fleet, seen.active.request.target, seen.adapters[0], declared)
         base = read_base(fleet, seen.active)
         outage = base.outage
@@ -85,9 +92,9 @@ def describe(
             print_error(base.note)
     lines = [line for label, value in _lines(document) for line in _folded(label, one_line(value))]
     print_result(document, "\n".join(lines), as_json=as_json)
-    if outage is not None:
-        if not as_json:
-            print_error(one_line(outage))
+    if outage is not None and not as_json:
+        print_error(one_line(outage))
+    if outage is not None or is_gone:
         raise typer.Exit(FAILED)
 
 
@@ -159,6 +166,7 @@ def _document(
         "tags": tags,
         "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
         "proof": state.proof,
+        "asked_at": timestamp(state.asked_at),
         "evaluation": _evaluation(target.settings.bar_beside(target.base), state, wanted),
         "last_hour": _last_hour(account, state.component),
         "percent": state.percent,
@@ -248,6 +256,7 @@ def _declared_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "probe", f"{probe['prompt']!r} begins with {probe['answer']!r}"
     if document["proof"]:
         yield "proof", _PROOFS[document["proof"]]
+    yield "last asked", _to_the_second(document["asked_at"]) if document["asked_at"] else "never"
 
 
 def _hour_text(hour: Mapping[str, Any]) -> str:

@@ -10,11 +10,13 @@ import typer
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from adapter_fleet.fleet.state.configuration import STALLED_SECONDS
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.base_component import read_base
+from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import (
     AdapterState,
@@ -36,11 +38,9 @@ from adapters_cli.output.tables import FittedScreen, RowTable, hidden_rows
 from adapters_cli.output.text import duration, few, one_line, print_error, print_note, printable, timestamp
 from adapters_cli.output.usage_errors import is_given
 
-_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "REASON")
-_SPARE = ("PROOF", "AGE", "VERSION")
+_HEADINGS = ("ADAPTER", "STATE", "VERSION", "AGE", "PROOF", "ASKED", "REASON")
+_SPARE = ("ASKED", "PROOF", "AGE", "VERSION")
 _READ_EVERY_SECONDS = 2.0
-_SILENT_SECONDS = 20 * 60.0
-"""A pass lasts 15 minutes at most, and so does the wait for the next one."""
 
 
 EXAMPLES = """
@@ -81,7 +81,9 @@ def status(
     ] = 3600,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the state of every adapter.
+    """Show the state of every adapter, and when the fleet last asked it.
+
+    It lists the endpoint as well: an adapter whose component somebody deleted is missing.
 
     Ends with 1 if an adapter failed, if the newest manifest failed or was refused, or if the base component
     is not there, failed, or has no copy and none comes by itself. Ends with 3 if an adapter is pending, or if
@@ -95,6 +97,7 @@ def status(
     states = set(state or ())
     selection = _Selection.of(fleet, names or (), states, tag or ())
     seen = _wait_until_settled(fleet, selection, timeout) if wait else selection.read(fleet)
+    seen = compare_with_endpoint(fleet, seen, lists=selection.components is None)
     shown = selection.shown(seen)
     # The prompt has a line, too.
     page, table = _fitted(seen, shown, Console().height - 1), _table(seen, shown)
@@ -105,6 +108,8 @@ def status(
                 print_error(lines)
             for line in _remedies(shown):
                 print_note(line)
+        if seen.not_compared is not None:
+            print_note(f"not compared with SageMaker's components: {one_line(seen.not_compared)}")
         if not shown and (states or tag):
             only_failed = states == {StateGroup.FAILED} and not tag
             print_note("no adapter has failed" if only_failed else "no adapter matches")
@@ -254,6 +259,7 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
         adapter.version or "-",
         age or "-",
         adapter.proof or "-",
+        duration(now - adapter.asked_at) if adapter.asked_at is not None else "-",
         one_line(shown),
     )
 
@@ -294,11 +300,11 @@ def _trouble(seen: FleetStatus) -> str | None:
             f"{seen.fleet.unchecked_copies} of {seen.fleet.base_copies} copies of the base model are new, and"
             " nobody has asked them yet whether they have the adapters"
         )
-    if not seen.settled and seen.fleet.heartbeat and seen.at - seen.fleet.heartbeat > _SILENT_SECONDS:
+    due = max(seen.fleet.heartbeat, seen.newest.request.at)
+    if not seen.settled and seen.at - due > STALLED_SECONDS:
         lines.append(
-            f"the fleet has reported nothing for {duration(seen.at - seen.fleet.heartbeat)}; the executions"
-            f" of {seen.fleet.machine} show why, and 'adapters apply --retry' of a pending adapter starts a"
-            " new one"
+            f"no pass runs, and the next one was due {duration(seen.at - due)} ago; 'adapters apply --retry'"
+            f" of a pending adapter starts one, and the executions of {seen.fleet.machine} show what ended"
         )
     if seen.base.outage is not None:
         lines.append(one_line(seen.base.outage))
@@ -324,6 +330,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
         "base_outage": seen.base.outage,
         "copies": seen.base.copies,
         "unchecked_copies": seen.fleet.unchecked_copies,
+        "not_compared": seen.not_compared,
         "settled": seen.settled,
         "converged": seen.converged,
         "adapters": [_adapter_document(adapter) for adapter in adapters],
@@ -335,6 +342,7 @@ def _adapter_document(adapter: AdapterState) -> dict[str, Any]:
         **asdict(adapter),
         "remedy": None if adapter.cause is None else remedy_of(adapter.cause, adapter.name),
         "since": timestamp(adapter.since),
+        "asked_at": timestamp(adapter.asked_at),
         "retry_at": timestamp(adapter.retry_at),
         "artifact": version_document(adapter.artifact),
         "earlier": [version_document(artifact) for artifact in adapter.earlier],

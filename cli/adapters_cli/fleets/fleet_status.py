@@ -36,6 +36,8 @@ from adapters_cli.output.errors import NoFleetError
 MOST_READ_BY_NAME = 100
 """Records that are read one by one, again and again, while a command waits."""
 
+_MENDED_BY = "'adapters apply --retry NAME' mends it, and so does a drift check with 'repair'"
+
 
 class Proof(StrEnum):
     """What shows that the declared adapter answers, and nobody else."""
@@ -74,6 +76,8 @@ class AdapterState:
         True if a deployment does not wait for this adapter any more.
     proof:
         What shows that the adapter itself answers; None if nothing was asked.
+    asked_at:
+        When the fleet last sent it a request; None if it never did.
     pinned:
         True if it was rolled back with `adapters rollback`.
     artifact:
@@ -97,12 +101,18 @@ class AdapterState:
     cause: Cause | None = None
     settled: bool = True
     proof: Proof | None = None
+    asked_at: float | None = None
     pinned: bool = False
     artifact: Artifact | None = None
     earlier: tuple[Artifact, ...] = ()
     percent: int = 100
     beside: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def out_of_service(self, state: str, why: str | None = None) -> "AdapterState":
+        """Return the state of an adapter that does not serve as declared, and that no pass is to mend."""
+        reason = "; ".join(filter(None, (why, _MENDED_BY.replace("NAME", self.name))))
+        return replace(self, group=StateGroup.FAILED, state=state, reason=reason, settled=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +136,8 @@ class FleetStatus:
         nobody has looked: the registry alone does not tell it.
     unreadable_orders:
         Why orders cannot be read, by their keys.
+    not_compared:
+        Why nobody could compare the adapters in service with SageMaker's components.
     """
 
     fleet: FleetRecord
@@ -140,6 +152,15 @@ class FleetStatus:
     unreadable_orders: Mapping[str, str]
     at: float
     manifest_to_come: str | None = None
+    not_compared: str | None = None
+
+    def with_states(self, adapters: Collection[AdapterState]) -> "FleetStatus":
+        """Return the status with other states of its adapters, which the totals follow."""
+        totals = self.totals
+        if totals is not None:
+            before, after = (Counter(one.group for one in each) for each in (self.adapters, adapters))
+            totals = {group: totals[group] + after[group] - before[group] for group in StateGroup}
+        return replace(self, adapters=_in_order(adapters), totals=totals)
 
     @property
     def counts(self) -> Mapping[StateGroup, int]:
@@ -384,6 +405,8 @@ def _states(
         for component in state_wanted.components_of([adapter.component])
     }
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
+    # With trouble, such as a base that is gone, a pass waits and mends. An order takes the drift back.
+    idle = generation.outcome is Outcome.CONVERGED and fleet.trouble is None
     found = []
     for component in records.keys() | wants.keys():
         want = wants.get(component)
@@ -395,11 +418,14 @@ def _states(
             continue  # an earlier version, to which a rollback goes back
         route = routes.get(record.name)
         state = _state(record, want, decision, waits=component in retried)
+        if idle and component not in retried and record.drifted is not None and decision.step in _UNDONE:
+            state = state.out_of_service(_drifted_word(record), record.drifted)
         state = replace(
             state,
             artifact=record.serving,
             earlier=_earlier(record, route, declared.get(component)),
             proof=_proof(record, want),
+            asked_at=record.asked_at,
             tags=record.tags if want is None else {**generation.request.target.tags, **want.tags},
         )
         said = declared.get(component)
@@ -461,6 +487,16 @@ def _state(
         # Only a request starts a copy; the fleet sends none for that.
         settled=decision.step is Step.ASLEEP,
     )
+
+
+_UNDONE = {Step.CREATE, Step.UPDATE, Step.DELETE, Step.RETAG, Step.ASK}
+"""What only a pass that repairs does about an adapter that a drift check found changed."""
+
+
+def _drifted_word(record: AdapterRecord) -> str:
+    if record.live is None:
+        return "missing"
+    return "changed" if record.recheck is None else "lost"
 
 
 def _reason(record: AdapterRecord, want: DesiredAdapter | None, failure: Failure) -> str:

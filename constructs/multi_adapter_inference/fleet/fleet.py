@@ -49,6 +49,7 @@ from multi_adapter_inference.fleet.monitoring import (
     AdapterFleetMonitoring,
 )
 from multi_adapter_inference.fleet.policies import (
+    DEFAULT_DRIFT_CHECK,
     DeletionGuard,
     DriftCheck,
     FailurePolicy,
@@ -64,6 +65,9 @@ from multi_adapter_inference.fleet.statements import (
 from multi_adapter_inference.fleet.triggers import (
     ask_after_scaling,
     check_for_drift,
+    go_on_after_stop,
+    look_after_change,
+    look_after_errors,
     read_new_manifests,
     reread_manifest,
 )
@@ -137,8 +141,8 @@ class AdapterFleet(IAdapterFleet):
         The request for adapters that have none in the manifest. An adapter is in service only after it
         passes.
     drift_check:
-        How often to look for changes made by hand, and for models that answer in an adapter's place.
-        Default: never.
+        How often to look for changes made by hand, lost adapters, and models that answer in an adapter's
+        place. None for never. Default: a report every hour.
     evaluation:
         What the evaluation of a new version should reach before the fleet takes it.
     releases:
@@ -187,7 +191,7 @@ class AdapterFleet(IAdapterFleet):
         timeout: Duration = _DEFAULT_TIMEOUT,
         on_timeout: OnTimeout | None = None,
         smoke_test: SmokeTest | None = None,
-        drift_check: DriftCheck | None = None,
+        drift_check: DriftCheck | None = DEFAULT_DRIFT_CHECK,
         evaluation: RequiredEvaluation | None = None,
         releases: Releases | None = None,
         allow_base_replacement: bool = False,
@@ -414,7 +418,7 @@ class AdapterFleet(IAdapterFleet):
                 every=usage.every,
                 settings=usage._counting(self.endpoint.lora),
             )
-        return AdapterFleetMonitoring(
+        monitoring = AdapterFleetMonitoring(
             self,
             "Monitoring",
             fleet=self,
@@ -427,6 +431,8 @@ class AdapterFleet(IAdapterFleet):
             max_model_latency=max_model_latency,
             usage=usage,
         )
+        look_after_errors(self, monitoring.alarms["Errors"], self._control, after=self._resource)
+        return monitoring
 
     def metric_lost_events(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
         """Return the number of events that the fleet's functions failed to handle in the last 14 days."""
@@ -458,6 +464,8 @@ class AdapterFleet(IAdapterFleet):
             )
 
     def _start_on_changes(self, drift_check: DriftCheck | None) -> None:
+        # Before the fleet, so that a first deployment goes on, too.
+        self._resource.node.add_dependency(go_on_after_stop(self, self._control))
         manifest, function = self._manifest_object, self._control.manifest_object
         if manifest is not None and function is not None:
             rule = read_new_manifests(self, manifest, function, self._control)
@@ -467,6 +475,7 @@ class AdapterFleet(IAdapterFleet):
         self.endpoint._when_scaled(self._ask_new_copies)
         if drift_check is not None:
             check_for_drift(self, drift_check, self._control, after=self._resource)
+        look_after_change(self, self.endpoint.endpoint_name, self._control, after=self._resource)
 
     def _ask_new_copies(self, scaling: CopyScaling) -> None:
         name, alarms = self.endpoint.base_component_name, scaling.wake_alarms

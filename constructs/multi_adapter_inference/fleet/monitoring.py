@@ -35,10 +35,11 @@ DEFAULT_USAGE = UsageMetrics()
 _, _INSTANCES, _COPIES = CONTAINER_NAMESPACES
 _SCHEMA = f'SCHEMA("{INVOCATION_NAMESPACE}", InferenceComponentName)'
 _LONG_PERIODS = 3
+_MAX_ERRORS = 0.5
 # Failures in so many periods in a row span more than the periods between the first and the last: 15 minutes.
 _WAKE_PERIODS = 5
-# An alarm needs a value in each of its periods. Drift checks bring one in each of these.
-_CHECK_PERIOD, _CHECK_PERIODS = Duration.minutes(20), 3
+# An alarm needs a value in each of its periods. Drift checks bring one in each hour, by default.
+_CHECK_PERIOD = Duration.hours(1)
 _DAY = Duration.days(1)
 _WIDTH, _HEIGHT = 8, 6
 _SHOWN = 10
@@ -56,9 +57,10 @@ class AdapterFleetMonitoring(Construct):
     dashboard:
         The dashboard.
     alarms:
-        Every alarm by a short name: `Failed`, `Behind`, `Misidentified`, `NoCapacity`, `UncheckedCopies`,
-        `ServerErrors`, `Slow` if it is wanted, `MaxLoras` and `MaxCpuLoras` if the room for adapters is
-        known, and those of the fleet itself. Fleets of one stack share those over the whole account.
+        Every alarm by a short name: `Failed`, `Behind`, `Drifted`, `Misidentified`, `NoCapacity`,
+        `UncheckedCopies`, `Errors`, `ServerErrors`, `Slow` if it is wanted, `MaxLoras` and `MaxCpuLoras` if
+        the room for adapters is known, and those of the fleet itself. Fleets of one stack share those over
+        the whole account.
     widgets:
         The widgets, for a dashboard of your own.
 
@@ -109,6 +111,12 @@ class AdapterFleetMonitoring(Construct):
                 age,
                 f"The fleet has differed from its manifest for {max_convergence_age.to_human_string()}",
             ),
+            "Drifted": self._above(
+                "Drifted",
+                fleet.metric_drifted(period=PERIOD),
+                0,
+                "Adapters are lost, or not as the manifest says; a drift check found them",
+            ),
             "Misidentified": self._above(
                 "Misidentified",
                 fleet.metric_misidentified(period=PERIOD),
@@ -120,7 +128,6 @@ class AdapterFleetMonitoring(Construct):
                 fleet.metric_unchecked_copies(period=_CHECK_PERIOD, statistic=cloudwatch.Stats.MINIMUM),
                 0,
                 "New copies of the base model have not been asked whether they have the adapters",
-                periods=_CHECK_PERIODS,
             ),
             "NoCapacity": self._shared.above(
                 "NoCapacity",
@@ -128,6 +135,16 @@ class AdapterFleetMonitoring(Construct):
                 0,
                 "Requests have found no copy of a base model for more than 15 minutes",
                 periods=_WAKE_PERIODS,
+            ),
+            "Errors": self._shared.above(
+                "Errors",
+                # Each request counts 1 or 0 [V], so that the average is a share.
+                _worst("AVG", "InvocationModelErrors"),
+                _MAX_ERRORS,
+                "Most requests to an adapter fail. 4XX: with 404 a copy has lost it, with 424 the container"
+                " cannot load it, with 400 its callers are wrong; the log of the base model has the number."
+                " 5XX, or no answer: the container fails. The dashboard names the ten worst",
+                periods=_LONG_PERIODS,
             ),
             "ServerErrors": self._shared.above(
                 "ServerErrors",
@@ -207,10 +224,10 @@ class AdapterFleetMonitoring(Construct):
                 ),
                 _graph("Requests: the ten with most", _ranked("SUM", "Invocations")),
                 self._with_changes(
-                    "Errors: 5XX, the ten with most, and all others",
-                    _ranked("SUM", "Invocation5XXErrors"),
+                    "Errors: the ten with most, and all by kind",
+                    _ranked("SUM", "InvocationModelErrors"),
                     _query("SUM", "Invocation4XXErrors", label="4XX"),
-                    _query("SUM", "InvocationModelErrors", label="of the container"),
+                    _query("SUM", "Invocation5XXErrors", label="5XX"),
                 ),
             ],
             [
@@ -408,6 +425,7 @@ def _one_adapter() -> cloudwatch.IWidget:
     return _graph(
         "One adapter",
         of_adapter(metric_name="Invocations", statistic=cloudwatch.Stats.SUM, label="requests"),
+        of_adapter(metric_name="Invocation4XXErrors", statistic=cloudwatch.Stats.SUM, label="4XX"),
         of_adapter(metric_name="Invocation5XXErrors", statistic=cloudwatch.Stats.SUM, label="5XX"),
         right=[
             cloudwatch.MathExpression(

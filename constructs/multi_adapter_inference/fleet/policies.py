@@ -193,7 +193,9 @@ class DeletionGuard:
 @checked
 @dataclass(frozen=True, kw_only=True)
 class DriftCheck:
-    """How often to look for changes made by hand, and what to do about them. Made by one of its methods.
+    """How often to look at what answers, and what to do about changes. Made by one of its methods.
+
+    A check lists the endpoint, reads tags, and asks adapters. A report writes nothing to SageMaker.
 
     every:
         How often, in whole minutes.
@@ -230,6 +232,9 @@ class DriftCheck:
     def repair(*, every: Duration, probes: int | None = DEFAULT_PROBES_PER_DRIFT_RUN) -> DriftCheck:
         """Report each changed adapter, and give it back what the manifest declares."""
         return DriftCheck(every=every, _action=DriftAction.REPAIR, probes=probes)
+
+
+DEFAULT_DRIFT_CHECK = DriftCheck.report(every=Duration.hours(1))
 
 
 @checked

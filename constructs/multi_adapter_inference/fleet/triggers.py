@@ -1,4 +1,4 @@
-"""The EventBridge rules that start a fleet: a new manifest in S3, a re-read of it, scaling, a drift check."""
+"""The EventBridge rules that start a fleet: new manifests, changes of its endpoint, errors, drift checks."""
 
 from __future__ import annotations
 
@@ -94,17 +94,13 @@ def ask_after_scaling(
     if wake_alarms:
         waking = {"configuration": {"description": [_description(alarm) for alarm in wake_alarms]}}
         scaling = {"$or": [scaling, waking]}
-    events.Rule(
-        fleet,
-        "Scaling",
-        description=f"Asks new copies of the base model of the fleet {fleet.node.path}",
-        event_pattern=events.EventPattern(
-            source=["aws.cloudwatch"],
-            detail_type=["CloudWatch Alarm State Change"],
-            detail={"state": {"value": ["ALARM"]}, **scaling},
-        ),
-        targets=[_machine(control, "scaling")],
-    ).node.add_dependency(after)
+    pattern = events.EventPattern(
+        source=["aws.cloudwatch"],
+        detail_type=["CloudWatch Alarm State Change"],
+        detail={"state": {"value": ["ALARM"]}, **scaling},
+    )
+    rule = _on_event(fleet, "Scaling", "Asks new copies of the base model", pattern, control, "scaling")
+    rule.node.add_dependency(after)
 
 
 def _description(alarm: cloudwatch.Alarm) -> str | None:
@@ -124,6 +120,68 @@ def check_for_drift(
         schedule=events.Schedule.rate(check.every),
         targets=[_machine(control, "drift")],
     ).node.add_dependency(after)
+
+
+def look_after_change(
+    fleet: Construct, endpoint_name: str, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when the endpoint is in service again: its copies may have lost the adapters.
+
+    SageMaker sends no event about a component [V, EventBridge's list of SageMaker's events]. The endpoint is
+    `Updating` while managed scaling or a rolling update is at work [T]. A container that restarts by itself
+    changes no status: the drift check finds that.
+    """
+    pattern = events.EventPattern(
+        source=["aws.sagemaker"],
+        detail_type=["SageMaker Endpoint State Change"],
+        detail={"EndpointName": [endpoint_name], "EndpointStatus": ["IN_SERVICE"]},
+    )
+    rule = _on_event(fleet, "EndpointChanged", "Asks the copies of the base model", pattern, control, "look")
+    rule.node.add_dependency(after)
+
+
+def look_after_errors(
+    fleet: Construct, alarm: cloudwatch.Alarm, control: ControlPlane, *, after: IDependable
+) -> None:
+    """Start the state machine when the alarm rings: the copies may have lost the adapters."""
+    pattern = events.EventPattern(
+        source=["aws.cloudwatch"],
+        detail_type=["CloudWatch Alarm State Change"],
+        resources=[alarm.alarm_arn],
+        detail={"state": {"value": ["ALARM"]}},
+    )
+    rule = _on_event(fleet, "AnswersFail", "Asks the copies of the base model", pattern, control, "look")
+    rule.node.add_dependency(after)
+
+
+def go_on_after_stop(fleet: Construct, control: ControlPlane) -> events.Rule:
+    """Start the state machine again when somebody stops an execution: nobody else goes on with its work.
+
+    Not after one that failed, which could fail again and again.
+    """
+    pattern = events.EventPattern(
+        source=["aws.states"],
+        detail_type=["Step Functions Execution Status Change"],
+        detail={"stateMachineArn": [control.state_machine.state_machine_arn], "status": ["ABORTED"]},
+    )
+    return _on_event(fleet, "Stopped", "Goes on after a stopped execution", pattern, control, "continuing")
+
+
+def _on_event(
+    fleet: Construct,
+    id: str,
+    does: str,
+    pattern: events.EventPattern,
+    control: ControlPlane,
+    trigger: str,
+) -> events.Rule:
+    return events.Rule(
+        fleet,
+        id,
+        description=f"{does} of the fleet {fleet.node.path}",
+        event_pattern=pattern,
+        targets=[_machine(control, trigger)],
+    )
 
 
 def _machine(control: ControlPlane, trigger: str) -> targets.SfnStateMachine:

@@ -394,8 +394,8 @@ class TestRetryOfWhatIsPending:
 
     def test_status_names_the_way_out(self, run: Run) -> None:
         assert run("status").stderr == (
-            "adapters: the fleet has reported nothing for 1h; the executions of machine show why, and"
-            " 'adapters apply --retry' of a pending adapter starts a new one\n"
+            "adapters: no pass runs, and the next one was due 1h ago; 'adapters apply --retry' of a pending"
+            " adapter starts one, and the executions of machine show what ended\n"
         )
 
     def test_fleet_goes_on_with_all_that_is_pending(self, run: Run, world: World) -> None:

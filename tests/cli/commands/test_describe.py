@@ -174,6 +174,21 @@ def test_probe_and_proof_are_told(run: Run, world: World) -> None:
     assert "proof        it answered its probe" in said
 
 
+def test_component_that_somebody_deleted_is_missing_and_ends_with_1(run: Run, world: World) -> None:
+    world.apply(adapter("acme", probed=True))
+    described = run("describe", "acme")
+    assert described.exit_code == 0
+    assert "last asked" in described.stdout
+    world.service.remove("p-acme")
+    described = run("describe", "acme")
+    assert described.exit_code == 1
+    assert "state        missing" in described.stdout
+    world.service.faults.denied = True
+    described = run("describe", "acme")
+    assert described.exit_code == 0
+    assert "not compared with SageMaker's component: AccessDeniedException" in described.stderr
+
+
 def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
     run: Run, world: World, metrics: FakeCloudWatch
 ) -> None:

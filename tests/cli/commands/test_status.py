@@ -9,7 +9,12 @@ from datetime import datetime
 import pytest
 
 from adapter_fleet.fleet.state.components import Status
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
+from adapter_fleet.fleet.state.fleet_settings import (
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+    ReleaseSettings,
+)
 from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
@@ -23,8 +28,8 @@ def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: W
     result = run("status")
     assert (result.exit_code, result.stderr) == (0, "")
     assert rows(result) == [
-        ["acme", "in service", "v1.tar.gz", "3h", "-", ""],
-        ["zeta", "in service", "v2.tar.gz", "3h", "-", ""],
+        ["acme", "in service", "v1.tar.gz", "3h", "-", "-", ""],
+        ["zeta", "in service", "v2.tar.gz", "3h", "-", "-", ""],
     ]
     world.deploy(adapter("acme"))
     assert ["zeta", "deleting"] in [row[:2] for row in rows(run("status"))]
@@ -39,7 +44,7 @@ def test_adapter_whose_new_version_failed_shows_the_one_that_serves(run: Run, wo
     world.apply(adapter("acme", 2))
     [row] = rows(run("status"))
     assert row[1:3] == ["failed", "v1.tar.gz"]
-    assert row[5] == "v2.tar.gz: rank too high"
+    assert row[-1] == "v2.tar.gz: rank too high"
 
 
 def test_what_helps_is_told_once_for_all_whom_it_helps(run: Run, world: World) -> None:
@@ -61,7 +66,7 @@ def test_adapter_that_waits_for_a_copy_is_asleep(run: Run, world: World) -> None
     result = run("status", "--wait")
     assert result.exit_code == 3
     assert [row[:2] for row in rows(result)] == [["acme", "asleep"], ["beta", "in service"]]
-    assert "the base model has no copy" in rows(result)[0][5]
+    assert "the base model has no copy" in rows(result)[0][-1]
     assert result.stderr.endswith(f"adapters: {NO_COPY}\n")
     document = json.loads(run("status", "--json").stdout)
     assert (document["copies"], document["pending"], document["settled"]) == (0, 1, True)
@@ -219,7 +224,7 @@ def test_reason_cannot_steer_the_terminal_or_end_the_field(run: Run, world: Worl
     world.service.faults.broken[artifact("acme").uri] = "bad\t\x1b]0;owned\x07\nvery bad"
     world.apply(adapter("acme"))
     result = run("status")
-    told = rows(result)[0][5] if failures else result.stderr
+    told = rows(result)[0][-1] if failures else result.stderr
     assert "bad �]0;owned� very bad" in told
 
 
@@ -263,7 +268,7 @@ def test_adapter_whose_next_try_is_due_says_why_it_failed(run: Run, world: World
     world.service.faults.missing.add(artifact("acme").uri)
     world.apply(adapter("acme"), retries=False)
     world.clock.time += 3600.0
-    assert "NoSuchKey" in rows(run("status"))[0][5]
+    assert "NoSuchKey" in rows(run("status"))[0][-1]
 
 
 def test_lost_base_is_told_though_the_manifest_was_in_force_until_it_is_back(run: Run, world: World) -> None:
@@ -273,7 +278,7 @@ def test_lost_base_is_told_though_the_manifest_was_in_force_until_it_is_back(run
     assert result.exit_code == 1
     outage = "the base component 'base' is not there; no adapter answers before it is deployed again"
     assert result.stderr == f"adapters: {outage}\n"
-    assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "someone deleted it"]
+    assert rows(result)[0] == ["acme", "creating", "-", "-", "-", "-", "someone deleted it"]
     document = json.loads(run("status", "--json").stdout)
     assert document["trouble"] == "the base component 'base' is not there"
     waiting = run("status", "--wait", "--timeout", "60")
@@ -333,7 +338,97 @@ class TestBaseOutage:
         outage = "the base component 'base' is Failed: CUDA out of memory; no adapter answers"
         assert (result.exit_code, result.stderr) == (1, f"adapters: {outage}\n")
         world.service.faults.denied = True
-        assert (run("status").exit_code, run("status").stderr) == (0, "")
+        assert (run("status").exit_code, run("status").stderr) == (
+            0,
+            "not compared with SageMaker's components: AccessDeniedException: not authorized to perform"
+            " ListInferenceComponents\n",
+        )
+
+
+class TestComponentsThatPeopleChanged:
+    """The registry has both adapters in service, and no pass has noticed."""
+
+    @pytest.fixture(autouse=True)
+    def settled(self, world: World) -> None:
+        world.apply(adapter("acme"), adapter("zeta"))
+
+    def test_deleted_one_is_missing_and_ends_with_1(self, run: Run, world: World) -> None:
+        world.service.remove("p-acme")
+        result = run("status")
+        acme, zeta = rows(result)
+        assert (result.exit_code, acme[:2], zeta[:2]) == (1, ["acme", "missing"], ["zeta", "in service"])
+        assert acme[-1].startswith("'adapters apply --retry acme' mends it")
+        assert run("status", "acme").exit_code == 1
+        assert run("status", "zeta").exit_code == 0
+        document = json.loads(run("status", "--json").stdout)
+        assert (document["in_service"], document["failed"], document["converged"]) == (1, 1, False)
+        run("apply", "--retry", "acme")
+        world.settle()
+        assert run("status").exit_code == 0
+
+    def test_failed_one_and_one_that_somebody_made_again_are_no_green_either(
+        self, run: Run, world: World
+    ) -> None:
+        world.service.components["p-acme"].status = Status.FAILED
+        world.service.touch("p-acme")
+        world.service.remove("p-zeta")
+        world.clock.time += 60
+        world.service.make("p-zeta", artifact("zeta").uri)
+        assert [row[:2] for row in rows(run("status"))] == [["acme", "failed"], ["zeta", "replaced"]]
+
+    def test_all_are_compared_with_a_call_for_a_hundred_components(self, run: Run, world: World) -> None:
+        world.service.calls.clear()
+        run("status")
+        # The other call looks at the base component.
+        assert world.service.calls == {"ListInferenceComponents": 1, "DescribeInferenceComponent": 1}
+
+    def test_late_listing_is_no_sign_of_a_deletion(self, run: Run, world: World) -> None:
+        empty = world.service.list_page("endpoint")._replace(components={})
+        world.service.list_page = lambda *_args, **_options: empty  # type: ignore[method-assign]
+        assert run("status").exit_code == 0
+
+    def test_what_a_report_found_is_no_change_under_way(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+        world.apply(adapter("acme"), adapter("zeta"), digest="reports")
+        world.service.remove("p-acme")
+        world.drift()
+        result = run("status", "--wait", "--timeout", "600")
+        assert (result.exit_code, rows(result)[0][:2]) == (1, ["acme", "missing"])
+        assert rows(result)[0][-1].startswith("someone deleted it; 'adapters apply --retry acme' mends it")
+
+    @pytest.mark.parametrize("lost", [True, False])
+    def test_wait_sees_a_retry_to_its_end(self, run: Run, world: World, lost: bool) -> None:
+        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+        world.apply(adapter("acme"), adapter("zeta"), digest="reports")
+        if lost:
+            for one in world.service.components.values():
+                one.serves = None
+        else:
+            world.service.remove("p-acme")
+        world.drift()
+        run("apply", "--retry", "acme", "zeta")
+        assert run("status", "--wait").exit_code == 0
+
+    def test_report_of_a_base_that_lost_its_adapters_says_so(self, run: Run, world: World) -> None:
+        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+        world.apply(adapter("acme"), adapter("zeta"), digest="reports")
+        for one in world.service.components.values():
+            one.serves = None
+        world.drift()
+        result = run("status")
+        assert result.exit_code == 1
+        assert [row[:2] for row in rows(result)] == [["acme", "lost"], ["zeta", "lost"]]
+
+
+def test_it_is_told_when_each_adapter_was_last_asked(run: Run, world: World) -> None:
+    world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+    world.apply(adapter("acme", probed=True), adapter("zeta"))
+    world.clock.time += 3600
+    assert {row[0]: row[5] for row in rows(run("status"))} == {"acme": "1h", "zeta": "-"}
+    world.drift()  # asks both: a copy may have lost them
+    asked = {one["name"]: one["asked_at"] for one in json.loads(run("status", "--json").stdout)["adapters"]}
+    times = {datetime.fromisoformat(at).timestamp() for at in asked.values()}
+    assert min(times) > world.clock.now() - 60
 
 
 class TestSomeOfThem:
@@ -432,7 +527,7 @@ class TestProof:
     SMOKE = SmokeRequest.from_prompt("Hello")
 
     def proofs(self, run: Run) -> dict[str, tuple[str, str]]:
-        return {row[0]: (row[4], row[5]) for row in rows(run("status"))}
+        return {row[0]: (row[4], row[-1]) for row in rows(run("status"))}
 
     def test_column_tells_a_probe_from_the_weaker_check(self, run: Run, world: World) -> None:
         world.apply(adapter("acme", probed=True), adapter("beta", smoke=self.SMOKE), adapter("zeta"))
@@ -472,7 +567,7 @@ class TestRowThatCannotBeRead:
     def test_its_adapter_has_failed_and_says_why(self, run: Run, world: World, why: str) -> None:
         result = run("status", "--wait")
         assert result.exit_code == 1
-        assert rows(result)[0] == ["acme", "failed", "-", "-", "-", why]
+        assert rows(result)[0] == ["acme", "failed", "-", "-", "-", "-", why]
         assert rows(result)[1][:2] == ["zeta", "in service"]
         world.apply(adapter("zeta"))
         assert rows(run("status"))[0][:2] == ["p-acme", "failed"]

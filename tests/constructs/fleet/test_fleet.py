@@ -261,7 +261,8 @@ def test_the_fleet_is_there_after_all_it_needs_and_gone_before(tuned_resources: 
     callers = {name for name in tuned_resources if name.startswith(("Some", "Member"))}
     rest = tuned_resources.keys() - depends_on(tuned_resources, fleet) - callers - {fleet}
     assert {tuned_resources[name]["Type"] for name in rest} == {"AWS::Events::Rule"}
-    assert fleet in tuned_resources[tuned_resources.id_of("AWS::Events::Rule")]["DependsOn"]
+    rules = rest & tuned_resources.of_type("AWS::Events::Rule").keys()
+    assert all(fleet in tuned_resources[name]["DependsOn"] for name in rules)
     # The registry may stay when the fleet goes.
     assert tuned_resources[tuned_resources.id_of("AWS::DynamoDB::Table")]["DeletionPolicy"] == "Retain"
 
@@ -522,11 +523,53 @@ def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(
     assert "DeadLetters" in str(alarm["Dimensions"])
 
 
-def test_manifest_in_s3_is_looked_at_as_often_as_is_said_without_any_drift_check(
+def rule_of(resources: Resources, beginning: str) -> Mapping[str, Any]:
+    """Return the properties of the rule whose logical id begins so."""
+    rules = resources.of_type("AWS::Events::Rule")
+    (name,) = (name for name in rules if name.startswith(f"Tenants{beginning}"))
+    return rules[name]
+
+
+def test_what_answers_is_looked_at_every_hour_by_default_and_changes_by_hand_are_only_reported(
     stored_resources: Resources,
 ) -> None:
-    rules = stored_resources.of_type("AWS::Events::Rule").values()
-    (rule,) = (rule for rule in rules if "ScheduleExpression" in rule)
+    assert rule_of(stored_resources, "DriftCheck")["ScheduleExpression"] == "rate(1 hour)"
+    settings = json.loads(stored_resources.only("Custom::AdapterFleet")["Settings"])
+    assert settings["drift"] == "report"
+
+
+def test_a_fleet_without_drift_checks_has_no_schedule_for_them(make: MakeFleet, stack: cdk.Stack) -> None:
+    make(drift_check=None)
+    rules = Resources.of(stack).of_type("AWS::Events::Rule").values()
+    assert not any("ScheduleExpression" in rule for rule in rules)
+
+
+def test_endpoint_that_is_in_service_again_starts_a_look_at_its_copies(stored_resources: Resources) -> None:
+    rule = rule_of(stored_resources, "EndpointChanged")
+    assert rule["EventPattern"] == {
+        "source": ["aws.sagemaker"],
+        "detail-type": ["SageMaker Endpoint State Change"],
+        "detail": {"EndpointName": ["llama"], "EndpointStatus": ["IN_SERVICE"]},
+    }
+    (target,) = rule["Targets"]
+    assert '"trigger":"look"' in json.dumps(target["InputTransformer"]["InputTemplate"]).replace("\\", "")
+
+
+def test_execution_that_somebody_stops_is_followed_by_another_also_in_the_first_deployment(
+    stored_resources: Resources,
+) -> None:
+    rule = rule_of(stored_resources, "Stopped")
+    assert rule["EventPattern"]["detail"] == {
+        "stateMachineArn": [rule["Targets"][0]["Arn"]],
+        # One that failed could fail again and again.
+        "status": ["ABORTED"],
+    }
+    fleet = stored_resources[stored_resources.id_of("Custom::AdapterFleet")]
+    assert any(name.startswith("TenantsStopped") for name in fleet["DependsOn"])
+
+
+def test_manifest_in_s3_is_looked_at_as_often_as_is_said(stored_resources: Resources) -> None:
+    rule = rule_of(stored_resources, "ManifestReread")
     assert rule["ScheduleExpression"] == "rate(1 hour)"
     (target,) = rule["Targets"]
     assert json.loads(target["Input"]) == {"trigger": "schedule"}

@@ -100,9 +100,11 @@ def test_alarms_cover_the_fleet_and_all_adapters(monitored: Monitored) -> None:
     everything = {
         "Failed",
         "Behind",
+        "Drifted",
         "Misidentified",
         "UncheckedCopies",
         "NoCapacity",
+        "Errors",
         "ServerErrors",
         "Standstill",
         "LostEvents",
@@ -158,9 +160,8 @@ def test_alarms_wait_as_long_as_what_they_measure_takes(monitored: Monitored, re
     found = alarm(monitored, resources, "NoCapacity")
     (metric,) = found["Metrics"]
     assert (found["EvaluationPeriods"] - 2) * metric["Period"] >= DEFAULT_WAKE_COOLDOWN.to_seconds()
-    # Passes ask new copies, as drift checks every 15 minutes. One pass that has asked them is enough.
+    # Passes ask new copies, as the hourly drift checks do. One pass that has asked them is enough.
     found = alarm(monitored, resources, "UncheckedCopies")
-    assert found["Period"] > 15 * 60
     assert found["Period"] * found["EvaluationPeriods"] == 3600
     assert found["Statistic"] == "Minimum"
 
@@ -178,9 +179,29 @@ def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account_unless_their_
     assert plain["NoCapacity"] is tuned["NoCapacity"] is unused["NoCapacity"]
     assert plain["ServerErrors"] is unused["ServerErrors"] is not tuned["ServerErrors"]
     assert plain["Failed"] is not unused["Failed"]
-    shared = 3
+    assert plain["Errors"] is tuned["Errors"] is unused["Errors"]
+    shared = 5
     count = len(plain) + len(tuned) + len(unused) - shared
     assert len(resources.of_type("AWS::CloudWatch::Alarm")) == count
+
+
+def test_errors_of_either_kind_ring_also_where_an_adapter_is_seldom_asked(
+    monitored: Monitored, resources: Resources
+) -> None:
+    found = alarm(monitored, resources, "Errors")
+    (query,) = found["Metrics"]
+    # The container's answers without 2XX: 4XX, 5XX, and none at all. Each request counts 1 or 0.
+    assert query["Expression"].startswith("SELECT AVG(InvocationModelErrors)")
+    assert query["Expression"].endswith("ORDER BY AVG() DESC LIMIT 1")
+    assert (found["Threshold"], found["EvaluationPeriods"] * query["Period"]) == (0.5, 900)
+    assert "with 404 a copy has lost it, with 424 the container cannot load it" in found["AlarmDescription"]
+
+
+def test_alarm_on_errors_starts_a_look_at_the_copies(monitored: Monitored, resources: Resources) -> None:
+    rules = resources.of_type("AWS::Events::Rule")
+    errors = cdk.Stack.of(monitored["Plain"]).resolve(monitored["Plain"].alarms["Errors"].alarm_arn)
+    looks = [rule for name, rule in rules.items() if "AnswersFail" in name]
+    assert [rule["EventPattern"]["resources"] for rule in looks] == [[errors]] * len(monitored)
 
 
 def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(

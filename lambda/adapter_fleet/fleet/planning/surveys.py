@@ -54,7 +54,9 @@ def adapters_to_probe(
     copies: int,
     reports: bool,
 ) -> list[AdapterRecord]:
-    """Return the adapters whose probe may be asked again, as another may answer in their place since.
+    """Return the adapters that may be asked again, as another may answer in their place since.
+
+    Those without a probe are asked for their smoke request.
 
     First come those that answered when there were fewer copies, then those that were not asked for longest.
 
@@ -75,6 +77,16 @@ def adapters_to_probe(
             record.component,
         ),
     )
+
+
+def answers_of(records: Mapping[str, AdapterRecord]) -> dict[str, str]:
+    """Return the components by the beginnings of their answers to the smoke request."""
+    checks = ((component, record.probed) for component, record in records.items())
+    return {
+        check.answer: component
+        for component, check in checks
+        if check is not None and check.answer is not None
+    }
 
 
 def drifted_records(
@@ -104,10 +116,13 @@ def _is_due(
     serving = record.serving
     if want is None or serving is None or record.probed is None or decision is None:
         return False
-    if probe_of(serving, want) is None or record.probed.probe is None:
+    probe, smoke = probe_of(serving, want), want.smoke
+    if (probe is None) != (record.probed.probe is None):
+        return False
+    if probe is None and (smoke is None or smoke.prompt is None):
         return False
     failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
-    lost = reports and decision.step is Step.ASK and record.recheck is Recheck.ASK
+    lost = reports and probe is not None and decision.step is Step.ASK and record.recheck is Recheck.ASK
     return decision.step is Step.KEEP or failed or lost
 
 

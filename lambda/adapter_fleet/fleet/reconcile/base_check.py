@@ -133,13 +133,14 @@ class BaseCheck:
 
         Scaling brings new copies, and so does an update that was rolled back, or a deployment that changes
         the instance type or the number of copies. A drift check always looks, as SageMaker replaces copies
-        by itself. A pass that only waits for copies goes by their number: requests are load, too, which may
-        keep copies from ending.
+        by itself, and so does a look that an event started. A pass that only waits for copies goes by their
+        number: requests are load, too, which may keep copies from ending.
         """
         fleet, pass_input = self._session.fleet, self._session.pass_input
         waits = pass_input.trigger == SCALING_TRIGGER and pass_input.passes > 0
         return (
             pass_input.trigger == DRIFT_TRIGGER
+            or pass_input.starts_look
             or fleet.unchecked_copies > 0
             or (not waits and fleet.base_modified not in (None, base.live.modified))
             or fleet.hosting not in (None, self._session.target.hosting)
@@ -227,6 +228,8 @@ class BaseCheck:
         askable.sort(key=lambda record: (record.changed_at or 0.0, record.component))
         sample = [record.component for record in askable[:_SAMPLE_ADAPTERS]]
         answers = self._ask_all(wanted[component] for component in sample)
+        for component in sample:
+            self._records.put(replace(self._records[component], asked_at=self._session.clock.now()))
         lost = [component for component in sample if Answer.NOBODY in answers[component]]
         if len(lost) >= min(2, len(sample)):
             known = any(answers[component] - {Answer.NOBODY} for component in lost)
@@ -298,6 +301,7 @@ def _is_askable(record: AdapterRecord) -> bool:
     return (
         record.live is not None
         and record.live.status is Status.IN_SERVICE
+        and not record.live.doubtful  # a listing left it out: somebody may have deleted it
         and record.owned == record.live.created
         and record.serving is not None
         and (record.intent, record.recheck) == (None, None)

@@ -31,6 +31,7 @@ from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure
 from adapter_fleet.fleet.planning.surveys import (
     adapters_to_probe,
     archives_to_check,
+    answers_of,
     drifted_records,
     tags_to_read,
 )
@@ -220,11 +221,13 @@ class Pass:
             if record is None:
                 continue
             self._records.note(record, "retried")
-            if record.live is not None and self._session.fleet.base_copies:
+            if record.live is None:
+                self._records.put(replace(record, drifted=None))  # it is about to be mended
+            elif self._session.fleet.base_copies:
                 record = record.to_be_asked()
                 # Each order may send it again once.
                 probed = None if record.probed is None else replace(record.probed, resent=False)
-                self._records.put(replace(record, probed=probed))
+                self._records.put(replace(record, probed=probed, drifted=None))
         self._records.flush()
         self._remove_orders(self._retries)
 
@@ -664,7 +667,7 @@ class Pass:
 
     def _task(self, component: str) -> StepTask:
         """Return the next step of a component."""
-        session = self._session
+        session, decision = self._session, self._queue.decisions[component]
         return StepTask(
             uid=session.uid,
             registry=session.registry,
@@ -674,8 +677,9 @@ class Pass:
             context=self._context,
             record=self._records[component],
             want=self._desired.wanted.get(component),
-            decision=self._queue.decisions[component],
+            decision=decision,
             wanted=self._desired.wanted,
+            answers=answers_of(self._records) if decision.step is Step.PROBE else {},
             copies=session.fleet.base_copies,
             repairs=not self._reports,
             stop=session.is_late,

@@ -74,8 +74,8 @@ class Reconciler:
         if fleet.deleted and newest.outcome is not Outcome.OPEN:
             return PassResult(done=True)
         reports = False
-        if pass_input.starts_drift_check:
-            drift = self._drift_check(fleet, newest)
+        if pass_input.starts_drift_check or pass_input.starts_look:
+            drift = self._drift_check(fleet, newest, pass_input)
             if drift is None:
                 return PassResult(done=True)
             reports = drift is DriftAction.REPORT
@@ -86,13 +86,16 @@ class Reconciler:
             return PassResult(done=reports, wait_seconds=_LEASE_TAKEN_SECONDS, listed=pass_input.listed)
         return self._run_with_lease(pass_input, lease, reports=reports)
 
-    def _drift_check(self, fleet: FleetRecord, newest: Generation) -> DriftAction | None:
-        """Return what a scheduled run does; None if it does nothing, as another execution is at work."""
+    def _drift_check(
+        self, fleet: FleetRecord, newest: Generation, pass_input: PassInput
+    ) -> DriftAction | None:
+        """Return what a run that nobody waits for does; None for nothing: another execution is at work."""
         current = active_generation(newest, self.registry.generation)
         if current is None:
             return None
         if current.outcome is Outcome.CONVERGED:
-            return current.request.target.settings.drift
+            # A look sends again what the base lost, and spares what people changed.
+            return DriftAction.REPAIR if pass_input.starts_look else current.request.target.settings.drift
         stalled = self.clock.now() - max(fleet.heartbeat, current.request.at) > STALLED_SECONDS
         return DriftAction.REPAIR if stalled else None
 

@@ -17,6 +17,8 @@ _RENEW_SECONDS = 0.8 * LEASE_SECONDS
 DRIFT_TRIGGER = "drift"
 SCALING_TRIGGER = "scaling"
 """An alarm that scales the base model rang: copies may come soon."""
+LOOK_TRIGGER = "look"
+"""The endpoint changed, or requests fail: copies may have lost the adapters."""
 ORDER_TRIGGER = "order"
 """Somebody gave an order, such as `adapters apply --retry`."""
 CONTINUING_TRIGGER = "continuing"
@@ -55,6 +57,11 @@ class PassInput:
     def starts_drift_check(self) -> bool:
         """True if this is the first pass of a scheduled drift check."""
         return self.trigger == DRIFT_TRIGGER and self.passes == 0
+
+    @property
+    def starts_look(self) -> bool:
+        """True if this is the first pass of a look at the copies of the base model."""
+        return self.trigger == LOOK_TRIGGER and self.passes == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +129,7 @@ class Session:
         return (
             self.generation.outcome is Outcome.CONVERGED
             and self.target.settings.drift is not DriftAction.REPAIR
-            and self.pass_input.trigger in (SCALING_TRIGGER, CONTINUING_TRIGGER)
+            and self.pass_input.trigger in (SCALING_TRIGGER, LOOK_TRIGGER, CONTINUING_TRIGGER)
         )
 
     @property

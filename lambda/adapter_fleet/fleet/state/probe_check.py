@@ -56,7 +56,7 @@ class ProbeCheck:
 
     artifact, probe:
         What was asked about, and the digest of the probe; None for the weaker check, which compares the
-        adapter's answer to its smoke request with the base model's.
+        adapter's answer to its smoke request with the base model's, and later with its own earlier answer.
     copies:
         The copies of the base model when the series began.
     right, wrong:
@@ -71,6 +71,8 @@ class ProbeCheck:
         True if the base model changed since: the recorded answer may not be the right one any more.
     like_base:
         For the weaker check: True if the base model gives the same answer; None if one of them gave none.
+    answer:
+        For the weaker check: the digest of the answer's beginning; None while it is not known.
     """
 
     artifact: Artifact
@@ -83,6 +85,7 @@ class ProbeCheck:
     ended: float | None = None
     rebased: bool = False
     like_base: bool | None = None
+    answer: str | None = None
 
     def is_of(self, artifact: Artifact, probe: Probe) -> bool:
         """Return True if this is about the artifact and its present probe."""
@@ -119,5 +122,6 @@ class ProbeCheck:
         return suspicion(self.copies, right=self.right, wrong=self.wrong)
 
     def begin_again(self) -> "ProbeCheck":
-        """Return the check before the first request of a new series."""
-        return replace(self, right=0, wrong=0, suspected=False)
+        """Return the check before the first request of a new series. The weaker one is to be made again."""
+        ended = None if self.probe is None else self.ended
+        return replace(self, right=0, wrong=0, suspected=False, ended=ended)

@@ -106,6 +106,8 @@ class AdapterRecord:
         The artifact that last passed a smoke request, and the digest of that request.
     probed:
         What is known of who answers for the adapter.
+    asked_at:
+        When a pass last sent the adapter a request.
     intent:
         The write in flight.
     failure:
@@ -164,6 +166,7 @@ class AdapterRecord:
     passed: Artifact | None = None
     passed_smoke: str | None = None
     probed: ProbeCheck | None = None
+    asked_at: float | None = None
     intent: Intent | None = None
     failure: Failure | None = None
     tags: Mapping[str, str] = field(default_factory=dict)

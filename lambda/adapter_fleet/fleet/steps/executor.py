@@ -34,6 +34,13 @@ def execute(task: StepTask) -> StepResult:
 
     These are LeaseLostError, and what the registry raises if it does not answer, throttles or refuses.
     """
+    result = _execute(task)
+    if task.decision.step.asks:
+        result.record = replace(result.record, asked_at=task.clock.now())
+    return result
+
+
+def _execute(task: StepTask) -> StepResult:
     try:
         return _STEPS[task.decision.step](task)
     except (ThrottledError, UnansweredError, ConflictError) as error:

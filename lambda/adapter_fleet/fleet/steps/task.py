@@ -67,6 +67,8 @@ class StepTask:
         The component's record. A step that saves the record before a call replaces it here, too.
     wanted:
         All adapters of the fleet: one of them may answer in the place of another.
+    answers:
+        The components whose answers to the smoke request began so, by `ProbeCheck.answer`.
     copies:
         How many copies of the base model a request may reach.
     repairs:
@@ -85,6 +87,7 @@ class StepTask:
     want: DesiredAdapter | None
     decision: Decision
     wanted: Mapping[str, DesiredAdapter] = field(default_factory=dict)
+    answers: Mapping[str, str] = field(default_factory=dict)
     copies: int = 1
     repairs: bool = True
     stop: Callable[[], bool] = lambda: False

@@ -206,6 +206,52 @@ class TestBaseUpdateThatWasRolledBack:
         assert world.writes() == []
         assert world.log.metrics[-1]["drifted"] == 12
 
+    def test_look_that_an_event_started_sends_lost_adapters_again(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
+        # A container that restarts changes nothing that SageMaker shows.
+        for one in world.service.components.values():
+            one.serves = None
+        world.trigger("scaling")
+        assert answering(world) == 0
+        world.trigger("look")
+        assert answering(world) == 12
+
+    def test_look_that_an_event_started_leaves_what_people_changed_by_hand(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
+        world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
+        world.trigger("look")
+        assert world.serving()["a00"] == "s3://bucket/by-hand.tar.gz"
+
+    def test_component_that_somebody_deleted_is_not_asked_and_hides_no_lost_adapters(self) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
+        for one in world.service.components.values():
+            one.serves = None
+        world.service.remove("p-a00")
+        asked: list[str] = []
+        ask = world.service.ask
+
+        def noted(component: str, *given: Any) -> str | None:
+            asked.append(component)
+            if component == "p-a00":
+                raise RefusedError("a component without tags may not be invoked")
+            return ask(component, *given)
+
+        world.service.ask = noted  # type: ignore[method-assign, assignment]
+        world.trigger("drift")
+        assert "p-a00" not in asked
+        assert world.log.metrics[-1]["drifted"] == 12
+
+    @pytest.mark.parametrize("trigger", ["look", "drift"])
+    def test_look_leaves_a_deployment_under_way_to_its_own_execution(self, trigger: str) -> None:
+        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
+        world.deploy(*MANY, adapter("new"), digest="two", previous="one")
+        runner = world.executions[-1].name
+        world.run_newest(deadline=1.0)
+        world.start_machine(trigger)
+        world.run_newest(deadline=600.0)
+        assert world.executions[-1].done
+        assert world.fleet().runner == runner
+
     def test_all_adapters_are_sent_again_if_only_some_copies_have_them(self) -> None:
         world = self.world(lost=False)
         turns = itertools.cycle([None, "Received client error (404)"])

@@ -396,6 +396,86 @@ class TestWeakerCheck:
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.record("a").failure is None
 
+    NAMES = ("a", "b", "c")
+
+    def fleet(self, settings: FleetSettings = REPORTS, *, copies: int = 1) -> World:
+        """A fleet of adapters that have a smoke request and no probe."""
+        return fleet(*(adapter(name, smoke=SMOKE) for name in self.NAMES), settings=settings, copies=copies)
+
+    @pytest.mark.parametrize("copies", [1, 3])
+    @pytest.mark.parametrize(
+        ("instead", "who"), [(BASE, "the base model"), (artifact("b").uri, "adapter 'b'")], ids=["base", "b"]
+    )
+    def test_drift_check_finds_who_answers_instead(self, copies: int, instead: str, who: str) -> None:
+        world = self.fleet(copies=copies)
+        world.service.components["p-a"].serves = instead
+        world.drift()
+        assert world.failure("a").cause is Cause.IDENTITY
+        assert f"{who} answers in its place" in world.failure("a").reason
+        assert failures(world).keys() == {"a"}
+        assert world.log.metrics[-1]["misidentified"] == 1
+        assert len(world.writes()) == 3  # nothing but the creations
+
+    @pytest.mark.parametrize("ordered", [False, True], ids=["drift", "retry"])
+    def test_it_is_sent_again_by_a_repair_and_by_a_retry(self, ordered: bool) -> None:
+        world = self.fleet(REPORTS if ordered else REPAIRS)
+        world.service.components["p-a"].serves = BASE
+        if ordered:
+            world.order(OrderKind.RETRY, "a")
+            world.settle()
+        else:
+            world.drift()
+        assert world.serving()["a"] == artifact("a").uri
+        assert world.record("a").failure is None
+
+    def test_it_is_sent_again_once_and_stays_a_failure_until_it_answers_itself(self) -> None:
+        world = self.fleet(REPAIRS)
+        world.service.around = lambda *_: setattr(world.service.components["p-a"], "serves", BASE)
+        world.drift()
+        world.drift()
+        assert [write for write in world.writes() if "p-a" in write][1:] == ["UpdateInferenceComponent p-a"]
+        assert world.failure("a").cause is Cause.IDENTITY
+        world.service.around = lambda _operation, _when: None
+        world.service.components["p-a"].serves = artifact("a").uri
+        world.drift()
+        assert world.record("a").failure is None
+
+    def test_answer_that_nobody_else_gives_is_no_failure(self) -> None:
+        world = self.fleet(copies=3)
+        world.service.faults.wrong_answers = 0.5
+        for _ in range(5):
+            world.drift()
+        assert failures(world) == {}
+
+    def test_one_that_a_copy_has_lost_is_reported(self) -> None:
+        world = self.fleet()
+        world.service.components["p-c"].serves = None
+        world.drift()
+        assert world.record("c").drifted == "needs update: its base model lost it"
+        assert world.log.metrics[-1]["drifted"] == 1
+
+    def test_earlier_answer_is_void_after_the_base_model_changed(self) -> None:
+        world = self.fleet(REPAIRS)
+        before = world.probed("a").answer
+        _answers_instead(world, artifact("a").uri, "the adapter on another base model")
+        world.service.replace_base("model-2", lost=False)
+        world.drift()
+        assert world.probed("a").answer not in (None, before)
+        assert failures(world) == {}
+
+    def test_registry_of_an_earlier_release_gets_the_answer_first(self) -> None:
+        world = self.fleet()
+        lease = world.registry.acquire("test", world.clock.now(), 1.0)
+        assert lease is not None
+        old = [
+            replace(world.record(name), probed=replace(world.probed(name), answer=None))
+            for name in self.NAMES
+        ]
+        world.registry.put(old, lease)
+        world.registry.release(lease)
+        world.drift()
+        assert all(world.probed(name).answer for name in self.NAMES)
+
 
 def test_smoke_request_in_the_schema_of_lmi_is_the_same_request() -> None:
     """After an upgrade, the registry has what the earlier release sent."""

@@ -1,0 +1,41 @@
+"""Comparing the adapters that the registry has in service with the components that SageMaker has."""
+
+from dataclasses import replace
+
+from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
+from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.fleets.fleet_lookup import Fleet
+from adapters_cli.fleets.fleet_status import MOST_READ_BY_NAME, FleetStatus, StateGroup
+
+
+def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> FleetStatus:
+    """Return the status after a look at the components of the adapters in service.
+
+    lists:
+        True to list the endpoint, a call for 100 components. What a listing leaves out is described, as a
+        listing may be late. False to describe each.
+    """
+    serving = {one.component for one in seen.adapters if one.group is StateGroup.IN_SERVICE}
+    endpoint = EndpointComponents(fleet.account, seen.active.request.target.endpoint)
+    try:
+        found: dict[str, ObservedComponent | None] = dict(endpoint.listed()) if serving and lists else {}
+        found |= endpoint.described(sorted(serving - found.keys())[:MOST_READ_BY_NAME])
+    except ServiceError as error:
+        return replace(seen, not_compared=str(error))
+    problems = {name: _problem(found.get(name), seen.owned.get(name)) for name in serving}
+    return seen.with_states(
+        [
+            one.out_of_service(problem) if (problem := problems.get(one.component)) is not None else one
+            for one in seen.adapters
+        ]
+    )
+
+
+def _problem(live: ObservedComponent | None, created: float | None) -> str | None:
+    """Return the state of a component that does not serve as the registry says; None if it does."""
+    if live is None:
+        return "missing"
+    if live.status is Status.FAILED:
+        return "failed"
+    return "replaced" if created not in (None, live.created) else None
