@@ -17,6 +17,7 @@ from adapter_fleet.fleet.state.generations import (
     Source,
     Target,
     is_taken_up,
+    is_undo,
     newest_not_refused,
 )
 from adapter_fleet.fleet.state.records import FleetRecord
@@ -63,16 +64,19 @@ class RequestHandler:
         before = event.get("OldResourceProperties")
         deletion = event["RequestType"] == "Delete"
         stack = self.describe_stack(event["StackId"])
+        digest, previous_digest = _digests(properties, before)
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
             target=self._with_stack_tags(target_of(properties), stack),
             at=self.clock.now(),
-            source_digest=_digest(properties),
-            previous_digest=None if before is None else _digest(before),
+            source_digest=digest,
+            previous_digest=previous_digest,
+            code_alone=before is not None and _without_code(before) == _without_code(properties),
             # A creation never rolls back, but a deletion may roll a creation back.
             rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
+        self._check_releases(request, before)
         if deletion:
             generation = self.registry.open_generation(request, DesiredFleet())
         else:
@@ -121,6 +125,22 @@ class RequestHandler:
             )
         if given != self.uid:
             raise FleetError(f"'FleetUid' should be '{self.uid}', that of the function, got '{given}'")
+
+    def _check_releases(self, request: Request, before: Mapping[str, Any] | None) -> None:
+        """Raise FleetError if one update brings `releases` and the first code that may know them.
+
+        If it is rolled back, the code before deletes the versions that callers are sent to.
+        """
+        if request.target.settings.releases is None or before is None or _CODE in before:
+            return
+        if target_of(before).settings.releases is not None or request.rolling_back is True:
+            return
+        if not is_undo(request, self.registry.newest(), self.registry.generation):
+            raise FleetError(
+                "'releases' should be off in the update to this release of the functions, got them on: if it"
+                " is rolled back, the code before deletes the versions that callers are sent to; deploy once"
+                " without 'releases', then with them"
+            )
 
     # --- manifests in S3
 
@@ -224,8 +244,28 @@ def target_of(properties: Mapping[str, Any]) -> Target:
     )
 
 
-def _digest(properties: Mapping[str, Any]) -> str:
-    return _hash({key: value for key, value in properties.items() if key != "ServiceToken"})
+_CODE = "CodeDigest"
+"""The property that starts a pass after a deployment of new code alone. It is no part of the manifest."""
+
+
+def _without_code(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in properties.items() if key not in ("ServiceToken", _CODE)}
+
+
+def _digests(properties: Mapping[str, Any], before: Mapping[str, Any] | None) -> tuple[str, str | None]:
+    """Return the digests of what a deployment wants and of what it replaces.
+
+    The code before the first with that property takes it for one of the manifest, and has to recognize the
+    deployment that it takes back.
+    """
+    if before is None:
+        return _hash(_without_code(properties)), None
+    both = _CODE in properties and _CODE in before
+    wanted, replaced = (
+        _without_code(one) | ({} if both or _CODE not in one else {_CODE: one[_CODE]})
+        for one in (properties, before)
+    )
+    return _hash(wanted), _hash(replaced)
 
 
 def _hash(value: object) -> str:
