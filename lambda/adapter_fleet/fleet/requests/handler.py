@@ -64,15 +64,17 @@ class RequestHandler:
         before = event.get("OldResourceProperties")
         deletion = event["RequestType"] == "Delete"
         stack = self.describe_stack(event["StackId"])
-        digest, previous_digest = _digests(properties, before)
+        # A release without the property takes it for one of the manifest, and has to recognize the deployment
+        # that it takes back.
+        with_code = before is not None and (_CODE in before) != (_CODE in properties)
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
             target=self._with_stack_tags(target_of(properties), stack),
             at=self.clock.now(),
-            source_digest=digest,
-            previous_digest=previous_digest,
-            code_alone=before is not None and _without_code(before) == _without_code(properties),
+            source_digest=_digest(properties, with_code=with_code),
+            previous_digest=None if before is None else _digest(before, with_code=with_code),
+            code_alone=before is not None and _digest(before) == _digest(properties),
             # A creation never rolls back, but a deletion may roll a creation back.
             rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
@@ -248,24 +250,9 @@ _CODE = "CodeDigest"
 """The property that starts a pass after a deployment of new code alone. It is no part of the manifest."""
 
 
-def _without_code(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in properties.items() if key not in ("ServiceToken", _CODE)}
-
-
-def _digests(properties: Mapping[str, Any], before: Mapping[str, Any] | None) -> tuple[str, str | None]:
-    """Return the digests of what a deployment wants and of what it replaces.
-
-    The code before the first with that property takes it for one of the manifest, and has to recognize the
-    deployment that it takes back.
-    """
-    if before is None:
-        return _hash(_without_code(properties)), None
-    both = _CODE in properties and _CODE in before
-    wanted, replaced = (
-        _without_code(one) | ({} if both or _CODE not in one else {_CODE: one[_CODE]})
-        for one in (properties, before)
-    )
-    return _hash(wanted), _hash(replaced)
+def _digest(properties: Mapping[str, Any], *, with_code: bool = False) -> str:
+    ignored = ("ServiceToken",) if with_code else ("ServiceToken", _CODE)
+    return _hash({key: value for key, value in properties.items() if key not in ignored})
 
 
 def _hash(value: object) -> str:

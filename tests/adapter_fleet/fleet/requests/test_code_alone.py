@@ -70,15 +70,6 @@ def test_rollback_of_a_manifest_is_an_undo_whatever_code_comes_and_goes(deployme
     assert not deployment.newest().undo, "a person goes back behind the deployment of code"
 
 
-def test_rollback_of_code_alone_is_stopped_by_nothing(deployment: Deployment) -> None:
-    one = deployment.create("a", CodeDigest="1")["ResourceProperties"]
-    deployment.converge(1)
-    deployment.update(with_code(one, "2"), old=one)
-    deployment.rolling_back = True
-    deployment.update(one, old=with_code(one, "2"))
-    assert (deployment.newest().exempt, deployment.names()) == (True, ["a"])
-
-
 def test_release_without_code_digest_recognizes_the_deployment_that_it_takes_back(
     deployment: Deployment,
 ) -> None:
@@ -90,11 +81,6 @@ def test_release_without_code_digest_recognizes_the_deployment_that_it_takes_bac
     assert made.previous_digest == digest_of_an_earlier_release(old)
     deployment.update(old, old=new)
     assert deployment.newest().undo, "and so does this one"
-
-
-def test_release_without_code_digest_goes_on_after_a_refused_update(deployment: Deployment) -> None:
-    old = deployment.create("a")["ResourceProperties"]
-    assert deployment.newest().request.source_digest == digest_of_an_earlier_release(old)
 
 
 class TestManifestInS3:
@@ -134,15 +120,6 @@ class TestManifestInS3:
         watched.update(with_code(moved, "2"), old=moved)
         assert watched.names() == ["b"]
 
-    def test_code_is_deployed_to_a_fleet_whose_first_manifest_is_still_to_come(self) -> None:
-        deployment = Deployment()
-        deployment.handler.on_event(deployment.event("Create", ManifestObject=OBJECT))
-        one = deployment.properties(ManifestObject=OBJECT, CodeDigest="1")
-        deployment.update(with_code(one, "2"), old=one)
-        deployment.bucket.put("live", manifest("a"))
-        assert deployment.handler.reread() is not None
-        assert deployment.names() == ["a"]
-
 
 class TestReleasesInTheFirstUpdate:
     """An update from a release whose functions may know no routes."""
@@ -166,6 +143,15 @@ class TestReleasesInTheFirstUpdate:
         deployment.update(first, old=old)
         deployment.update(new, old=first)
         assert deployment.newest().request.target.settings.releases is not None
+
+    @pytest.mark.parametrize("rolling_back", [True, None])
+    def test_refused_update_is_rolled_back(self, deployment: Deployment, rolling_back: bool | None) -> None:
+        old, new = self.upgrade(deployment)
+        with pytest.raises(FleetError):
+            deployment.update(new, old=old)
+        deployment.rolling_back = rolling_back
+        deployment.update(old, old=new)
+        assert (deployment.newest().outcome, deployment.names()) == (Outcome.OPEN, ["a"])
 
     def test_fleet_that_has_releases_is_updated(self, deployment: Deployment) -> None:
         old, new = self.upgrade(deployment)
@@ -214,10 +200,9 @@ class Stack:
             world.service.identities[uri] = "a" * 64
             if name == "broken":
                 world.service.faults.broken[uri] = "bad tensors"
-        self.stored, self.deployments = stored, 0
+        self.stored = stored
         functions.bucket.put("live", manifest(*MANIFESTS[0]))
         self.now = self.replaced = self.properties(0, "0")
-        self.in_force = self.declared = MANIFESTS[0]
         self.send({**functions.event("Create"), "ResourceProperties": self.now}, rolls_back=False)
         world.settle()
 
@@ -292,7 +277,7 @@ def test_code_alone_converges_and_is_no_undo_whatever_came_before(
     as the next step comes; whether the stack says that it rolls back; and whether a later resource fails.
     """
     stack, kept = Stack(stored=stored), {*MANIFESTS[0]}
-    for kind, chosen, code, known, flag in steps:
+    for kind, chosen, code, described, flag in steps:
         if kind == "store":
             if stored:
                 stack.world.settle_without_retries()  # the manifest before is in force, or is not
@@ -308,7 +293,7 @@ def test_code_alone_converges_and_is_no_undo_whatever_came_before(
         if new == before:
             continue  # CloudFormation sends nothing
         # Who goes back by hand, and where CloudFormation does not answer, is taken for a rollback.
-        known = known or with_code(new, "") == with_code(stack.replaced, "")
+        known = described or with_code(new, "") == with_code(stack.replaced, "")
         under_way = stack.world.newest().outcome is Outcome.OPEN
         made, back = stack.deploy(new, known=known, later_fails=flag)
         if kind == "code":
