@@ -28,7 +28,7 @@ from tests.integration.by_hand import adapters, client, until
 from tests.integration.fleet_stack import ASSETS, REGION, Endpoint, Fleet, FleetStack
 from tests.integration.test_releases import Callers
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 HERE = Path(__file__).parents[2]
 WITHOUT_ROUTES = "a4b26cb9"
