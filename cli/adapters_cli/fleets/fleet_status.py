@@ -338,8 +338,9 @@ def in_force(registry: Registry, newest: Generation) -> Generation:
 def _rejected(newest: Generation, registry: Registry) -> Generation | None:
     generation: Generation | None = newest
     while generation is not None and generation.outcome not in (Outcome.FAILED, Outcome.REFUSED):
-        takes_back = generation.undo or generation.request.source is Source.UNDO
-        if not takes_back and generation.outcome is not Outcome.SUPERSEDED:
+        request = generation.request
+        keeps = generation.undo or request.source is Source.UNDO or request.code_alone
+        if not keeps and generation.outcome is not Outcome.SUPERSEDED:
             return None
         generation = registry.generation(generation.number - 1)
     return generation

@@ -75,6 +75,8 @@ class ControlPlane:
         Whether the manifest is in S3.
     function_parts:
         What the functions share, for more functions of the fleet.
+    code_digest:
+        The SHA-256 of the functions' code.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class ControlPlane:
             removal_policy=registry_removal_policy,
         )
         self._registry_arn = self.registry.table_arn
-        add_function = Functions(
+        of_fleet = Functions(
             scope,
             module="adapter_fleet.lambdas.fleet",
             policy="Fleet",
@@ -125,7 +127,8 @@ class ControlPlane:
             },
             parts=parts,
             why_wildcards=_REASON_FOR_WILDCARDS,
-        ).add
+        )
+        add_function, self.code_digest = of_fleet.add, of_fleet.code_digest
         self.dead_letters = parts.dead_letters
 
         self.run_pass = add_function(

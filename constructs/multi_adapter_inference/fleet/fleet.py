@@ -282,6 +282,8 @@ class AdapterFleet(IAdapterFleet):
                 # A change of it updates the fleet: a new base model may have lost its adapters.
                 **({} if base_model is None else {"BaseModelName": base_model}),
                 **({"Hosting": hosting} if hosting else {}),
+                # A change of it updates the fleet: code before may have left what new code mends.
+                "CodeDigest": self._control.code_digest,
                 "Settings": json.dumps(unstructured(settings), sort_keys=True),
                 "Tags": Lazy.any(InheritedTags(self._tags)),
                 **bound.properties,

@@ -241,6 +241,8 @@ class Functions:
         The reason for wildcards in the resources of the statements.
     logs_id:
         The id of the log group.
+    code_digest:
+        The SHA-256 of the functions' code, in hexadecimal.
     """
 
     def __init__(
@@ -260,7 +262,8 @@ class Functions:
         self._environment, self._why_wildcards = environment, why_wildcards
         self._logs = parts.log_group(logs_id)
         self._logs_arn = self._logs.log_group_arn
-        self._code = lambda_zip(module).code()
+        code = lambda_zip(module)
+        self._code, self.code_digest = code.code(), code.digest
 
     def add(
         self,

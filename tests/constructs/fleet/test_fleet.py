@@ -36,6 +36,7 @@ from multi_adapter_inference import (
 )
 from multi_adapter_inference.fleet.monitoring import AdapterFleetMonitoring
 from multi_adapter_inference.fleet.statements import reads_artifacts
+from multi_adapter_inference.functions.lambda_zip import lambda_zip
 from multi_adapter_inference.template.stack_location import check_same_environment
 from tests.constructs.conftest import (
     MakeEndpoint,
@@ -208,6 +209,10 @@ def test_every_setting_reaches_the_functions(tuned_properties: Mapping[str, Any]
     )
     # CloudFormation waits longer, and no longer than it can.
     assert 55 * 60 < int(tuned_properties["ServiceTimeout"]) <= 3600
+
+
+def test_new_code_of_the_functions_updates_the_fleet(tuned_properties: Mapping[str, Any]) -> None:
+    assert tuned_properties["CodeDigest"] == lambda_zip("adapter_fleet.lambdas.fleet").digest
 
 
 def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(

@@ -17,6 +17,7 @@ from adapter_fleet.fleet.state.generations import (
     Source,
     Target,
     is_taken_up,
+    is_undo,
     newest_not_refused,
 )
 from adapter_fleet.fleet.state.records import FleetRecord
@@ -63,16 +64,21 @@ class RequestHandler:
         before = event.get("OldResourceProperties")
         deletion = event["RequestType"] == "Delete"
         stack = self.describe_stack(event["StackId"])
+        # A release without the property takes it for one of the manifest, and has to recognize the deployment
+        # that it takes back.
+        with_code = before is not None and (_CODE in before) != (_CODE in properties)
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
             target=self._with_stack_tags(target_of(properties), stack),
             at=self.clock.now(),
-            source_digest=_digest(properties),
-            previous_digest=None if before is None else _digest(before),
+            source_digest=_digest(properties, with_code=with_code),
+            previous_digest=None if before is None else _digest(before, with_code=with_code),
+            code_alone=before is not None and _digest(before) == _digest(properties),
             # A creation never rolls back, but a deletion may roll a creation back.
             rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
+        self._check_releases(request, before)
         if deletion:
             generation = self.registry.open_generation(request, DesiredFleet())
         else:
@@ -121,6 +127,22 @@ class RequestHandler:
             )
         if given != self.uid:
             raise FleetError(f"'FleetUid' should be '{self.uid}', that of the function, got '{given}'")
+
+    def _check_releases(self, request: Request, before: Mapping[str, Any] | None) -> None:
+        """Raise FleetError if one update brings `releases` and the first code that may know them.
+
+        If it is rolled back, the code before deletes the versions that callers are sent to.
+        """
+        if request.target.settings.releases is None or before is None or _CODE in before:
+            return
+        if target_of(before).settings.releases is not None or request.rolling_back is True:
+            return
+        if not is_undo(request, self.registry.newest(), self.registry.generation):
+            raise FleetError(
+                "'releases' should be off in the update to this release of the functions, got them on: if it"
+                " is rolled back, the code before deletes the versions that callers are sent to; deploy once"
+                " without 'releases', then with them"
+            )
 
     # --- manifests in S3
 
@@ -224,8 +246,13 @@ def target_of(properties: Mapping[str, Any]) -> Target:
     )
 
 
-def _digest(properties: Mapping[str, Any]) -> str:
-    return _hash({key: value for key, value in properties.items() if key != "ServiceToken"})
+_CODE = "CodeDigest"
+"""The property that starts a pass after a deployment of new code alone. It is no part of the manifest."""
+
+
+def _digest(properties: Mapping[str, Any], *, with_code: bool = False) -> str:
+    ignored = ("ServiceToken",) if with_code else ("ServiceToken", _CODE)
+    return _hash({key: value for key, value in properties.items() if key not in ignored})
 
 
 def _hash(value: object) -> str:

@@ -9,10 +9,12 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.generations import (
     Generation,
+    Outcome,
     Request,
     Source,
     Target,
     is_undo,
+    newest_not_refused,
     previous_in_force,
     undone_number,
 )
@@ -49,7 +51,7 @@ class RequestedManifest:
         asset:
             Where the manifest of the deployment is; None for one in S3 that may change without a deployment.
         """
-        before = self._rolled_back_to(request)
+        before = self._rolled_back_to(request) or self._kept_by_code_alone(request, asset)
         if before is not None and (asset is None or before.request.source_digest == request.source_digest):
             return self._reuse(request, before)  # whatever has become of it in S3
         bucket, key = location_of(request.target) if asset is None else (asset["Bucket"], asset["Key"])
@@ -88,6 +90,21 @@ class RequestedManifest:
             if found is not None:
                 return found
         return self._newest_in_force(self._before_deployment(newest, request), lambda _: True)
+
+    def _kept_by_code_alone(self, request: Request, asset: Mapping[str, str] | None) -> Generation | None:
+        """Return the generation whose manifest from S3 new code keeps; None if the manifest is to be read.
+
+        A manifest there that failed or was refused would fail the deployment of the code.
+        """
+        newest, find = self.registry.newest(), self.registry.generation
+        if not request.code_alone or asset is not None:
+            return None
+        found = newest_not_refused(newest, find)
+        if found is not None and found.outcome is Outcome.FAILED:
+            found = previous_in_force(found, find)
+        if found is None or found.request.source is Source.DELETION:
+            return None
+        return found if _resolves(found.request.target) == _resolves(request.target) else None
 
     def _before_deployment(self, newest: Generation, request: Request) -> Generation | None:
         """Return the generation before the deployment that a request rolls back."""

@@ -75,6 +75,8 @@ class Request:
         Identifies one delivery of an event. The same delivery never makes two generations.
     source_digest, previous_digest:
         Digests of the manifest that is requested, and of the manifest that it replaces.
+    code_alone:
+        True if only the functions' code differs from what the stack deployed before.
     rolling_back:
         True if the stack was rolling back, as for a deletion after a failed creation; None if unknown.
     refusal:
@@ -87,6 +89,7 @@ class Request:
     at: float
     source_digest: str = ""
     previous_digest: str | None = None
+    code_alone: bool = False
     rolling_back: bool | None = None
     manifest_version: str | None = None
     refusal: str | None = None
@@ -199,6 +202,7 @@ def is_undo(request: Request, newest: Generation | None, find: FindGeneration) -
     CloudFormation's rollback sends such a request: a deployment with the old properties of the first one.
     CloudFormation repeats the request if the rollback goes wrong. Manifests from S3 may have come in between.
     A person who deploys an old manifest sends the same request, but then the stack is not rolling back.
+    New code alone restores nothing, but nothing may stop CloudFormation's way back to the code before.
     """
     if newest is None or request.source is not Source.DEPLOYMENT or request.previous_digest is None:
         return False
@@ -207,6 +211,9 @@ def is_undo(request: Request, newest: Generation | None, find: FindGeneration) -
     last = find(newest.deployment)
     if last is None:
         return False
+    if request.code_alone:
+        failed = last.request.code_alone and last.outcome in (Outcome.FAILED, Outcome.REFUSED)
+        return request.rolling_back is True or failed
     if request.rolling_back is True and request.source_digest == last.request.source_digest:
         # The event of the deployment that is rolled back failed before it made a generation.
         return True
@@ -398,14 +405,17 @@ def is_taken_up(version: str, newest: Generation, find: FindGeneration) -> bool:
     """
     if version == newest.request.manifest_version:
         return True
-    return newest.undo and version == rejected_version(newest, find)
+    keeps = newest.undo or newest.request.code_alone
+    return keeps and version == rejected_version(newest, find)
 
 
 def rejected_version(undo: Generation, find: FindGeneration) -> str | None:
-    """Return the version of the last manifest in S3 before an undo, if it was refused or failed."""
+    """Return the version of the last manifest in S3 before an undo or new code, if that was rejected."""
     latest: Generation | None = undo
     while latest is not None and (
-        latest.exempt or latest.request.target.manifest != undo.request.target.manifest
+        latest.exempt
+        or latest.request.code_alone
+        or latest.request.target.manifest != undo.request.target.manifest
     ):
         latest = find(latest.number - 1)
     if latest is None or latest.outcome not in (Outcome.REFUSED, Outcome.FAILED):

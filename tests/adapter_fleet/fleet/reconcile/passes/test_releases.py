@@ -355,6 +355,16 @@ class TestCanary:
         assert failure is not None
         assert failure.cause is Cause.CANARY
 
+    def test_new_code_alone_goes_on_with_the_canary_that_is_under_way(self, world: World) -> None:
+        self.begin(world)
+        under_way = world.registry.routes()["a"].candidate
+        desired, writes = DesiredFleet(adapters=(adapter("a", 2), adapter("b"))), len(world.writes())
+        world.open(world.request(Source.DEPLOYMENT, code_alone=True), desired)
+        world.settle_without_retries()
+        assert (world.newest().outcome, world.newest().changes) == (Outcome.CONVERGED, 0)
+        assert world.registry.routes()["a"].candidate == under_way
+        assert world.writes()[writes:] == []
+
     def test_version_is_not_blamed_for_what_somebody_put_in_its_place(self, world: World) -> None:
         self.begin(world)
         world.service.faults.worse.add("s3://bucket/by-hand")
