@@ -12,6 +12,7 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run, Write, take_up
 
 OBJECT = ("manifests", "fleets/tenants.yaml")
+STRICT = FleetSettings(failures=FailureLimit(count=0))
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,7 @@ def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
 def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     run: Run, world: World, manifest: Write
 ) -> None:
+    world.with_settings(STRICT)
     world.service.faults.broken[artifact("acme").uri] = "no such tensor"
     result = run("apply", manifest(acme=1), "--json")
     document = json.loads(result.stdout)
@@ -121,8 +123,7 @@ class TestWhatIsKnownToFail:
     def test_it_is_written_on_request_and_is_no_hindrance_afterwards(
         self, run: Run, world: World, manifest: Write
     ) -> None:
-        """A component of someone else, and a fleet of which one adapter may fail."""
-        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        """A component of someone else, and an adapter that fails alone."""
         world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
         world.apply(adapter("acme"))
         result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
@@ -137,6 +138,7 @@ class TestWhatIsKnownToFail:
     def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
         self, run: Run, world: World, manifest: Write
     ) -> None:
+        world.with_settings(STRICT)
         path = manifest(acme=2)
         world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
         assert run("apply", path).exit_code == 1
@@ -290,6 +292,7 @@ class TestBucketWithoutVersions:
     def test_manifest_that_failed_can_be_applied_again_in_any_bucket(
         self, run: Run, world: World, account: FakeAccount, manifest: Write, versioned: bool
     ) -> None:
+        world.with_settings(STRICT)
         account.buckets.versioned = versioned
         path = manifest(acme=1)
         world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
