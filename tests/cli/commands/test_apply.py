@@ -9,7 +9,7 @@ from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, Run, Write, take_up
+from tests.cli.fleet_account import FakeAccount, Run, Write, rows, take_up
 
 OBJECT = ("manifests", "fleets/tenants.yaml")
 STRICT = FleetSettings(failures=FailureLimit(count=0))
@@ -357,6 +357,19 @@ class TestRetry:
         world.settle()
         assert world.serving()["beta"] == artifact("beta").uri
         assert world.registry.orders() == []
+
+    def test_change_by_hand_stays_where_another_is_named_and_is_no_change_to_wait_for(
+        self, run: Run, world: World
+    ) -> None:
+        world.service.edit("p-beta", "s3://bucket/by-hand")
+        run("apply", "--retry", "acme")
+        result = run("status", "--wait")
+        told = next(row for row in rows(result) if row[0] == "beta")
+        assert (result.exit_code, told[1]) == (3, "changed")
+        assert "serves s3://bucket/by-hand instead of" in told[5]
+        assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")
+        assert run("status", "beta", "--wait").exit_code == 0
+        assert world.serving()["beta"] == artifact("beta").uri
 
     def test_all_that_failed_are_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:
         assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")
