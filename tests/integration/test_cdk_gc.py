@@ -60,7 +60,7 @@ class Garbage:
         until(lambda: adapter not in self.stack.live("Tenants", self.endpoint.name), f"{component} is gone")
         client(self._cloud, "stepfunctions").start_execution(
             stateMachineArn=outputs["TenantsMachine"],
-            input=json.dumps({"trigger": "order", "requested_at": time.time()}),
+            input=json.dumps({"trigger": "deployment", "requested_at": time.time()}),
         )
 
     def serves(self, adapters: dict[str, str]) -> bool:

@@ -24,6 +24,7 @@ from tests.integration.fleet_stack import (
     Fleet,
     FleetStack,
     check_for_drift,
+    components,
     metric,
     numbered,
 )
@@ -201,7 +202,7 @@ def test_manifest_whose_event_was_lost_is_taken_by_the_next_look_of_the_schedule
     assert deployed.wrong() == {}
 
 
-def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_loaded(
+def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_loaded_and_fails_alone(
     deployed: Deployed,
 ) -> None:
     before = deployed.fleet.generation
@@ -211,18 +212,22 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
     key = f"adapters/liar/sha256-{digest}.tar.gz"
     body = deployed.s3.get_object(Bucket=wrong[0], Key=wrong[2])["Body"].read()
     deployed.s3.put_object(Bucket=right[0], Key=key, Body=body, Metadata={"adapter-digest": digest})
-    document = json.loads(archives.manifest(deployed.expected))
-    document["adapters"].append({"name": "liar", "artifact": f"s3://{right[0]}/{key}"})
-    deployed.cloud.admin.reset_calls()
-    deployed.store(json.dumps(document))
-    failed, undone = deployed.ended(before + 1), deployed.ended(before + 2)
-    assert (failed.outcome, undone.outcome) == (Outcome.FAILED, Outcome.CONVERGED)
-    assert f"should be the adapter with digest sha256:{digest}" in (failed.reason or "")
-    # Tags may be written, where an earlier manifest had others.
-    assert [write for write in deployed.cloud.admin.writes() if "InferenceComponent" in write] == []
-    assert deployed.wrong() == {}
+    liar = {"name": "liar", "artifact": f"s3://{right[0]}/{key}"}
+    for number, label in ((1, "triage"), (2, "summary-v2")):
+        # What others change with it, and after it, takes effect.
+        deployed.expected |= {"a003": label}
+        document = json.loads(archives.manifest(deployed.expected))
+        deployed.store(json.dumps({"adapters": [*document["adapters"], liar]}))
+        generation = deployed.ended(before + number)
+        assert (generation.outcome, generation.failed) == (Outcome.CONVERGED, 1)
+        assert f"should be the adapter with digest sha256:{digest}" in (generation.reason or "")
+        assert deployed.wrong() == {}
+    changed = deployed.deploy(**REPORTS, timeout=Duration.minutes(40))
+    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    there = components(deployed.cloud, deployed.endpoint.name)
+    assert deployed.stack.component("Tenants", "liar") not in there
     deployed.store(archives.manifest(deployed.expected))
-    assert deployed.ended(before + 3).outcome is Outcome.CONVERGED
+    assert deployed.ended(before + 4).failed == 0
 
 
 def test_bad_manifest_is_refused_and_fails_deployments_and_the_one_before_stays_in_force(

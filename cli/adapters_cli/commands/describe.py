@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
@@ -209,7 +210,7 @@ def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
     end = account.now()
     try:
         return asdict(read_load(account, component, end - _HOUR, end))
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ServiceError) as error:
         print_note(f"the metrics of {component} cannot be read: {error}")
         return None
 

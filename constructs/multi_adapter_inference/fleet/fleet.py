@@ -125,8 +125,9 @@ class AdapterFleet(IAdapterFleet):
     endpoint:
         The base model that the adapters run on, from `add_base_model()`, or a `MultiAdapterEndpoint`.
     failure_policy:
-        How many of the changed adapters may fail before the deployment fails. Default: 5 %, rounded down,
-        which is none below 20 changed adapters.
+        How many of the changed adapters may fail before the change is undone. Default: 5 %, rounded down,
+        which is none below 20 changed adapters. With a manifest in S3, each adapter fails alone: no change of
+        the manifest is undone, and a deployment only if more than one adapter fails, and more than half.
     deletion_guard:
         How much of the fleet a deployment may delete. Default: 20 % of more than 10 adapters; a manifest
         without adapters is refused.
@@ -205,7 +206,7 @@ class AdapterFleet(IAdapterFleet):
             check_same_environment(self, endpoint)
             timeout_seconds = whole_seconds("timeout", timeout)
             settings = FleetSettings(
-                failures=(failure_policy or FailurePolicy())._limit,
+                failures=None if failure_policy is None else failure_policy._limit,
                 deletions=(deletion_guard or DeletionGuard())._limit,
                 request_rate=request_rate,
                 timeout_seconds=timeout_seconds,

@@ -60,9 +60,9 @@ class FailurePolicy:
 class Canary:
     """Lets each new version of an adapter answer a few of the callers first, and more with each step.
 
-    After each step, the fleet compares the new version with the previous one, in the same minutes. If the new
-    version did worse, all callers go back, and it counts as failed. Callers without a name for
-    `AdapterRoutes` get the previous version.
+    After each step, the fleet compares the new version with the previous one, in the same minutes. If its
+    errors or its times exceed a threshold, all callers go back, and it counts as failed. With few requests,
+    that also happens to good versions. Callers without a name for `AdapterRoutes` get the previous version.
 
     A deployment waits until the first steps have begun. `adapters status --wait` waits for the last ones.
 
@@ -70,7 +70,7 @@ class Canary:
         The rising shares of the callers in percent, from 1 to 99. After the last step all callers follow.
         Default: 5 and 25.
     every:
-        The shortest time of a step, at least a minute. Late metrics add two. Default: 30 minutes.
+        The shortest time of a step, at least a minute. Late metrics add up to four. Default: 30 minutes.
     min_requests:
         With fewer requests to either version, a step goes on. Default: 100.
     max_error_increase:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -450,18 +450,67 @@ def test_component_that_cloudformation_does_not_know_has_no_stack(stubs: Stubs) 
         stubs.service.stack_of("a", LIVE)
 
 
-def test_requests_are_counted_since_the_minute_in_which_a_step_began(stubs: Stubs) -> None:
-    times = [datetime.fromtimestamp(at, UTC) for at in (960.0, 1020.0, 1080.0)]
-    figures = {"m0": 5.0, "m1": 1.0, "m2": 2.0, "m3": 40.0, "m4": 7.0}
-    answer = {
-        "MetricDataResults": [
-            {"Id": name, "Timestamps": times, "Values": [value] * 3} for name, value in figures.items()
-        ]
-    }
-    stubs.answers("cloudwatch", "get_metric_data", answer)
-    found = stubs.service.requests({"a": 1000.0, "b": 1080.0}, 1200.0)
+def results_of(**figures: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Return the complete results of series, by their ids: a value of each minute from 960, None for none."""
+    return [
+        {
+            "Id": name,
+            "StatusCode": "Complete",
+            "Timestamps": [
+                datetime.fromtimestamp(960 + 60 * number, UTC)
+                for number, value in enumerate(values)
+                if value is not None
+            ],
+            "Values": [value for value in values if value is not None],
+        }
+        for name, values in figures.items()
+    ]
+
+
+def test_requests_are_counted_in_the_minutes_of_a_window(stubs: Stubs) -> None:
+    figures = {"m0": 5.0, "m1": 1.0, "m2": 2.0, "m3": 40.0, "m4": 7.0, "m5": 0.0, "m6": 0.0, "m7": 0.0}
+    results = results_of(**{name: [value] * 4 for name, value in figures.items()})
+    stubs.answers("cloudwatch", "get_metric_data", {"MetricDataResults": results})
+    found = stubs.service.requests({"a": 960.0, "b": 1080.0}, 1140.0)
     assert found["a"] == Requests(count=15.0, errors=9.0, mean_latency=8.0)
     assert found["b"] == Requests(count=7.0, errors=0.0, mean_latency=0.0)
+
+
+def test_minute_counts_no_errors_and_no_times_whose_requests_have_not_come(stubs: Stubs) -> None:
+    results = results_of(m0=[10, 10, None], m1=[0, 1, 0], m2=[0, 0, 10], m3=[40, None, 900])
+    stubs.answers("cloudwatch", "get_metric_data", {"MetricDataResults": results})
+    assert stubs.service.requests({"a": 960.0}, 1140.0) == {
+        "a": Requests(count=20.0, errors=1.0, mean_latency=4.0)
+    }
+
+
+@pytest.mark.parametrize("status", ["InternalError", "Forbidden", "PartialData", "no result"])
+def test_requests_are_unknown_of_the_component_of_which_a_series_is_not_complete(
+    stubs: Stubs, status: str
+) -> None:
+    """Without its values, the series looks like one without errors."""
+    results = results_of(**{f"m{number}": [8.0] for number in range(8)})
+    failed = results.pop(2)
+    if status != "no result":
+        results.append({**failed, "StatusCode": status, "Timestamps": [], "Values": []})
+    stubs.answers("cloudwatch", "get_metric_data", {"MetricDataResults": results})
+    found = stubs.service.requests({"a": 960.0, "b": 960.0}, 1140.0)
+    why = f"CloudWatch does not have Invocation5XXErrors of a in full: {status}"
+    assert found["a"] == Requests(unknown=why)
+    assert found["b"] == Requests(count=8.0, errors=16.0, mean_latency=1.0)
+
+
+def test_series_that_is_partial_on_one_page_goes_on_with_the_next(stubs: Stubs) -> None:
+    first = results_of(m0=[8.0], m1=[1.0], m2=[0.0], m3=[8.0])
+    first[1]["StatusCode"] = "PartialData"
+    pages = [
+        {"MetricDataResults": first, "NextToken": "2"},
+        {"MetricDataResults": results_of(m1=[None, 1.0], m0=[None, 2.0])},
+    ]
+    for page in pages:
+        stubs.answers("cloudwatch", "get_metric_data", page)
+    found = stubs.service.requests({"a": 960.0}, 1140.0)
+    assert found == {"a": Requests(count=10.0, errors=2.0, mean_latency=1.0)}
 
 
 def test_metrics_that_are_refused_are_an_error_of_the_port(stubs: Stubs) -> None:

@@ -9,9 +9,10 @@ from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, Run, Write, take_up
+from tests.cli.fleet_account import FakeAccount, Run, Write, rows, take_up
 
 OBJECT = ("manifests", "fleets/tenants.yaml")
+STRICT = FleetSettings(failures=FailureLimit(count=0))
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +88,7 @@ def test_adapter_without_a_smoke_request_stays_so_in_a_fleet_that_has_one(
 def test_manifest_that_fails_ends_with_1_and_names_the_adapter(
     run: Run, world: World, manifest: Write
 ) -> None:
+    world.with_settings(STRICT)
     world.service.faults.broken[artifact("acme").uri] = "no such tensor"
     result = run("apply", manifest(acme=1), "--json")
     document = json.loads(result.stdout)
@@ -121,8 +123,7 @@ class TestWhatIsKnownToFail:
     def test_it_is_written_on_request_and_is_no_hindrance_afterwards(
         self, run: Run, world: World, manifest: Write
     ) -> None:
-        """A component of someone else, and a fleet of which one adapter may fail."""
-        world.with_settings(FleetSettings(failures=FailureLimit(count=1)))
+        """A component of someone else, and an adapter that fails alone."""
         world.service.make("p-new", "s3://bucket/by-hand.tar.gz")
         world.apply(adapter("acme"))
         result = run("apply", manifest(acme=1, new=1, other=1), "--allow-failing")
@@ -137,6 +138,7 @@ class TestWhatIsKnownToFail:
     def test_version_that_failed_before_is_refused_until_it_is_to_be_tried_again(
         self, run: Run, world: World, manifest: Write
     ) -> None:
+        world.with_settings(STRICT)
         path = manifest(acme=2)
         world.service.faults.broken[artifact("acme", 2).uri] = "no such tensor"
         assert run("apply", path).exit_code == 1
@@ -306,6 +308,7 @@ class TestBucketWithoutVersions:
     def test_manifest_that_failed_can_be_applied_again_in_any_bucket(
         self, run: Run, world: World, account: FakeAccount, manifest: Write, versioned: bool
     ) -> None:
+        world.with_settings(STRICT)
         account.buckets.versioned = versioned
         path = manifest(acme=1)
         world.service.faults.broken[artifact("acme").uri] = "Insufficient capacity"
@@ -370,6 +373,19 @@ class TestRetry:
         world.settle()
         assert world.serving()["beta"] == artifact("beta").uri
         assert world.registry.orders() == []
+
+    def test_change_by_hand_stays_where_another_is_named_and_is_no_change_to_wait_for(
+        self, run: Run, world: World
+    ) -> None:
+        world.service.edit("p-beta", "s3://bucket/by-hand")
+        run("apply", "--retry", "acme")
+        result = run("status", "--wait")
+        told = next(row for row in rows(result) if row[0] == "beta")
+        assert (result.exit_code, told[1]) == (3, "changed")
+        assert "serves s3://bucket/by-hand instead of" in told[5]
+        assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")
+        assert run("status", "beta", "--wait").exit_code == 0
+        assert world.serving()["beta"] == artifact("beta").uri
 
     def test_all_that_failed_are_tried_again(self, run: Run, world: World, account: FakeAccount) -> None:
         assert run("apply", "--retry").stdout.startswith("2 adapters will be tried again")

@@ -43,6 +43,7 @@ class FakeCloudWatch:
 
     values: Mapping[str, tuple[float, float]] = {}
     refusal: str | None = None
+    status = "Complete"
 
     def read(self, *, MetricDataQueries: Any, StartTime: datetime, EndTime: datetime) -> Iterator[Any]:
         assert (EndTime - StartTime).total_seconds() == 3600
@@ -54,7 +55,8 @@ class FakeCloudWatch:
             assert (dimension["Name"], dimension["Value"][:6]) == ("InferenceComponentName", "p-acme")
             values = self.values.get(f"{metric['MetricName']} {stat}", ())
             times = [EndTime - timedelta(minutes=ago) for ago in range(len(values))]
-            yield {"MetricDataResults": [{"Id": query["Id"], "Values": values, "Timestamps": times}]}
+            result = {"Id": query["Id"], "Values": values, "Timestamps": times, "StatusCode": self.status}
+            yield {"MetricDataResults": [result]}
 
 
 @pytest.fixture(autouse=True)
@@ -215,10 +217,10 @@ def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(
     assert described(run)["last_hour"] == expected | {"mean_seconds": 0.1, "p99_seconds": 2.0}
     said = run("describe", "acme").stdout
     assert "last hour    40 requests, 3 errors, mean 100ms, p99 2.0s" in said
-    metrics.refusal = "AccessDenied"
-    result = run("describe", "acme")
-    assert (result.exit_code, "last hour" in result.stdout) == (0, False)
-    assert "the metrics of p-acme cannot be read" in result.stderr
+    for metrics.status, metrics.refusal in (("InternalError", None), ("Complete", "AccessDenied")):
+        result = run("describe", "acme")
+        assert (result.exit_code, "last hour" in result.stdout) == (0, False)
+        assert "the metrics of p-acme cannot be read" in result.stderr
 
 
 def test_base_without_a_copy_is_told_and_a_lost_one_ends_with_1(run: Run, world: World) -> None:

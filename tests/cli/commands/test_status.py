@@ -114,6 +114,7 @@ class TestManifestInS3:
 
     @pytest.fixture(autouse=True)
     def in_force(self, world: World) -> None:
+        world.with_settings(FleetSettings(failures=FailureLimit()))
         world.target = replace(world.target, manifest=self.URI)
         world.apply(adapter("acme"))
         world.put_manifest(adapter("acme"), adapter("beta"))

@@ -22,6 +22,7 @@ class FakeTelemetry:
 
     def __init__(self, requests: dict[str, list[tuple[float, float]]]) -> None:
         self._requests = requests
+        self.status = "Complete"
 
     def metrics(
         self, *, MetricDataQueries: list[dict[str, Any]], StartTime: datetime, EndTime: datetime
@@ -34,7 +35,8 @@ class FakeTelemetry:
             inside = [(at, value) for at, value in points if begin <= at < end]
             times = [datetime.fromtimestamp(at // period * period, UTC) for at, _ in inside]
             values = [value for _, value in inside]
-            yield {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": values}]}
+            result = {"Id": query["Id"], "Timestamps": times, "Values": values, "StatusCode": self.status}
+            yield {"MetricDataResults": [result]}
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def of_tenant(name: str, tenant: str) -> DesiredAdapter:
 
 
 @pytest.fixture(autouse=True)
-def used(now: float, world: World, account: FakeAccount) -> None:
+def used(now: float, world: World, account: FakeAccount) -> FakeTelemetry:
     """Three adapters of two tenants, of which acme has three quarters of the requests of the last minute."""
     world.apply(of_tenant("acme", "A"), of_tenant("apex", "A"), of_tenant("beta", "B"))
     world.clock.time = now
@@ -62,6 +64,7 @@ def used(now: float, world: World, account: FakeAccount) -> None:
         }
     )
     account.clients |= {"cloudwatch": FakeClient(pages={"get_metric_data": told.metrics})}
+    return told
 
 
 def test_largest_user_is_first_and_columns_are_named_beside_the_rows(run: Run) -> None:
@@ -113,3 +116,10 @@ def test_length_of_minutes_is_wrong_usage(run: Run) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     message = " ".join(result.stderr.replace("│", " ").split())
     assert "'--since' should be a time such as 12h or 7d" in message
+
+
+def test_sum_is_no_answer_where_cloudwatch_has_a_series_not_in_full(run: Run, used: FakeTelemetry) -> None:
+    used.status = "PartialData"
+    result = run("usage")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "CloudWatch does not have Invocations of " in result.stderr

@@ -13,7 +13,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 
-from adapter_fleet.common.serialization import converter
+from adapter_fleet.common.serialization import converter, unstructured
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from multi_adapter_inference import (
     AdapterArtifact,
@@ -270,6 +270,12 @@ def test_the_fleet_is_there_after_all_it_needs_and_gone_before(tuned_resources: 
     assert all(fleet in tuned_resources[name]["DependsOn"] for name in rules)
     # The registry may stay when the fleet goes.
     assert tuned_resources[tuned_resources.id_of("AWS::DynamoDB::Table")]["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("limit", [None, FailurePolicy.share(0.05)._limit])
+def test_policy_of_the_default_share_is_not_the_absence_of_one(limit: FailureLimit | None) -> None:
+    stored = unstructured(FleetSettings(failures=limit))
+    assert converter.structure(stored, FleetSettings).failures == limit
 
 
 def test_other_policies_than_the_tuned_ones_are_limits_too() -> None:

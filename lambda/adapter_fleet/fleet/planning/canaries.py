@@ -1,5 +1,6 @@
 """Canaries: whether a version that answers a share of the callers does as well as the one before."""
 
+import math
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
@@ -7,8 +8,9 @@ from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSett
 from adapter_fleet.fleet.state.routes import Candidate, Route
 from adapter_fleet.fleet.state.sagemaker_port import Requests
 
-_LATE_SECONDS = 120.0
-"""How late the metrics of a step may come and still be counted."""
+_MINUTE = 60.0
+_LATE_SECONDS = 180.0
+"""How late the metrics of a minute may come. No minute counts before."""
 _LOOK_SECONDS = 300.0
 """How often a candidate that does worse is looked for during a step."""
 _LONGEST_WINDOW_SECONDS = 86400.0
@@ -31,7 +33,7 @@ def due(candidate: Candidate | None, releases: ReleaseSettings) -> float | None:
     """Return when a candidate is judged; None for one whose share people say."""
     if candidate is None or candidate.declared is not None or releases.canary is None:
         return None
-    end = candidate.since + releases.canary.every_seconds + _LATE_SECONDS
+    end = _end(candidate, releases.canary)
     if candidate.judged < end:
         return min(candidate.judged + _LOOK_SECONDS, end)
     # A canary that is held is judged less and less often.
@@ -40,23 +42,38 @@ def due(candidate: Candidate | None, releases: ReleaseSettings) -> float | None:
 
 
 def window(routes: Iterable[Route], now: float) -> tuple[dict[str, float], float]:
-    """Return since when the requests of both components of each route count, and until when."""
+    """Return since when the requests of both components of each route count, and until when.
+
+    Only whole minutes count: in a part of one, the metrics do not tell who answered before.
+    """
     since = {
-        version.component: max(route.candidate.since, now - _LONGEST_WINDOW_SECONDS)
+        version.component: _next_minute(max(route.candidate.since, now - _LONGEST_WINDOW_SECONDS))
         for route in routes
         if route.candidate is not None
         for version in route.answering
     }
-    return since, now
+    return since, (now - _LATE_SECONDS) // _MINUTE * _MINUTE
 
 
 def judge(
     route: Route, found: Mapping[str, Requests], canary: CanarySettings, now: float
 ) -> tuple[Verdict, str]:
     """Compare a candidate with the version that answers the others, in the same minutes; also say why."""
+    for version in route.answering:
+        if unknown := found.get(version.component, Requests()).unknown:
+            return Verdict.HOLD, unknown
     verdict, why = _compared(route, found, canary)
-    ends = route.candidate is not None and now >= route.candidate.since + canary.every_seconds + _LATE_SECONDS
+    ends = route.candidate is not None and now >= _end(route.candidate, canary)
     return (verdict, why) if ends or verdict is Verdict.ROLL_BACK else (Verdict.HOLD, "")
+
+
+def _next_minute(moment: float) -> float:
+    return math.ceil(moment / _MINUTE) * _MINUTE
+
+
+def _end(candidate: Candidate, canary: CanarySettings) -> float:
+    """Return when the metrics of the whole minutes of a step have come."""
+    return _next_minute(candidate.since) + canary.every_seconds + _LATE_SECONDS
 
 
 def _compared(route: Route, found: Mapping[str, Requests], canary: CanarySettings) -> tuple[Verdict, str]:

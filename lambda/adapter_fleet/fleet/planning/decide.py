@@ -19,10 +19,7 @@ take very long. Saved notebooks have two minutes for a creation and nine for an 
 _LOST_BY_BASE = "its base model lost it"
 _REPLACED = "another answers in its place"
 _NO_COPY = "the base model has no copy; the next one is asked whether it has the adapter"
-_SPARED = (
-    "somebody changed it by hand; 'adapters apply --retry NAME', a deployment, or a drift check with 'repair'"
-    " restores it"
-)
+_SPARED = "'adapters apply --retry NAME', a deployment, or a drift check with 'repair' restores it"
 
 
 class Step(StrEnum):
@@ -148,8 +145,10 @@ def decide(record: AdapterRecord, want: DesiredAdapter | None, context: PlanCont
     decision = _decide(record, want, context)
     if want is None:
         return decision
-    if context.spares_changes and decision.step.writes and _is_changed_by_hand(record, want, decision):
-        return Decision(step=Step.SPARED, why=_SPARED)
+    spares = context.spares_changes and not record.ordered and decision.step.writes
+    if spares and _is_changed_by_hand(record, want, decision):
+        found = record.drifted or "somebody changed its tags"
+        return Decision(step=Step.SPARED, why=f"{found}; {_SPARED}")
     if context.has_copies or not _needs_copy(record, decision):
         return decision
     return Decision(step=Step.ASLEEP, why=_NO_COPY)

@@ -99,6 +99,11 @@ class DesiredState:
             if order.component in unpinned and order.kind in (OrderKind.PIN, OrderKind.UNPIN)
         ]
 
+    def names_of(self, orders: Iterable[Order], records: Mapping[str, AdapterRecord]) -> set[str]:
+        """Return the adapters that orders name: all versions of each, by their one name."""
+        named = [self.declared.get(one.component) or records.get(one.component) for one in orders]
+        return {found.name for found in named if found is not None}
+
     def prunes(self, records: Mapping[str, AdapterRecord]) -> tuple[list[Order], list[str]]:
         """Return the prunes that are done, and the orphans of the others that are not counted yet.
 

@@ -220,6 +220,7 @@ def _without_component(record: AdapterRecord) -> AdapterRecord:
         generation=record.generation,
         changed_at=record.changed_at,
         routed_at=record.routed_at,
+        ordered=record.ordered,
         lost=record.lost,
         restores=record.restores,
     )
@@ -251,6 +252,7 @@ def _succeeded(
         generation=record.generation if intent.restores else intent.generation,
         changed_at=live.modified,
         drifted=None,
+        ordered=False,
         recheck=_recheck_after_success(record.recheck, intent, live),
         probed=_probed_after_success(record, intent.artifact),
         unconfirmed=intent.archive,

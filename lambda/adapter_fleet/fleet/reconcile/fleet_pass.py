@@ -41,7 +41,7 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.route_cache import RouteCache
-from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
+from adapter_fleet.fleet.reconcile.session import ORDER_TRIGGER, PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
@@ -203,6 +203,11 @@ class Pass:
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
+        # A pin or a claim stays. Its own execution restores what was changed by hand, and no other.
+        standing = self._desired.orders if self._session.pass_input.trigger == ORDER_TRIGGER else []
+        named = self._desired.names_of([*self._retries, *self._desired.unpinned, *standing], self._records)
+        for record in [record for record in self._records.values() if record.name in named]:
+            self._records.put(replace(record, ordered=True))
         for order in self._retries:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:
@@ -265,7 +270,7 @@ class Pass:
             claims=self._claims,
             deletes=self._deletes,
             has_copies=session.fleet.base_copies > 0,
-            spares_changes=session.spares_changes and not self._retries,
+            spares_changes=session.spares_changes,
             since=session.pass_input.started_at,
         )
 
@@ -316,9 +321,9 @@ class Pass:
         if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
             decision = replace(decision, step=Step.VERIFY)
         decision = self._routes.follow(record, decision)
-        if decision.step is Step.KEEP and record.drifted is not None:
-            # Someone has reverted the change by hand.
-            self._records.put(replace(record, drifted=None))
+        if decision.step is Step.KEEP and (record.drifted is not None or record.ordered):
+            # Someone has reverted the change by hand, or there was none.
+            self._records.put(replace(record, drifted=None, ordered=False))
         return decision
 
     def _lacks_room(self, record: AdapterRecord, decision: Decision) -> bool:

@@ -5,7 +5,6 @@ from typing import Any
 
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
-from adapter_fleet.fleet.state.fleet_settings import DriftAction
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
@@ -125,12 +124,9 @@ class Session:
 
     @property
     def spares_changes(self) -> bool:
-        """True if the pass came for new copies alone, and leaves what people changed by hand."""
-        return (
-            self.generation.outcome is Outcome.CONVERGED
-            and self.target.settings.drift is not DriftAction.REPAIR
-            and self.pass_input.trigger in (SCALING_TRIGGER, LOOK_TRIGGER, CONTINUING_TRIGGER)
-        )
+        """True if the pass came to look or for orders alone, and leaves what people changed by hand."""
+        triggers = (SCALING_TRIGGER, LOOK_TRIGGER, ORDER_TRIGGER, CONTINUING_TRIGGER)
+        return self.pass_input.trigger in triggers and self.generation.spares_changes
 
     @property
     def resumes(self) -> bool:

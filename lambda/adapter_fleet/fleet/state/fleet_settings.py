@@ -136,6 +136,8 @@ class ReleaseSettings:
 class FleetSettings:
     """The settings of a fleet.
 
+    failures:
+        None for the default, which depends on where the manifest is.
     request_rate:
         The most writes a second to SageMaker. It is halved on a throttle, and recovers slowly.
     timeout_seconds, on_timeout:
@@ -158,7 +160,7 @@ class FleetSettings:
         None if an adapter is updated in place.
     """
 
-    failures: FailureLimit = field(default_factory=FailureLimit)
+    failures: FailureLimit | None = None
     deletions: DeletionLimit = field(default_factory=DeletionLimit)
     request_rate: float = 5.0
     timeout_seconds: int = 3000

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from adapter_fleet.common.bounded_text import bound_texts
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, OnTimeout
 
 
 class Outcome(StrEnum):
@@ -155,6 +155,12 @@ class Generation:
     def exempt(self) -> bool:
         """True if no guard or limit stops it: it takes a change back, or deletes the fleet."""
         return self.undo or self.request.source in (Source.UNDO, Source.DELETION)
+
+    @property
+    def spares_changes(self) -> bool:
+        """True if it is in force, and no policy restores what people change by hand since."""
+        repairs = self.request.target.settings.drift is DriftAction.REPAIR
+        return self.outcome is Outcome.CONVERGED and not repairs
 
     def spares_adopted(self, *, converged: bool) -> bool:
         """True if adopted components stay: those that carried the tag before the registry knew them.

@@ -135,6 +135,8 @@ class AdapterRecord:
         When a route began to name the component, as the history has it.
     drifted:
         A description of a change made by hand, until it is repaired.
+    ordered:
+        True from an order that names the adapter until it is as wanted. A change by hand is restored then.
     recheck:
         What to do because the base model changed. The base may have lost its adapters.
     lost:
@@ -179,6 +181,7 @@ class AdapterRecord:
     changed_at: float | None = None
     routed_at: float | None = None
     drifted: str | None = None
+    ordered: bool = False
     recheck: Recheck | None = None
     lost: int = 0
     restores: int = 0

@@ -78,11 +78,14 @@ class Requests:
         How many were answered with 4XX or 5XX.
     mean_latency:
         How long the container took for one, in microseconds; None if it is not known.
+    unknown:
+        Why nothing is known of them; empty if the rest says what happened.
     """
 
     count: float = 0.0
     errors: float = 0.0
     mean_latency: float | None = None
+    unknown: str = ""
 
 
 class SageMakerPort(Protocol):

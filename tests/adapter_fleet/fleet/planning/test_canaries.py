@@ -52,9 +52,37 @@ def test_fewer_failures_are_not_held_against_the_time_that_answers_take() -> Non
     assert judge(ROUTE, found, CANARY, LATER)[0] is Verdict.ADVANCE
 
 
-def test_requests_count_since_the_share_began_and_for_a_day_at_most() -> None:
-    assert window([ROUTE], 600.0) == ({"live": 0.0, "new": 0.0}, 600.0)
-    assert window([ROUTE], 90_000.0) == ({"live": 3_600.0, "new": 3_600.0}, 90_000.0)
+@pytest.mark.parametrize(
+    ("since", "now", "begin", "end"),
+    [(0.0, 600.0, 0.0, 420.0), (61.0, 719.0, 120.0, 480.0), (0.0, 90_030.0, 3_660.0, 89_820.0)],
+    ids=["a minute begins", "within a minute", "for a day at most"],
+)
+def test_requests_count_in_whole_minutes_whose_metrics_have_come(
+    since: float, now: float, begin: float, end: float
+) -> None:
+    assert ROUTE.candidate is not None
+    route = replace(ROUTE, candidate=replace(ROUTE.candidate, since=since))
+    assert window([route], now) == ({"live": begin, "new": begin}, end)
+
+
+def test_step_is_judged_by_as_many_whole_minutes_as_it_takes() -> None:
+    assert ROUTE.candidate is not None
+    for since in (0.0, 1.0, 59.0):
+        candidate = replace(ROUTE.candidate, since=since, judged=since)
+        moment = due(candidate, ReleaseSettings(canary=CanarySettings(every_seconds=60.0)))
+        assert moment is not None
+        found, until = window([replace(ROUTE, candidate=candidate)], moment)
+        assert until - found["new"] == 60.0
+
+
+@pytest.mark.parametrize("component", ["live", "new"])
+@pytest.mark.parametrize("now", [600.0, LATER])
+def test_canary_is_held_with_the_reason_if_the_requests_to_either_version_are_unknown(
+    component: str, now: float
+) -> None:
+    known = {"live": Requests(count=1000), "new": Requests(count=1000, errors=500)}
+    found = {**known, component: Requests(unknown="CloudWatch does not have it")}
+    assert judge(ROUTE, found, CANARY, now) == (Verdict.HOLD, "CloudWatch does not have it")
 
 
 def test_version_that_does_worse_leaves_before_its_step_ends_and_none_advances_before() -> None:
@@ -63,7 +91,7 @@ def test_version_that_does_worse_leaves_before_its_step_ends_and_none_advances_b
         return judge(ROUTE, found, CANARY, now)[0]
 
     assert (verdict(50, 600.0), verdict(0, 600.0)) == (Verdict.ROLL_BACK, Verdict.HOLD)
-    assert (verdict(0, 1919.0), verdict(0, 1920.0)) == (Verdict.HOLD, Verdict.ADVANCE)
+    assert (verdict(0, 1979.0), verdict(0, 1980.0)) == (Verdict.HOLD, Verdict.ADVANCE)
 
 
 def test_canary_is_looked_at_during_its_step_at_its_end_and_then_less_often() -> None:
@@ -74,7 +102,7 @@ def test_canary_is_looked_at_during_its_step_at_its_end_and_then_less_often() ->
         assert moment is not None
         looks.append(moment - began.judged)
         began = replace(began, judged=moment)
-    assert looks[:4] == [300.0, 300.0, 120.0, 360.0]
+    assert looks[:4] == [300.0, 300.0, 180.0, 390.0]
     assert looks[3:] == sorted(looks[3:])
     assert looks[-1] == 3600.0
 

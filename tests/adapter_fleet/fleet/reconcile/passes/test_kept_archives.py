@@ -43,7 +43,7 @@ def replace_base(world: World) -> None:
     for name in list(world.service.components):
         if name != "base":
             world.service.remove(name)
-    world.trigger("order")
+    world.trigger("deployment")
 
 
 class TestResolving:

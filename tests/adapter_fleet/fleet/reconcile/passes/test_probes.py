@@ -240,7 +240,7 @@ class TestOrderToRetryWhatServes:
         world = fleet(settings=REPORTS)
         world.service.components["p-a"].serves = BASE
         world.service.edit("p-b", "s3://bucket/other.tar.gz")
-        world.registry.order([Order(kind=OrderKind.RETRY, component="p-a", at=0.0)])
+        world.registry.order([Order(kind=OrderKind.RETRY, component=f"p-{name}", at=0.0) for name in "ab"])
         world.trigger(first)
         world.trigger("order")
         assert [world.serving()[name] for name in "ab"] == [artifact("a").uri, artifact("b").uri]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attempts
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import (
+    DeletionLimit,
+    DriftAction,
+    FailureLimit,
+    FleetSettings,
+)
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fake_service import Crash
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
 
@@ -180,3 +187,74 @@ def test_what_serves_is_not_deleted_to_be_replaced(first: str) -> None:
     world.service.faults.limit = None
     world.settle()
     assert world.serving() == {made.name: made.artifact.uri for made in (*changed, *new)}
+
+
+HOTFIX = "s3://bucket/hotfix.tar.gz"
+
+
+class TestChangeByHandAtAnOrder:
+    """An order restores what it names, and leaves what people changed elsewhere."""
+
+    def changed(self, by_hand: str | None = HOTFIX, *, settings: FleetSettings = LENIENT) -> World:
+        world = World(settings=settings)
+        for version in (1, 2):
+            world.apply(adapter("a", version), adapter("b", version))
+        for component in ("p-a", "p-b"):
+            if by_hand is None:
+                world.service.remove(component)
+            else:
+                world.service.edit(component, by_hand)
+        return world
+
+    def order(self, world: World, kind: OrderKind = OrderKind.RETRY, **fields: Any) -> None:
+        world.order(kind, "a", **fields)
+        world.settle()
+
+    @pytest.mark.parametrize("by_hand", [HOTFIX, None], ids=["another version", "none"])
+    def test_retry_restores_the_adapter_that_it_names_alone(self, by_hand: str | None) -> None:
+        world = self.changed(by_hand)
+        self.order(world)
+        assert (world.serving()["a"], world.serving().get("b")) == (artifact("a", 2).uri, by_hand)
+        assert (world.record("a").drifted, world.record("b").drifted is None) == (None, False)
+        assert (world.record("a").ordered, world.newest().outcome) == (False, Outcome.CONVERGED)
+
+    def test_policy_to_repair_restores_the_others_too(self) -> None:
+        world = self.changed(settings=replace(LENIENT, drift=DriftAction.REPAIR))
+        self.order(world)
+        assert world.serving() == uris("a", "b", version=2)
+
+    def test_rollback_to_the_last_good_version_restores_the_adapter_that_it_names_alone(self) -> None:
+        world = self.changed()
+        world.service.faults.broken[artifact("a", 3).uri] = "bad tensors"
+        world.apply(adapter("a", 3), adapter("b", 2))
+        for component in ("p-a", "p-b"):
+            world.service.edit(component, HOTFIX)
+        self.order(world, OrderKind.PIN, artifact=artifact("a", 2), replaces=artifact("a", 3))
+        assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
+
+    def test_pin_that_stands_restores_nothing_at_a_scaling_alarm(self) -> None:
+        world = self.changed()
+        self.order(world, OrderKind.PIN, artifact=artifact("a", 1), replaces=artifact("a", 2))
+        world.service.edit("p-a", HOTFIX)
+        world.trigger("scaling")
+        assert world.serving() == {"a": HOTFIX, "b": HOTFIX}
+
+    def test_pass_that_dies_after_it_took_the_order_leaves_it_to_the_next(self) -> None:
+        world = self.changed()
+
+        def die(operation: str, when: str) -> None:
+            if operation.startswith("UpdateInferenceComponent") and when == "before":
+                raise Crash
+
+        world.service.around = die
+        self.order(world)
+        assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
+
+    def test_capacity_that_comes_later_restores_what_was_deleted_and_named(self) -> None:
+        world = self.changed(None)
+        world.service.faults.broken[artifact("a", 2).uri] = "Insufficient capacity"
+        world.order(OrderKind.RETRY, "a")
+        world.run_for(60)
+        world.service.faults.broken.clear()
+        world.settle()
+        assert world.serving() == uris("a", version=2)

@@ -205,3 +205,60 @@ def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() ->
         world.lose_registry()
         world.clock.time += 1
     assert len(keys) == len(set(keys)) == 2
+
+
+class TestManifestInS3WithoutAFailurePolicy:
+    """Each adapter fails alone: many write the manifest, and none of them deploys."""
+
+    def world(self, *bad: str, stored: bool = True, settings: FleetSettings | None = None) -> World:
+        world = World(settings=settings or FleetSettings(request_rate=10))
+        if stored:
+            world.target = replace(world.target, manifest="s3://bucket/tenants.yaml")
+        world.service.faults.broken |= {artifact(name).uri: "bad tensors" for name in bad}
+        return world
+
+    def test_customer_whose_adapter_is_bad_undoes_no_later_change(self) -> None:
+        world = self.world("bad")
+        world.apply(adapter("a"), adapter("b"))
+        for version in (2, 3):
+            world.put_manifest(adapter("a", version), adapter("b", version), adapter("bad"))
+            world.settle_without_retries()
+        assert world.outcomes() == [Outcome.CONVERGED] * 3
+        assert world.serving() == uris("a", "b", version=3)
+
+    def test_all_that_a_change_brings_may_fail_and_what_served_serves(self) -> None:
+        world = self.world("c", "d")
+        world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
+        world.apply(adapter("a"))
+        world.put_manifest(adapter("a", 2), adapter("c"), adapter("d"))
+        world.settle_without_retries()
+        assert (world.newest().outcome, world.newest().failures) == (Outcome.CONVERGED, 3)
+        assert world.serving()["a"] == artifact("a").uri
+
+    @pytest.mark.parametrize(
+        ("stored", "bad", "outcome"),
+        [
+            (True, "c", Outcome.CONVERGED),
+            (True, "cd", Outcome.CONVERGED),
+            (True, "bcd", Outcome.FAILED),
+            (False, "c", Outcome.FAILED),
+        ],
+    )
+    def test_deployment_fails_if_most_adapters_fail_and_that_of_a_file_above_five_per_cent(
+        self, stored: bool, bad: str, outcome: Outcome
+    ) -> None:
+        world = self.world(*bad, stored=stored)
+        world.apply(*map(adapter, "abcd"), retries=False)
+        assert world.newest().outcome is outcome
+
+    def test_only_adapter_of_a_first_deployment_fails_alone(self) -> None:
+        world = self.world("a")
+        world.apply(adapter("a"), retries=False)
+        assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 1)
+
+    def test_failure_policy_counts_where_there_is_one(self) -> None:
+        world = self.world("bad", settings=STRICT)
+        world.apply(adapter("a"))
+        world.put_manifest(adapter("a", 2), adapter("bad"))
+        world.settle_without_retries()
+        assert world.outcomes() == [Outcome.CONVERGED, Outcome.FAILED, Outcome.CONVERGED]

@@ -46,7 +46,7 @@ class TestArchiveThatMoved:
         world.service.faults.missing.add(at(1, AFTER).artifact.uri)
         world.apply(at(1, AFTER), retries=False)
         world.service.remove("p-acme")
-        world.start_machine("order")
+        world.start_machine("deployment")
         world.run_for(60)
         assert world.serving() == {"acme": at(1, BEFORE).artifact.uri}
 
