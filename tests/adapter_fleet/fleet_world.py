@@ -293,7 +293,7 @@ class World:
         """Let someone delete the base component and with it its adapters, and a pass find that out."""
         for component in list(self.service.components):
             self.service.remove(component)
-        self.start_machine("order")
+        self.start_machine("deployment")
         self.run_for(1)
 
     def run_newest(self, *, deadline: float) -> None:

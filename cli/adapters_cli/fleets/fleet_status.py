@@ -374,7 +374,6 @@ def _states(
         foreign=fleet.foreign,
         claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,
-        spares_changes=generation.spares_changes,
         since=fleet.runner_at,
     )
     state_wanted = DesiredState.of(
@@ -486,8 +485,8 @@ def _state(
         state=_activity(record, decision),
         since=record.intent.at if record.intent is not None else None,
         reason=decision.why or record.drifted or (record.failure.reason if record.failure else None),
-        # Only a request starts a copy, and only people restore what they changed.
-        settled=decision.step is Step.ASLEEP or (decision.step is Step.SPARED and not waits),
+        # Only a request starts a copy; the fleet sends none for that.
+        settled=decision.step is Step.ASLEEP,
     )
 
 
@@ -531,8 +530,6 @@ def _earlier(
     return tuple(version for version in versions if not version.same_version_as(present))
 
 
-CHANGED = "changed"
-"""The state of an adapter that somebody changed by hand, and that only people restore."""
 _STEP_WORDS = {
     Step.CREATE: "creating",
     Step.UPDATE: "updating",
@@ -540,7 +537,6 @@ _STEP_WORDS = {
     Step.HOLD: "deleting",
     Step.CLAIM: "claiming",
     Step.RETAG: "tagging",
-    Step.SPARED: CHANGED,
 }
 _WRITE_WORDS = {Write.CREATE: "creating", Write.UPDATE: "updating", Write.DELETE: "deleting"}
 

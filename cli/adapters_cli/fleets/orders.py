@@ -8,7 +8,7 @@ from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
-from adapters_cli.fleets.fleet_status import CHANGED, FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"
@@ -51,9 +51,7 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
 def _failed(seen: FleetStatus) -> dict[str, str]:
     """Return the names of the adapters that failed, or that somebody changed by hand, by component."""
     return {
-        adapter.component: adapter.name
-        for adapter in seen.adapters
-        if adapter.group is StateGroup.FAILED or adapter.state == CHANGED
+        adapter.component: adapter.name for adapter in seen.adapters if adapter.group is StateGroup.FAILED
     }
 
 

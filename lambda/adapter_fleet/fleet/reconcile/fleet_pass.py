@@ -30,8 +30,8 @@ from adapter_fleet.fleet.planning.releases import by_adapter, proven_artifact
 from adapter_fleet.fleet.planning.settle import may_be_asked_again, with_failure, with_new_attempts
 from adapter_fleet.fleet.planning.surveys import (
     adapters_to_probe,
-    archives_to_check,
     answers_of,
+    archives_to_check,
     drifted_records,
     tags_to_read,
 )
@@ -206,8 +206,9 @@ class Pass:
         # A pin or a claim stays. Its own execution restores what was changed by hand, and no other.
         standing = self._desired.orders if self._session.pass_input.trigger == ORDER_TRIGGER else []
         named = self._desired.names_of([*self._retries, *self._desired.unpinned, *standing], self._records)
-        for record in [record for record in self._records.values() if record.name in named]:
-            self._records.put(replace(record, ordered=True))
+        for known in list(self._records.values()):
+            if known.name in named:
+                self._records.put(replace(known, ordered=True))
         for order in self._retries:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.requests.is_complete import FleetError
-from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, ReleaseSettings
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit, ReleaseSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from tests.adapter_fleet.fleet.requests.conftest import OBJECT, Deployment, manifest
 from tests.adapter_fleet.fleet_world import World
@@ -186,7 +186,10 @@ class Stack:
         self.world = world = World(seconds=1.0)
         self.functions = functions = Deployment()
         functions.settings = replace(
-            functions.settings, deletions=DeletionLimit(share=0.0, above=0), request_rate=10.0
+            functions.settings,
+            deletions=DeletionLimit(share=0.0, above=0),
+            failures=FailureLimit(),  # also for a manifest in S3: a failed one is undone
+            request_rate=10.0,
         )
         functions.registry, functions.clock = world.registry, world.clock
         functions.handler = replace(
