@@ -503,7 +503,7 @@ def test_requests_are_unknown_of_the_component_of_which_a_series_is_not_complete
 def test_series_that_is_partial_on_one_page_goes_on_with_the_next(stubs: Stubs) -> None:
     first = results_of(m0=[8.0], m1=[1.0], m2=[0.0], m3=[8.0])
     first[1]["StatusCode"] = "PartialData"
-    pages = [
+    pages: list[dict[str, Any]] = [
         {"MetricDataResults": first, "NextToken": "2"},
         {"MetricDataResults": results_of(m1=[None, 1.0], m0=[None, 2.0])},
     ]

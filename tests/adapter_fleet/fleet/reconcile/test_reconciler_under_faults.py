@@ -282,7 +282,7 @@ class Fleet(RuleBasedStateMachine):
                 assert generation.changes is not None
                 assert generation.ended is not None
                 late = generation.ended - generation.request.at >= settings.timeout_seconds - 10
-                allowed = settings.failures.allowed(generation.changes)
+                allowed = (settings.failures or FailureLimit()).allowed(generation.changes)
                 promise(late or generation.failures <= allowed, generation)
 
     def _generations_except(self, seen: Collection[int]) -> list[Generation]:
