@@ -25,7 +25,6 @@ pytestmark = pytest.mark.timeout(1800)
 
 SETTINGS: Mapping[str, Any] = {"releases": Releases(drain=cdk.Duration.seconds(80))}
 PROMPT = prompts()[0]
-HEADER = "X-Amzn-SageMaker-Inference-Component"
 
 
 @dataclass
@@ -36,19 +35,11 @@ class Gateway:
     stack: FleetStack
     config: Mapping[str, Any]
 
-    def ask(
-        self,
-        model: str,
-        key: str = "sk-acme",
-        headers: Mapping[str, str] | None = None,
-        path: str = "chat/completions",
-        **more: Any,
-    ) -> Any:
+    def ask(self, model: str, key: str = "sk-acme", path: str = "chat/completions", **more: Any) -> Any:
         """Return the answer of the proxy, whatever its status."""
         messages = [{"role": "user", "content": PROMPT["ticket"]}]
-        body = {"model": model, "input" if path == "responses" else "messages": messages, "temperature": 0}
-        body |= {"max_output_tokens" if path == "responses" else "max_tokens": 60} | more
-        sent = {"authorization": f"Bearer {key}", "content-type": "application/json", **(headers or {})}
+        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 60, **more}
+        sent = {"authorization": f"Bearer {key}", "content-type": "application/json"}
         address = f"{self.url}/v1/{path}"
         return urllib3.request("POST", address, body=json.dumps(body), headers=sent, preload_content=False)
 
@@ -75,12 +66,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             yield Gateway(url, stack, yaml.safe_load((folder / "config.yaml").read_text()))
 
 
-def adapters_of(gateway: Gateway) -> dict[str, str]:
-    """Return the components by adapter."""
-    listed = adapters(gateway.stack.cloud, "status", "--stack", gateway.stack.name, "--json")
-    return {one["name"]: one["component"] for one in json.loads(listed.stdout)["adapters"]}
-
-
 def test_guide_shows_what_the_command_writes(gateway: Gateway) -> None:
     shown, written = yaml.safe_load(CONFIG), dict(gateway.config)
     assert [one["model_name"] for one in written["model_list"]] == ["acme", "globex"]
@@ -105,28 +90,6 @@ def test_key_reaches_its_own_adapter_alone(gateway: Gateway) -> None:
         assert gateway.label(refused) == "403"
         assert gateway.label("acme", fallbacks=[refused]) == "403"
     assert gateway.label("acme", "sk-nobody") == "401"
-
-
-@pytest.mark.parametrize("path", ["chat/completions", "messages", "responses"])
-def test_what_a_caller_sends_beside_reaches_no_other_adapter(gateway: Gateway, path: str) -> None:
-    info = {"model_info": {"adapter": "globex"}}
-    component = adapters_of(gateway)["globex"]
-    assert "shipping" in gateway.ask("acme", path=path).data.decode()
-    for smuggled in (
-        {"model_id": "globex"},
-        {"model_id": component},
-        {"metadata": info, "model_id": component},
-        {"litellm_metadata": info, "model_id": component},
-        info,
-        {"headers": {HEADER: component}},
-        {"extra_headers": {HEADER: component}},
-        {"extra_body": {"model": component}},
-        {"hf_model_name": component},
-    ):
-        answer = gateway.ask("acme", path=path, **smuggled)
-        text = answer.data.decode()
-        assert "ATTENTION" not in text, smuggled
-        assert "shipping" in text or answer.status in (400, 403), (smuggled, text)
 
 
 def test_answer_is_streamed_as_it_comes(gateway: Gateway) -> None:
