@@ -94,11 +94,7 @@ class Deployed:
             base=base,
             base_model=specification["ModelName"],
             base_container=model["PrimaryContainer"],
-            endpoint=(
-                described["EndpointArn"],
-                described["EndpointConfigName"],
-                described["CreationTime"],
-            ),
+            endpoint=(described["EndpointArn"], described["EndpointConfigName"], described["CreationTime"]),
             components=components,
             answers=answers,
             summary=outputs["TenantsSummary"],

@@ -138,8 +138,7 @@ def test_failure_keeps_the_archive_that_was_there(
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("model.py", "it is code"), ("adapter_config.json", "it is in the archive twice")],
+    ("name", "message"), [("model.py", "it is code"), ("adapter_config.json", "it is in the archive twice")]
 )
 def test_archive_with_anything_else_has_no_identity(
     directory: Path, tmp_path: Path, name: str, message: str

@@ -97,10 +97,7 @@ class TestSlots:
         qwen = shape_of(model_type="qwen2")
         assert slot_bytes(qwen, ENGINE, 64) == linear_slot_bytes(qwen, ENGINE, 64)
 
-    @pytest.mark.parametrize(
-        ("own", "number_bytes", "expected"),
-        [(None, 2, 1), (None, 4, 2), (2, 4, 1)],
-    )
+    @pytest.mark.parametrize(("own", "number_bytes", "expected"), [(None, 2, 1), (None, 4, 2), (2, 4, 1)])
     def test_data_type_is_the_models_unless_it_is_set(
         self, own: int | None, number_bytes: int, expected: int
     ) -> None:

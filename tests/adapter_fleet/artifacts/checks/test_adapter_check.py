@@ -74,12 +74,7 @@ class TestFiles:
         assert the_only(findings_of(directory)).where == rf"{directory}/'a\nb\x1b'"
 
     @pytest.mark.parametrize(
-        ("make", "got"),
-        [
-            (Path.mkdir, "a folder"),
-            (os.mkfifo, "a special file"),
-        ],
-        ids=["folder", "pipe"],
+        ("make", "got"), [(Path.mkdir, "a folder"), (os.mkfifo, "a special file")], ids=["folder", "pipe"]
     )
     def test_what_is_no_regular_file_is_neither_followed_nor_waited_for(
         self, adapter: SyntheticAdapter, make: Callable[[Path], object], got: str
@@ -167,10 +162,7 @@ class TestConfiguration:
         [
             {"use_rslora": True},
             {"init_lora_weights": "gaussian"},
-            {
-                "rank_pattern": {Q_PROJ: 16, r".*\.k_proj": 4},
-                "alpha_pattern": {Q_PROJ: 32, r".*\.k_proj": 8},
-            },
+            {"rank_pattern": {Q_PROJ: 16, r".*\.k_proj": 4}, "alpha_pattern": {Q_PROJ: 32, r".*\.k_proj": 8}},
             {"target_modules": ["q_proj"], "target_parameters": ["self_attn.v_proj.weight"]},
             # Trying this one against a module's name takes longer than the universe will last.
             {"target_modules": r"(([a-z_.0-9]+)+)+!"},
@@ -306,12 +298,7 @@ class TestTensors:
         ],
     )
     def test_rank_of_what_is_no_stack_of_experts_is_refused(
-        self,
-        adapter: SyntheticAdapter,
-        module: str,
-        rank: int,
-        version: LmiVersion | None,
-        message: str,
+        self, adapter: SyntheticAdapter, module: str, rank: int, version: LmiVersion | None, message: str
     ) -> None:
         adapter.config["target_parameters"] = [f"{module}.weight"]
         adapter.add(f"model.layers.0.{module}", rank=rank)

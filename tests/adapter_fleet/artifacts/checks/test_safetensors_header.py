@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from safetensors import deserialize
 from safetensors.numpy import save
 
-from adapter_fleet.artifacts.checks.safetensors_header import (
-    HeaderError,
-    Tensor,
-    read_tensors,
-)
+from adapter_fleet.artifacts.checks.safetensors_header import HeaderError, Tensor, read_tensors
 from tests.adapter_fleet.bad_adapters import weights
 
 

@@ -56,9 +56,7 @@ class Story:
         self.world = World(
             seconds=1.0,
             settings=FleetSettings(
-                request_rate=50,
-                failures=FailureLimit(share=1.0),
-                deletions=DeletionLimit(share=1.0),
+                request_rate=50, failures=FailureLimit(share=1.0), deletions=DeletionLimit(share=1.0)
             ),
         )
         self.world.apply(*BEFORE)

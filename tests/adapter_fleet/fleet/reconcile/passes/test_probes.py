@@ -21,10 +21,7 @@ from tests.adapter_fleet.fake_service import BASE, answer_of
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 REPORTS = FleetSettings(
-    request_rate=1000.0,
-    drift=DriftAction.REPORT,
-    probes_per_drift_run=None,
-    failures=FailureLimit(share=1.0),
+    request_rate=1000.0, drift=DriftAction.REPORT, probes_per_drift_run=None, failures=FailureLimit(share=1.0)
 )
 REPAIRS = replace(REPORTS, drift=DriftAction.REPAIR)
 SMOKE = SmokeRequest.from_prompt("Hello")

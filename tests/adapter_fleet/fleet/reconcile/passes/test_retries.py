@@ -10,12 +10,7 @@ import pytest
 from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, with_new_attempts
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.fleet_settings import (
-    DeletionLimit,
-    DriftAction,
-    FailureLimit,
-    FleetSettings,
-)
+from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
