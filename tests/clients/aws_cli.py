@@ -53,15 +53,12 @@ class CommandLine:
 
 
 class Script:
-    """The calls, in their order."""
-
     def __init__(self, calls: Calls) -> None:
         self.calls, self.given = calls, calls.given
         self.aws = CommandLine(calls)
         self.folder = Path(self.given["folder"])
 
     def run(self) -> None:
-        """Make all calls."""
         self.create()
         self.read()
         self.invoke()
@@ -81,7 +78,6 @@ class Script:
         raise TimeoutError(f"{component} is not {'gone' if gone else 'in service'}")
 
     def create(self) -> None:
-        """Create an endpoint with a base and an adapter."""
         aws, given, role = self.aws, self.given, self.given["role"]
         container = {"Image": given["image"], "Environment": given["environment"]}
         variant = {"VariantName": "AllTraffic", "InstanceType": "ml.g5.2xlarge", "InitialInstanceCount": 1}
@@ -112,7 +108,6 @@ class Script:
             self.settled(ADAPTER)
 
     def read(self) -> None:
-        """Describe, list and tag what was created, and read the fleet's stack."""
         aws = self.aws
         aws("sagemaker describe-endpoint", endpoint_name=NAME)
         arn = aws("sagemaker describe-inference-component", inference_component_name=ADAPTER)[
@@ -130,7 +125,6 @@ class Script:
             aws(f"cloudformation {command}", stack_name=self.given["stack"])
 
     def invoke(self) -> None:
-        """Invoke components, and update the adapter in place."""
         aws, answer, body = self.aws, self.folder / "answer.json", self.folder / "body.json"
         body.write_text(json.dumps(self.calls.body()))
         request = {"endpoint_name": NAME, "content_type": "application/json", "body": f"fileb://{body}"}
@@ -150,7 +144,6 @@ class Script:
         ask("adapter after its update", ADAPTER, "shout")
 
     def delete(self) -> None:
-        """Delete what was created, the adapters first."""
         aws = self.aws
         with self.calls.call("sagemaker delete-inference-component"):
             for component in (ADAPTER, BASE):

@@ -39,7 +39,6 @@ class Calls:
             report.write(f"{json.dumps(line)}\n")
 
     def component(self, adapter: str) -> str:
-        """Return the component of an adapter of the fleet, or of the base."""
         return str(self.given["base"] if adapter == "base" else self.given["adapters"][adapter])
 
     def url(self, adapter: str) -> str:
@@ -48,22 +47,18 @@ class Calls:
         return f"{cloud}/endpoints/{endpoint}/inference-components/{self.component(adapter)}/openai/v1"
 
     def body(self, **further: Any) -> dict[str, Any]:
-        """Return a request in LMI's form."""
         parameters = {"max_new_tokens": 60, "temperature": 0}
         return {"inputs": self.given["prompt"], "parameters": parameters, **further}
 
     def chat(self) -> dict[str, Any]:
-        """Return the arguments of a chat in OpenAI's form."""
         messages = [{"role": "user", "content": self.given["ticket"]}]
         return {"messages": messages, "max_tokens": 60, "temperature": 0}
 
     @staticmethod
     def text_of_lines(lines: Iterable[bytes]) -> str:
-        """Return the text of a stream in LMI's form."""
         return "".join(json.loads(line)["token"]["text"] for line in lines if line.strip())
 
     def check(self, adapter: str, text: str) -> None:
-        """Raise ValueError if an adapter or the base says another thing than it should."""
         if text != self.given["answers"][adapter]:
             raise ValueError(f"{adapter} should answer {self.given['answers'][adapter]!r}, got {text!r}")
 

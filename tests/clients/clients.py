@@ -115,12 +115,10 @@ class Client:
 
     @property
     def environment(self) -> Environment:
-        """The environment of the script."""
         return Environment(self.pins)
 
     @property
     def version(self) -> str:
-        """The version that the file in `requirements` pins."""
         return self.environment.version(self.package)
 
 

@@ -12,7 +12,6 @@ from tests.clients.clients import CLIENTS, PART
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running cloud with a fleet."""
     from tests.clients.world import deployed  # the CDK takes a second to import
 
     with deployed(tmp_path_factory.mktemp("clients")) as running:

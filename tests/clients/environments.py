@@ -44,11 +44,9 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """The Python of the environment."""
         return self._folder / "bin" / "python"
 
     def version(self, package: str) -> str:
-        """The version of a package that the file pins."""
         (version,) = re.findall(rf"^{re.escape(package)}==(\S+)", self._pins, re.MULTILINE)
         return str(version)
 
@@ -84,7 +82,6 @@ def checkout(source: Mapping[str, Any], variable: str) -> Path:
 
 
 def main(names: list[str]) -> None:
-    """Install environments."""
     for name in names or sorted(path.stem for path in REQUIREMENTS.glob("*.txt")):
         Environment(name).install()
 

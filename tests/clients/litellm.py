@@ -12,13 +12,10 @@ from tests.clients.calls import Calls
 
 
 class Script:
-    """The calls, in their order."""
-
     def __init__(self, calls: Calls) -> None:
         self.calls, self.given = calls, calls.given
 
     def run(self) -> None:
-        """Make all calls."""
         # A greedy answer needs a temperature of 0, which `sagemaker/` changes without this.
         for adapter in ("base", "triage"):
             self.ask("sagemaker", adapter, aws_sagemaker_allow_zero_temp=True)

@@ -18,7 +18,6 @@ _OF_THE_HUB = re.compile(r"""(?<=["'])(Qwen|openai|google)/[\w.-]+(?=["'])""")
 
 
 def main(calls: Calls) -> None:
-    """Run the cells, and report each."""
     given = calls.given
     path = Path(given["path"])
     os.chdir(path.parent)

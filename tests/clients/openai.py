@@ -11,17 +11,13 @@ from tests.clients.calls import Calls
 
 
 class Script:
-    """The calls, in their order."""
-
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
 
     def client(self, adapter: str) -> openai.OpenAI:
-        """Return a client of a component."""
         return openai.OpenAI(base_url=self.calls.url(adapter), api_key=BearerAuth().token, max_retries=0)
 
     def run(self) -> None:
-        """Make all calls."""
         calls, chat = self.calls, self.calls.chat()
         for adapter in ("base", "triage"):
             model = "" if adapter == "base" else calls.component(adapter)

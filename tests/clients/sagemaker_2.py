@@ -17,21 +17,17 @@ NAME, BASE, ADAPTER = "by-sdk-2", "by-sdk-2-base", "by-sdk-2-triage"
 
 
 class Script:
-    """The calls, in their order."""
-
     def __init__(self, calls: Calls) -> None:
         self.calls, self.given = calls, calls.given
         self.session = Session()
 
     def run(self) -> None:
-        """Make all calls."""
         self.read_fleet()
         predictor = self.deploy()
         self.adapter()
         self.delete(predictor)
 
     def predictor(self, endpoint: str, component: str) -> Predictor:
-        """Return a predictor that sends and reads JSON."""
         return Predictor(
             endpoint,
             self.session,
@@ -41,11 +37,9 @@ class Script:
         )
 
     def ask(self, predictor: Predictor, adapter: str) -> None:
-        """Raise ValueError if a component says another thing than it should."""
         self.calls.check(adapter, predictor.predict(self.calls.body())["generated_text"])
 
     def read_fleet(self) -> None:
-        """Ask and list what is deployed."""
         calls, endpoint = self.calls, self.given["endpoint"]
         for adapter in ("base", "triage"):
             predictor = self.predictor(endpoint, calls.component(adapter))
@@ -60,7 +54,6 @@ class Script:
                 raise ValueError(f"there should be the base and its adapters, got {found}")
 
     def deploy(self) -> Predictor:
-        """Deploy a base, change it, and return its predictor."""
         calls, given = self.calls, self.given
         model = Model(
             given["image"],
@@ -90,11 +83,9 @@ class Script:
 
     @staticmethod
     def resources() -> ResourceRequirements:
-        """Return what a copy of the base needs."""
         return ResourceRequirements(requests={"num_accelerators": 1, "memory": 1024, "copies": 1})
 
     def adapter(self) -> None:
-        """Create an adapter, update it and delete it."""
         calls, session, archives = self.calls, self.session, self.given["archives"]
         specification = {"BaseInferenceComponentName": BASE, "Container": {"ArtifactUrl": archives["triage"]}}
         with calls.call("Session.create_inference_component (adapter)"):
@@ -113,7 +104,6 @@ class Script:
             session.delete_inference_component(ADAPTER, wait=True)
 
     def delete(self, predictor: Predictor) -> None:
-        """Delete the base and its endpoint."""
         calls, session = self.calls, self.session
         with calls.call("Predictor.delete_predictor"):
             predictor.delete_predictor(wait=True)

@@ -24,20 +24,16 @@ NAME, BASE, ADAPTER = "by-sdk-3", "by-sdk-3-base", "by-sdk-3-triage"
 
 
 class Script:
-    """The calls, in their order."""
-
     def __init__(self, calls: Calls) -> None:
         self.calls, self.given = calls, calls.given
 
     def run(self) -> None:
-        """Make all calls."""
         self.read_fleet()
         self.create()
         self.adapter()
         self.delete()
 
     def ask(self, endpoint: Endpoint, component: str, adapter: str) -> None:
-        """Raise ValueError if a component says another thing than it should."""
         answer = endpoint.invoke(
             body=json.dumps(self.calls.body()).encode(),
             content_type="application/json",
@@ -46,7 +42,6 @@ class Script:
         self.calls.check(adapter, json.loads(answer.body.read())["generated_text"])
 
     def read_fleet(self) -> None:
-        """Ask and list what is deployed."""
         calls, name = self.calls, self.given["endpoint"]
         with calls.call("Endpoint.get"):
             endpoint = Endpoint.get(name)
@@ -70,7 +65,6 @@ class Script:
                 raise ValueError(f"there should be the base and its adapters, got {found}")
 
     def chat(self, adapter: str, token: str) -> None:
-        """Chat on the OpenAI path with a token of the SDK."""
         request = urllib.request.Request(  # noqa: S310
             f"{self.calls.url(adapter)}/chat/completions",
             json.dumps({"model": self.calls.component(adapter), **self.calls.chat()}).encode(),
@@ -81,7 +75,6 @@ class Script:
         self.calls.check(adapter, chat["choices"][0]["message"]["content"])
 
     def create(self) -> None:
-        """Create an endpoint with a base."""
         calls, given = self.calls, self.given
         with calls.call("Model.create"):
             container = ContainerDefinition(image=given["image"], environment=given["environment"])
@@ -113,7 +106,6 @@ class Script:
             self.ask(Endpoint.get(NAME), BASE, "base")
 
     def adapter(self) -> None:
-        """Create an adapter, update it and delete it."""
         calls, archives = self.calls, self.given["archives"]
         with calls.call("InferenceComponent.create (adapter)"):
             triage = InferenceComponentContainerSpecification(artifact_url=archives["triage"])
@@ -135,7 +127,6 @@ class Script:
             self.ask(Endpoint.get(NAME), ADAPTER, "shout")
 
     def delete(self) -> None:
-        """Delete what was created, the adapter first."""
         calls = self.calls
         for what, name in (("adapter", ADAPTER), ("base", BASE)):
             with calls.call(f"InferenceComponent.delete ({what})"):

@@ -100,7 +100,6 @@ def _problems(seen: Mapping[str, Any]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def backend() -> Iterator[Backend]:
-    """A running backend."""
     recorded = Backend()
 
     class Handler(BaseHTTPRequestHandler):

@@ -44,7 +44,6 @@ class World:
 
     @property
     def profile(self) -> str:
-        """The profile of the cloud."""
         return str(self._given["profile"])
 
     def run(self, one: Client) -> list[Line]:
@@ -122,7 +121,6 @@ def deployed(folder: Path) -> Iterator[World]:
 
 
 def upload_base(cloud: LocalCloud) -> None:
-    """Put the base model into a bucket."""
     s3 = client(cloud, "s3")
     s3.create_bucket(Bucket=MODELS)
     for file in (TICKETS / "base").iterdir():

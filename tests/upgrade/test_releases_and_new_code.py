@@ -161,7 +161,6 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalCl
 
 @pytest.fixture
 def stack(endpoint: tuple[LocalCloud, Endpoint], earlier: Path, tmp_path: Path) -> Upgraded:
-    """The stack of the release before."""
     stack = Upgraded(endpoint[0], tmp_path, endpoint=endpoint[1])
     stack.deploy_the_release_before(earlier, "create")
     return stack

@@ -31,17 +31,9 @@ class Checkout:
 
     def deploy(self, cloud: LocalCloud, home: Path) -> None:
         path = os.pathsep.join(str(self.folder / root) for root in ROOTS)
+        command = ["cdk", "deploy", "-c", "environment=local", "--require-approval", "never"]
         subprocess.run(
-            [
-                "cdk",
-                "deploy",
-                "-c",
-                "environment=local",
-                "--require-approval",
-                "never",
-                "--output",
-                home / "out",
-            ],
+            [*command, "--output", home / "out"],
             cwd=self.folder,
             env={**cloud.environment, "HOME": str(home), "PYTHONPATH": path},
             check=True,

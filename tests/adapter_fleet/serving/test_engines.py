@@ -148,7 +148,6 @@ class TestVllmContainer:
 
 
 def faults_of(releases: Iterable[ContainerRelease]) -> dict[str, list[str]]:
-    """Return the ids of the faults of each release that has some."""
     found = {str(one.number): [fault.id for fault in one.known_faults] for one in releases}
     return {number: ids for number, ids in found.items() if ids}
 

@@ -344,8 +344,6 @@ class TestOtherDecoders:
 class TestTiers:
     """Where adapters are: `max_cpu_loras` counts those in GPU memory, too."""
 
-    SERVING = LoraServing(max_loras=30, max_cpu_loras=70, max_lora_rank=64)
-
     @pytest.mark.parametrize(
         ("adapters", "expected"),
         [(0, (0, 0, 0)), (30, (30, 0, 0)), (31, (30, 1, 0)), (70, (30, 40, 0)), (200, (30, 40, 130))],
@@ -353,17 +351,17 @@ class TestTiers:
     def test_adapters_fill_the_tiers_from_the_top(
         self, adapters: int, expected: tuple[int, int, int]
     ) -> None:
-        tiers = TierCounts.of(adapters, self.SERVING)
+        tiers = TierCounts.of(adapters, SERVING)
         assert (tiers.gpu, tiers.cpu, tiers.disk) == expected
         assert tiers.adapters == adapters
 
     @pytest.mark.parametrize(("adapters", "mostly"), [(0, False), (140, False), (141, True)])
     def test_mostly_on_disk_is_more_than_half(self, adapters: int, mostly: bool) -> None:
-        assert TierCounts.of(adapters, self.SERVING).mostly_on_disk is mostly
+        assert TierCounts.of(adapters, SERVING).mostly_on_disk is mostly
 
     def test_cpu_memory_is_that_of_the_largest_adapters_that_it_may_hold_in_each_worker(self) -> None:
         def memory(*ranks: int | None, workers: int = 1) -> float:
-            return cpu_bytes(LLAMA, EngineSettings(), ranks, self.SERVING, workers=workers) / MIB
+            return cpu_bytes(LLAMA, EngineSettings(), ranks, SERVING, workers=workers) / MIB
 
         assert memory(16, 32) == 80 + 160
         # An unknown rank counts as the highest.

@@ -122,7 +122,6 @@ class Deployment:
         return self.send({**self.event("Update", old=old), "ResourceProperties": new})
 
     def update_setting(self, seconds: int, *, old: dict[str, Any] | None = None) -> Any:
-        """Deploy a setting; return the properties."""
         self.settings = replace(self.settings, timeout_seconds=seconds)
         event = self.event("Update", ManifestObject=OBJECT, old=old or {})
         self.handler.on_event(event)
@@ -147,13 +146,11 @@ class Deployment:
         return lease
 
     def save(self, number: int, **changes: Any) -> None:
-        """Save the progress of a generation."""
         generation = self.registry.generation(number)
         assert generation is not None
         self.registry.save_generation(replace(generation, **changes), self.lease())
 
     def converge(self, number: int) -> None:
-        """Let a generation converge."""
         self.save(number, outcome=Outcome.CONVERGED)
         self._learn(converged=number)
 
@@ -164,7 +161,6 @@ class Deployment:
         self.registry.open_generation(undo, self.registry.desired(to))
 
     def end_a_pass(self, **learned: Any) -> None:
-        """Save the end of a pass, with other fields of the fleet."""
         self._learn(heartbeat=self.clock.now(), **learned)
 
     def _learn(self, **learned: Any) -> None:
@@ -180,7 +176,6 @@ class Deployment:
         return generation
 
     def names(self, number: int | None = None) -> list[str]:
-        """Return the adapters that a generation wants, the newest by default."""
         return [adapter.name for adapter in self.registry.desired(number or self.newest().number).adapters]
 
 

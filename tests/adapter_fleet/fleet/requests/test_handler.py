@@ -186,7 +186,6 @@ class TestLostEvent:
 
     @pytest.fixture(autouse=True)
     def in_force(self, watched: Deployment) -> None:
-        """Let the first manifest in S3 be in force."""
         watched.converge(1)
 
     def test_manifest_with_a_lost_event_is_applied(self, watched: Deployment) -> None:

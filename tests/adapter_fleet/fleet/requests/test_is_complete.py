@@ -145,7 +145,6 @@ def test_summary_fits_into_a_response(deployment: Deployment) -> None:
 class TestManifestInS3:
     @pytest.fixture
     def event(self, watched: Deployment) -> dict[str, Any]:
-        """A deployment that is under way."""
         watched.converge(1)
         return watched.send(watched.event("Update", ManifestObject=OBJECT, old={}))
 

@@ -36,7 +36,6 @@ def fleet(*adapters: DesiredAdapter, settings: FleetSettings = REPAIRS, copies: 
 
 
 def failures(world: World, since: int = 0) -> dict[str, str]:
-    """The causes of failures, by adapter."""
     return {event.name: event.cause or "" for event in world.log.events[since:] if event.what == "failed"}
 
 

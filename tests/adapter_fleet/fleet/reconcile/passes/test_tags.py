@@ -105,7 +105,6 @@ class TestDeletionOfAFleetWithForgottenComponents:
 
 
 def whole(*adapters: DesiredAdapter, drift: DriftAction = DriftAction.REPAIR) -> World:
-    """A fleet with nothing to do."""
     world = World(settings=FleetSettings(request_rate=10, drift=drift))
     world.apply(*adapters)
     world.service.calls.clear()
