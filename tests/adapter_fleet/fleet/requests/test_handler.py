@@ -176,9 +176,10 @@ class TestManifestInS3:
         assert started == [started[0]] * 2
         assert watched.newest().number == 2
 
-    def test_fleet_in_deletion_applies_no_manifest(self, watched: Deployment) -> None:
+    def test_fleet_in_deletion_applies_no_manifest_and_rereads_none(self, watched: Deployment) -> None:
         watched.send(watched.event("Delete", ManifestObject=OBJECT))
         assert watched.put_manifest(manifest("b")) is None
+        assert watched.handler.reread() is None
 
 
 class TestLostEvent:
@@ -245,11 +246,6 @@ class TestLostEvent:
         assert watched.handler.reread() is None
         assert watched.newest().number == 5
         assert watched.names() == ["a"]
-
-    def test_fleet_in_deletion_rereads_no_manifest(self, watched: Deployment) -> None:
-        watched.handler.on_event(watched.event("Delete", ManifestObject=OBJECT))
-        watched.bucket.put("live", manifest("a", "b"))
-        assert watched.handler.reread() is None
 
     def test_fleet_with_a_deployed_manifest_rereads_nothing(self) -> None:
         deployment = Deployment()
