@@ -201,12 +201,14 @@ class TestOrderToRetryWhatServes:
     """Somebody swapped the weights of a copy, and the fleet has not noticed."""
 
     @pytest.mark.parametrize("serves", [BASE, None])
-    def test_it_is_sent_again(self, serves: str | None) -> None:
-        world = fleet(settings=REPORTS)
-        world.service.components["p-a"].serves = serves
-        world.order(OrderKind.RETRY, "a")
-        world.settle()
-        assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
+    @pytest.mark.parametrize("settings", [REPORTS, REPAIRS], ids=["reports", "repairs"])
+    def test_each_order_sends_it_again(self, settings: FleetSettings, serves: str | None) -> None:
+        world = fleet(settings=settings)
+        for _ in range(2):
+            world.service.components["p-a"].serves = serves
+            world.order(OrderKind.RETRY, "a")
+            world.settle()
+            assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
 
     def test_failure_of_another_version_hinders_it_not(self) -> None:
         world = fleet()
@@ -240,14 +242,6 @@ class TestOrderToRetryWhatServes:
         world.trigger(first)
         world.trigger("order")
         assert [world.serving()[name] for name in "ab"] == [artifact("a").uri, artifact("b").uri]
-
-    def test_each_order_sends_it_again_once(self) -> None:
-        world = fleet()
-        for _ in range(2):
-            world.service.components["p-a"].serves = BASE
-            world.order(OrderKind.RETRY, "a")
-            world.settle()
-            assert world.serving()["a"] == artifact("a").uri
 
 
 class TestDriftRuns:
