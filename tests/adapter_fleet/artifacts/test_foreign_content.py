@@ -37,6 +37,13 @@ def tarred(directory: Path) -> bytes:
     return buffer.getvalue()
 
 
+def assert_named(place: Path, what: str, remedy: str = "") -> None:
+    finding = the_only(findings_of(place))
+    assert finding.rule == "file-content"
+    assert what in finding.message
+    assert remedy in finding.message
+
+
 @pytest.mark.parametrize(
     ("content", "what", "remedy"),
     [
@@ -56,10 +63,7 @@ def test_weights_that_are_something_else_are_named(
 ) -> None:
     directory = adapter.save()
     (directory / WEIGHTS).write_bytes(content)
-    finding = the_only(findings_of(directory))
-    assert finding.rule == "file-content"
-    assert what in finding.message
-    assert remedy in finding.message
+    assert_named(directory, what, remedy)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +81,7 @@ def test_archive_that_is_something_else_is_named(
 ) -> None:
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(packed(adapter.save()))
-    finding = the_only(findings_of(archive))
-    assert finding.rule == "file-content"
-    assert what in finding.message
-    assert remedy in finding.message
+    assert_named(archive, what, remedy)
 
 
 def test_archive_of_no_bytes_is_empty(tmp_path: Path) -> None:
@@ -113,9 +114,7 @@ def test_folder_of_something_else_is_named_in_one_finding(
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
         tar.add(folder, ".")
     for place in (folder, tmp_path / "model.tar.gz"):
-        finding = the_only(findings_of(place))
-        assert finding.rule == "file-content"
-        assert what in finding.message
+        assert_named(place, what)
 
 
 @pytest.mark.parametrize(
