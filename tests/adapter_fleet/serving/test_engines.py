@@ -29,20 +29,19 @@ SIZES = {
 }
 
 
-class TestLimits:
-    @pytest.mark.parametrize(
-        ("loras", "cpu_loras", "rank", "message"),
-        [
-            (1, 1, 48, r"'max_lora_rank' should be one of 8, 16, 32, .* 512 .*, got 48$"),
-            (30, 29, 64, r"'max_cpu_loras' should be at least 30, .* got 29$"),
-            (0, 0, 8, r"'max_loras' should be at least 1, got 0$"),
-        ],
-    )
-    def test_limit_that_the_engine_would_refuse_is_an_error(
-        self, loras: int, cpu_loras: int, rank: int, message: str
-    ) -> None:
-        with pytest.raises(ValueError, match=message):
-            LoraServing(max_loras=loras, max_cpu_loras=cpu_loras, max_lora_rank=rank)
+@pytest.mark.parametrize(
+    ("loras", "cpu_loras", "rank", "message"),
+    [
+        (1, 1, 48, r"'max_lora_rank' should be one of 8, 16, 32, .* 512 .*, got 48$"),
+        (30, 29, 64, r"'max_cpu_loras' should be at least 30, .* got 29$"),
+        (0, 0, 8, r"'max_loras' should be at least 1, got 0$"),
+    ],
+)
+def test_limit_that_the_engine_would_refuse_is_an_error(
+    loras: int, cpu_loras: int, rank: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        LoraServing(max_loras=loras, max_cpu_loras=cpu_loras, max_lora_rank=rank)
 
 
 class TestInstanceTypes:

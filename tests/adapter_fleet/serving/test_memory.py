@@ -289,10 +289,9 @@ class TestShape:
         assert (memory.fits, memory.max_model_len) == (True, None)
 
 
-class TestCache:
-    def test_token_takes_a_key_and_a_value_in_each_layer(self) -> None:
-        assert token_bytes(LLAMA, ENGINE) == 2 * 32 * 8 * 128 * 2 == 128 * 1024
-        assert token_bytes(LLAMA, EngineSettings(cache_bytes=1)) == 64 * 1024
+def test_token_takes_a_key_and_a_value_in_each_layer() -> None:
+    assert token_bytes(LLAMA, ENGINE) == 2 * 32 * 8 * 128 * 2 == 128 * 1024
+    assert token_bytes(LLAMA, EngineSettings(cache_bytes=1)) == 64 * 1024
 
 
 class TestFit:
@@ -327,18 +326,17 @@ class TestFit:
             on_a10g(8, shape=shape_of(intermediate_size=14_340))
 
 
-class TestOtherDecoders:
-    def test_modules_of_one_for_several_take_what_those_would(self) -> None:
-        """But for the matrices A, of which there is one for three, and one for two."""
-        widths = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 10}
-        phi, llama = shape_of(model_type="phi3", **widths), shape_of(**widths)
-        for parallel in (1, 2, 5, 10, 20):
-            more = 3 * 32 * 16 * 5120 * 2  # two and one matrices A of each layer, each of 16 x 5,120
-            assert linear_slot_bytes(phi, ENGINE, 16, parallel) + more == linear_slot_bytes(
-                llama, ENGINE, 16, parallel
-            )
-            assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
-            assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)
+def test_modules_of_one_for_several_take_what_those_would() -> None:
+    """But for the matrices A, of which there is one for three, and one for two."""
+    widths = {"hidden_size": 5120, "num_attention_heads": 40, "num_key_value_heads": 10}
+    phi, llama = shape_of(model_type="phi3", **widths), shape_of(**widths)
+    for parallel in (1, 2, 5, 10, 20):
+        more = 3 * 32 * 16 * 5120 * 2  # two and one matrices A of each layer, each of 16 x 5,120
+        assert linear_slot_bytes(phi, ENGINE, 16, parallel) + more == linear_slot_bytes(
+            llama, ENGINE, 16, parallel
+        )
+        assert weight_bytes(phi, ENGINE, parallel) == weight_bytes(llama, ENGINE, parallel)
+        assert token_bytes(phi, ENGINE, parallel) == token_bytes(llama, ENGINE, parallel)
 
 
 class TestTiers:

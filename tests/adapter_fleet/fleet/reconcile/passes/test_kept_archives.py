@@ -84,20 +84,17 @@ class TestCopies:
         assert world.failure("gone").reason == f"NoSuchKey: {gone.artifact.source} does not exist"
 
 
-class TestPinWithoutAnArchive:
-    def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(
-        self, world: World
-    ) -> None:
-        for version in (1, 2):
-            world.apply(adapter("a", version))
-        world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
-        world.settle()
-        assert world.serving() == {"a": artifact("a", 1).uri}
-        world.service.faults.missing.add(artifact("a", 1).uri)
-        replace_base(world)
-        assert world.serving() == {"a": artifact("a", 2).uri}
-        assert world.record("a").failure is None
-        assert world.newest().outcome is Outcome.CONVERGED
-        (event,) = [event for event in world.log.events if event.what == "unpinned"]
-        assert artifact("a", 1).uri in str(event.cause)
-        assert world.registry.orders() == []
+def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(world: World) -> None:
+    for version in (1, 2):
+        world.apply(adapter("a", version))
+    world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
+    world.settle()
+    assert world.serving() == {"a": artifact("a", 1).uri}
+    world.service.faults.missing.add(artifact("a", 1).uri)
+    replace_base(world)
+    assert world.serving() == {"a": artifact("a", 2).uri}
+    assert world.record("a").failure is None
+    assert world.newest().outcome is Outcome.CONVERGED
+    (event,) = [event for event in world.log.events if event.what == "unpinned"]
+    assert artifact("a", 1).uri in str(event.cause)
+    assert world.registry.orders() == []

@@ -241,18 +241,17 @@ class TestCallsUnderWay:
         assert without_intent == []
 
 
-class TestMetrics:
-    def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force(self) -> None:
-        world = World(settings=REPAIR)
-        world.apply(*MANY)
-        world.put_invalid_manifest()
-        world.settle()
-        world.clock.time += 3600
-        world.trigger("drift")
-        assert world.log.metrics[-1]["age"] > 3600
-        world.put_manifest(*MANY)
-        world.settle()
-        assert world.log.metrics[-1]["age"] == 0
+def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force() -> None:
+    world = World(settings=REPAIR)
+    world.apply(*MANY)
+    world.put_invalid_manifest()
+    world.settle()
+    world.clock.time += 3600
+    world.trigger("drift")
+    assert world.log.metrics[-1]["age"] > 3600
+    world.put_manifest(*MANY)
+    world.settle()
+    assert world.log.metrics[-1]["age"] == 0
 
 
 def test_pass_without_the_lease_does_nothing_and_retries_soon() -> None:
