@@ -14,6 +14,7 @@ from adapter_fleet.common.serialization import unstructured
 from adapter_fleet.fleet.planning import plan, releases
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, decide
+from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import (
     DeletionLimit,
@@ -186,26 +187,39 @@ def _changed(row: dict[str, Any], **fields: Any) -> str:
     return json.dumps({**json.loads(row["doc"]), **fields})
 
 
-def test_fleet_counts_failed_passes_until_one_succeeds() -> None:
-    world = World(settings=LENIENT)
-    world.deploy(adapter("a"))
-    world.run_newest(deadline=0.5)
-    world.service.fail("ListInferenceComponents", KeyError("a defect"))
-    world.deploy(adapter("b"))
-    for _ in range(3):
-        with pytest.raises(KeyError):
-            world.run_newest(deadline=600)
-        lease = world.registry.acquire("another", world.clock.now(), 1.0)
-        assert lease is not None  # the failed pass has given its own back
-        world.registry.release(lease)
-        world.clock.time += 60
-    fleet = world.fleet()
-    assert world.log.failed_passes == [1, 2, 3]
-    assert (fleet.failed_passes, fleet.trouble) == (3, "a pass failed: KeyError: 'a defect'")
-    world.service.around = lambda _operation, _when: None
-    world.settle()
-    assert world.fleet().failed_passes == 0
-    assert world.newest().outcome is Outcome.CONVERGED
+class TestFailedPasses:
+    def world(self) -> World:
+        world = World(settings=replace(LENIENT, timeout_seconds=600))
+        world.deploy(adapter("a"))
+        world.run_newest(deadline=0.5)
+        world.service.fail("ListInferenceComponents", KeyError("a defect"))
+        world.deploy(adapter("b"))
+        return world
+
+    def fail_passes(self, world: World, number: int) -> None:
+        for _ in range(number):
+            with pytest.raises(KeyError):
+                world.run_newest(deadline=600)
+            lease = world.registry.acquire("another", world.clock.now(), 1.0)
+            assert lease is not None  # the failed pass has given its own back
+            world.registry.release(lease)
+            world.clock.time += 60
+
+    def test_fleet_counts_failed_passes_until_one_succeeds(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 3)
+        assert world.log.failed_passes == [1, 2, 3]
+        assert world.fleet().trouble == "a pass failed: KeyError: 'a defect'"
+        world.service.around = lambda _operation, _when: None
+        world.settle()
+        assert world.fleet().failed_passes == 0
+        assert world.newest().outcome is Outcome.CONVERGED
+
+    def test_deployment_fails_with_the_reason_of_its_failed_passes(self) -> None:
+        world = self.world()
+        self.fail_passes(world, 11)
+        with pytest.raises(FleetError, match="KeyError: 'a defect'"):
+            world.response_to(world.newest())
 
 
 @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
