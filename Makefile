@@ -110,7 +110,7 @@ dist: setup  ## build the source distribution and the wheel into dist/, which is
 	python -m build --no-isolation
 
 nightly: setup .venv/.evaluation  ## faults of a fleet, wrong files and random calls, other ones every time; long loads
-	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_*_under_faults.py
+	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_*_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
 	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
 	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
 	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site

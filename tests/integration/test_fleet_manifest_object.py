@@ -49,6 +49,7 @@ METRICS = {
     "Misidentified": 0,
     "Copies": 1,
     "UncheckedCopies": 0,
+    "LostArchives": 0,
 }
 """The metrics of a fleet after a drift check that finds nothing."""
 
