@@ -13,7 +13,6 @@ COMPONENT = "X-Amzn-SageMaker-Inference-Component"
 _HEADER = {COMPONENT: FOREIGN}
 _DROP = {"additional_drop_params": ["model_id"]}
 _ALIAS = {"acme": "globex"}
-_GLOBEX = {"model": f"sagemaker_chat/{ENDPOINT}", "model_id": FOREIGN}
 _ELSEWHERE = "http://127.0.0.1:{port}/globex"
 """The address of the backend that records, with another path: whatever arrives there was sent astray."""
 
@@ -168,9 +167,7 @@ ATTACKS: Mapping[str, Attack] = {
     "model, alias": Attack({"model_group_alias": _ALIAS}),
     "model in the query": Attack(query="?model=globex&model_id=comp-globex&api-version=globex"),
     "advisor": Attack({"tools": [_ADVISOR]}),
-    "advisor beside a function": Attack(
-        {"tools": [{"type": "function", "function": {"name": "f"}}, _ADVISOR]}
-    ),
+    "advisor beside a function": Attack({"tools": [_FUNCTION, _ADVISOR]}),
     "mcp": Attack(
         {"tools": [{"type": "mcp", "server_label": "globex", "server_url": "litellm_proxy/mcp/globex"}]}
     ),

@@ -85,7 +85,7 @@ def test_cells_run_but_for_those_that_are_known_to_fail(
     environment.install()
     Environment("aws-cli").install()
     changes = notebook.get("changes", {})
-    lines = world.run_script(environment, "notebook", path=str(notebooks / notebook["path"]), changes=changes)
+    lines = world.run(environment, "notebook", path=str(notebooks / notebook["path"]), changes=changes)
     failed = {line["call"]: line["error"] for line in lines if not line["ok"]}
     known = notebook.get("fails", {})
     surprises = {

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from local_sagemaker.server import LocalCloud
-from tests.clients.clients import Client
 from tests.clients.environments import FOLDER, ROOT, Environment
 from tests.integration.by_hand import LMI, TICKETS, client, prompts
 from tests.integration.fleet_stack import Fleet, FleetStack
@@ -46,11 +45,7 @@ class World:
     def profile(self) -> str:
         return str(self._given["profile"])
 
-    def run(self, one: Client) -> list[Line]:
-        """Run a client's script in its environment; return a line for each call."""
-        return self.run_script(one.environment, one.script)
-
-    def run_script(self, environment: Environment, script: str, **given: Any) -> list[Line]:
+    def run(self, environment: Environment, script: str, **given: Any) -> list[Line]:
         """Run a script in an environment, with further values; return a line for each call.
 
         Raises AssertionError with what the script printed if it broke off.

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.artifacts.packing import PackedAdapter, pack
 from adapter_fleet.artifacts.remote_check import StoredCheck, check_object
 from adapter_fleet.serving.base_model import BaseModelFacts
+from tests.adapter_fleet.artifacts.test_foreign_content import tarred
 from tests.adapter_fleet.findings_of import findings_of
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.fakes import FakeS3
@@ -44,11 +45,7 @@ def check(s3: FakeS3, key: str, **options: Any) -> StoredCheck:
 
 def foreign(directory: Path) -> bytes:
     """Pack as `tar -czf` does."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
-        for file in sorted(directory.iterdir()):
-            tar.add(file, file.name)
-    return buffer.getvalue()
+    return gzip.compress(tarred(directory), 1)
 
 
 class TestOurs:
