@@ -90,6 +90,11 @@ class DesiredState:
         return [order for order in self.orders if order.kind is OrderKind.RETRY]
 
     @property
+    def pins(self) -> dict[str, Order]:
+        """The pins in force, by adapter."""
+        return pins_in_force(self.declared.values(), self.orders)
+
+    @property
     def unpinned(self) -> list[Order]:
         """The orders that remove a pin, and the pins that they remove."""
         unpinned = {order.component for order in self.orders if order.kind is OrderKind.UNPIN}
@@ -213,22 +218,32 @@ def apply_pins(
 
     A pin counts only for a version that has served: a person who may give orders may not declare artifacts.
     """
-    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
-    pins = {
-        order.component: order
-        for order in orders
-        if order.kind is OrderKind.PIN and order.component not in unpinned
-    }
-    wanted = {}
+    desired = list(desired)
+    pins, wanted = pins_in_force(desired, orders), {}
     for declared in desired:
-        adapter, pin = declared, pins.get(declared.component)
-        if pin is not None and adapter.artifact.same_version_as(pin.replaces):
+        adapter, pin = declared, pins.get(declared.name)
+        if pin is not None:
             route = (routes or {}).get(adapter.name)
             served = served_version(adapter, records, route, pin.artifact)
             # A share is that of the manifest's own version.
             adapter = adapter if served is None else replace(adapter, artifact=served, percent=100)
         wanted[adapter.component] = adapter
     return wanted
+
+
+def pins_in_force(desired: Iterable[DesiredAdapter], orders: Collection[Order]) -> dict[str, Order]:
+    """Return the pins by adapter: those that replace the declared version, and that nobody has ended."""
+    unpinned = {order.component for order in orders if order.kind is OrderKind.UNPIN}
+    pins = {
+        order.component: order
+        for order in orders
+        if order.kind is OrderKind.PIN and order.component not in unpinned
+    }
+    return {
+        adapter.name: pins[adapter.component]
+        for adapter in desired
+        if adapter.component in pins and adapter.artifact.same_version_as(pins[adapter.component].replaces)
+    }
 
 
 def served_version(

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from adapter_fleet.common.naming import ADAPTER_TAG
+from adapter_fleet.fleet.planning.desired_state import pins_in_force
 from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
 from adapter_fleet.fleet.state.routes import Candidate, PublishedRoute, Route, RoutedVersion
 from adapter_fleet.manifest.desired import DesiredAdapter
 
@@ -18,7 +19,7 @@ from adapter_fleet.manifest.desired import DesiredAdapter
 def with_rebuilt(
     routes: Mapping[str, Route],
     published: Mapping[str, PublishedRoute],
-    adapters: Iterable[DesiredAdapter],
+    adapters: Collection[DesiredAdapter],
     records: Mapping[str, AdapterRecord],
     orders: Collection[Order],
     *,
@@ -30,7 +31,7 @@ def with_rebuilt(
     A stored route is too old if callers read a later one: both are written at once.
     """
     rebuilt, proven = dict(routes), _proven(records)
-    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
+    pins = pins_in_force(adapters, orders)
     for adapter in adapters:
         route, read = routes.get(adapter.name), published.get(adapter.name)
         serving = proven.get(adapter.name, ())
@@ -39,7 +40,7 @@ def with_rebuilt(
         else:
             lost = route is None or read.revision > route.revision
         if lost:
-            read, pin = read or PublishedRoute(component=""), pins.get(adapter.component)
+            read, pin = read or PublishedRoute(component=""), pins.get(adapter.name)
             found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
             if found is not None:
                 rebuilt[adapter.name] = replace(found, revision=0 if route is None else route.revision)
@@ -136,7 +137,7 @@ def mended(
     versions: Versions,
     route: Route,
     records: Mapping[str, AdapterRecord],
-    orders: Iterable[Order],
+    pin: Order | None,
     *,
     now: float,
 ) -> Route | None:
@@ -147,7 +148,6 @@ def mended(
     """
     if is_there(records.get(route.live.component), route):
         return None
-    pins = {order.component: order for order in orders if order.kind is OrderKind.PIN}
     served = [version.component for version in route.served]
     declared = versions.declared.get(route.adapter)
 
@@ -160,7 +160,7 @@ def mended(
     found = [
         record
         for record in _proven(records).get(route.adapter, ())
-        if not _has_failed(record) and not any(_is_left(record, pin) for pin in pins.values())
+        if not _has_failed(record) and not _is_left(record, pin)
     ]
     best = min(found, key=preference, default=None)
     if best is None or best.serving is None:

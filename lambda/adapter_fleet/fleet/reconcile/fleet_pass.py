@@ -544,7 +544,7 @@ class Pass:
             self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
             return
         self._routes_open = True
-        mended = self._routes.mend(self._records, self._desired.orders)
+        mended = self._routes.mend(self._records, self._desired.pins)
         self._routes.flush()
         if mended:
             self._records.flush()

@@ -101,7 +101,7 @@ class RouteCache:
         misread = [route for route in found if is_there(records.get(route.live.component), route)]
         self._session.registry.put_routes(misread, self._session.lease)
 
-    def mend(self, records: Mapping[str, AdapterRecord], orders: Collection[Order]) -> bool:
+    def mend(self, records: Mapping[str, AdapterRecord], pins: Mapping[str, Order]) -> bool:
         """Route to what serves, where a route names what is not there; return True if one did.
 
         Other components are wanted then: what a route named is created only if it is declared.
@@ -113,7 +113,7 @@ class RouteCache:
             alone = versions.declared.get(name) in versions.left_alone
             if alone or is_there(records.get(planned.live.component), planned):
                 continue
-            route = mended(versions, self._routes[name], records, orders, now=now)
+            route = mended(versions, self._routes[name], records, pins.get(name), now=now)
             if route is not None:
                 self._routes[name] = route
                 self._changed.add(name)

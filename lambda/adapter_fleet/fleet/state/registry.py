@@ -469,7 +469,7 @@ class Registry:
                 left = [action for index, action in enumerate(left) if index not in replaced]
 
     def replace_order(self, order: Order, by: Order, lease: Lease) -> None:
-        """Put an order of the same key and time in the place of one, unless another has replaced it."""
+        """Replace an order by one of the same key and time, unless a person has replaced it."""
         self._transact([_put_order(by, condition="#at = :at", at=float(order.at))], lease)
 
     # Routes.

@@ -201,3 +201,13 @@ def test_lost_route_of_an_adapter_that_goes_leaves_nothing_for_callers(world: Wo
     lose(world, "fleet")
     world.apply(adapter("b"))
     assert "route" not in world.registry.items["route#a"]
+
+
+@pytest.mark.parametrize("other", ["b", "a"], ids=["of another adapter", "of another version"])
+def test_pin_that_is_not_of_the_declared_version_keeps_no_caller_from_what_serves(
+    world: World, other: str
+) -> None:
+    world.order(OrderKind.PIN, other, artifact=artifact("a", 3), replaces=artifact("a", 1))
+    world.service.remove(component("a", 2))
+    world.step()
+    assert read(world)["component"] == component("a", 1)
