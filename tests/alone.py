@@ -5,8 +5,6 @@
 A file that needs what another one has imported, set or deployed fails here, and its output is printed.
 """
 
-from __future__ import annotations
-
 import argparse
 import subprocess
 import sys

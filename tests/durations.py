@@ -5,8 +5,6 @@
 A fixture's time is that of the test that first asked for it.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections import Counter

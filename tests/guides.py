@@ -1,7 +1,5 @@
 """Writes what tests made or saw into a guide."""
 
-from __future__ import annotations
-
 import datetime
 import subprocess
 from collections.abc import Callable, Sequence

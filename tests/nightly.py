@@ -1,7 +1,5 @@
 """Tests that `make nightly` alone runs."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

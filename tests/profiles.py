@@ -11,8 +11,6 @@ themselves. Under `hostile`, tests and their helpers do these things differently
 - They read both forms of a refusal on the OpenAI path.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

@@ -6,8 +6,6 @@ Reads what pytest wrote for --junitxml. It exits with 1 where a named test passe
 the test's path or the reason of its skip has one of the texts.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

@@ -1,7 +1,5 @@
 """The guide of promises, the list of divergences and other documents name tests and paths that exist."""
 
-from __future__ import annotations
-
 import ast
 import re
 from functools import cache

@@ -1,7 +1,5 @@
 """The version: `pyproject.toml` and the changelog agree, and a tag of another one is refused."""
 
-from __future__ import annotations
-
 import pytest
 from packaging.version import Version
 

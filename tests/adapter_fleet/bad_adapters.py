@@ -7,8 +7,6 @@ archive for each, `corpus.json` with the rule of each, and `base/config.json`, t
 be checked for. What goes wrong by mistake is in the tests of the rules.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

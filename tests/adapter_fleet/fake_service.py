@@ -1,7 +1,5 @@
 """SageMaker in memory, on its own clock: the state machine of inference components, and faults."""
 
-from __future__ import annotations
-
 import math
 import re
 import time

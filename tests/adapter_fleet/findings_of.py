@@ -1,7 +1,5 @@
 """Checks an adapter on this machine, or an archive that is read as a stream."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A whole fleet in memory: requests, the state machine that runs passes, and the service."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import replace

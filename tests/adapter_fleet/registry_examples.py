@@ -1,7 +1,5 @@
 """Examples of what a registry holds, and helpers of its tests."""
 
-from __future__ import annotations
-
 import threading
 import uuid
 from collections.abc import Callable

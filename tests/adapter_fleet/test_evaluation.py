@@ -1,7 +1,5 @@
 """What a manifest records of an evaluation, and the bar that a fleet sets to new versions."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The stage of the questions: a base model with two adapters, and a bucket for the archives of others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Duration, RemovalPolicy, Size, Stack

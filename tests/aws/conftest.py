@@ -1,7 +1,5 @@
 """One stage for all questions: on the embedded cloud, or with ACCOUNT=1 in the account of the environment."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The deployed stage: components beside those of the stack, and who answers for each."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

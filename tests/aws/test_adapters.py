@@ -1,7 +1,5 @@
 """What SageMaker does with adapter components."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Who answers, in which words the runtime refuses, and what is published of it."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """What SageMaker does with the base model's component, and with its adapters then. It runs last."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What the tests of commands on fleets share."""
 
-from __future__ import annotations
-
 import functools
 import os
 import re

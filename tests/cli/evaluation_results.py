@@ -1,7 +1,5 @@
 """Results of evaluations, as tests need them."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A bucket in memory and a folder of this machine, for `adapters publish`."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path

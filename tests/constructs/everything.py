@@ -1,7 +1,5 @@
 """Endpoints and adapters that use every argument that sets a property, with a value of its own for each."""
 
-from __future__ import annotations
-
 import json
 import tempfile
 from pathlib import Path

@@ -3,8 +3,6 @@
 endpoint.md, base-models.md, adapters.md, fleets.md, interfaces.md and scaling-and-monitoring.md show them.
 """
 
-from __future__ import annotations
-
 import inspect
 import textwrap
 from functools import partial

@@ -1,7 +1,5 @@
 """Every argument of an endpoint, a base model and an adapter sets its property of CloudFormation."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Print what becomes of every block of code in the documents: `python -m tests.docs`."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from tests.docs.blocks import Block, Fate, pages

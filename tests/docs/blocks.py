@@ -5,8 +5,6 @@ holds for that block. `run by` elsewhere on a page holds for every block of comm
 page.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum

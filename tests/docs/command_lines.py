@@ -1,7 +1,5 @@
 """Checks a command without running it: its options, its targets and the files that it names."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Runs the blocks of a page from top to bottom, as its reader would."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

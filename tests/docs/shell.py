@@ -1,7 +1,5 @@
 """The commands of a block, word by word and as whole lines to run."""
 
-from __future__ import annotations
-
 import re
 import shlex
 import subprocess

@@ -4,8 +4,6 @@ A block sees the names of the blocks above it. Other names that it uses without 
 library and of the CDK, and the things of `Surroundings`: an endpoint, a fleet, a bucket.
 """
 
-from __future__ import annotations
-
 import builtins
 from collections.abc import Callable, Mapping
 from importlib import import_module

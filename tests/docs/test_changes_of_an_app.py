@@ -1,7 +1,5 @@
 """The upgrade guide says what callers notice of each change of an app, as the evolutions expect it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from typing import Literal

@@ -1,7 +1,5 @@
 """The table of containers in the guide says what changes from release to release as the code has it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every block of code in the documents is run, read or checked, or says why not."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

@@ -6,8 +6,6 @@ runs them: `start.md`, `first-deployment.md`, `hundreds-of-tenants.md`, `publish
 `onboard-without-deploying.md` and `import-what-is-there.md`. None deletes what a page before it made.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

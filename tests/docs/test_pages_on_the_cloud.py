@@ -4,8 +4,6 @@
 `docs/guides/embedded-cloud.md`: the other ones declare constructs, which `test_snippets.py` runs.
 """
 
-from __future__ import annotations
-
 import json
 import shlex
 import shutil

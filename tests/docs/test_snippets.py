@@ -3,8 +3,6 @@
 A block on a page of another test names this one in its mark, as in `docs/guides/evaluating.md`.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 from typing import Any

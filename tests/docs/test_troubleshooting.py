@@ -1,7 +1,5 @@
 """Troubleshooting quotes messages that the code has, and names commands that there are."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What each adapter of the example answers on each base model, asked of the model server alone."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

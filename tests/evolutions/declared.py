@@ -1,7 +1,5 @@
 """The app that evolves: what it declares, and its stack."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field

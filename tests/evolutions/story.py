@@ -1,7 +1,5 @@
 """One app on one embedded cloud, from deployment to deployment."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterable, Mapping

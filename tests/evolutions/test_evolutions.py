@@ -1,7 +1,5 @@
 """A deployed app evolves step by step, and who should answer is asked after each deployment."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -4,8 +4,6 @@ The wheel is built and installed into an environment of its own. Each example is
 with the model of `examples/tickets` beside it, and is deployed there by its own tests.
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import tempfile

@@ -1,7 +1,5 @@
 """What a consumer has: the wheel in an environment of its own, the CDK command line, and no checkout."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The numbered examples: each is complete, synthesizes, and its workflow is one that GitHub takes."""
 
-from __future__ import annotations
-
 import json
 import re
 import runpy

@@ -1,7 +1,5 @@
 """What the recordings cannot say of policies and commands: `by_hand.toml`, which says what its parts are."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass

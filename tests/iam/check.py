@@ -1,7 +1,5 @@
 """Compares the policies of every role with the calls on record, and with AWS's own reference."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache

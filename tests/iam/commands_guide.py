@@ -1,7 +1,5 @@
 """What the reference says of the commands: a table, and files with policies to copy."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The policies of a deployment: for CloudFormation's role and for the deployer."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import defaultdict

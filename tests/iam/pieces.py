@@ -1,7 +1,5 @@
 """What policies allow, in pieces that are the same in a template and in what it deployed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

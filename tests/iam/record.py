@@ -5,8 +5,6 @@ their calls. `RECORD=1` adds what a run of the tests calls; delete the file befo
 embedded clouds of the tests record is held against it.
 """
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

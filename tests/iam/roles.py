@@ -1,7 +1,5 @@
 """Every role that the library makes, of one app that uses all of its constructs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

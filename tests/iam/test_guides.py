@@ -1,7 +1,5 @@
 """The reference says what each command calls, and files have policies to copy."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """The policies of every role are what its calls need: no action more, and none less."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Adapters of the example's base model that all answer one prompt differently."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

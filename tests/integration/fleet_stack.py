@@ -3,8 +3,6 @@
 What `cdk deploy` does, without the seconds that its start takes.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import json

@@ -1,7 +1,5 @@
 """`adapters benchmark` as a person runs it, on the embedded cloud. No time is judged: machines are busy."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 

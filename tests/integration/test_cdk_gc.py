@@ -1,7 +1,5 @@
 """The real `cdk gc`: it leaves alone what a rolled-back adapter serves, and takes the rest."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The reference app, deployed once by the unmodified CDK command line and then read and changed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The gate that travels: a version is evaluated before it is named, and a fleet takes no other."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import signal

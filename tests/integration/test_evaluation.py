@@ -1,7 +1,5 @@
 """`adapters evaluate` on the fixtures: what it finds, what its gate refuses, and what a killed run costs."""
 
-from __future__ import annotations
-
 import json
 import random
 import re

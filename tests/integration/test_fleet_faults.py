@@ -3,8 +3,6 @@
 The reconciler's own tests meet any sequence of faults in memory.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """What a fleet refuses unless a setting allows it, and what it leaves behind: nothing of its own."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

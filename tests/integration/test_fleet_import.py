@@ -1,7 +1,5 @@
 """A fleet takes over adapters that were made by hand, without one of them being created again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,8 +1,6 @@
 """A fleet in another stack than its endpoint, on AWS's vLLM container: each can be changed while the other is
 there."""
 
-from __future__ import annotations
-
 import uuid
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A fleet whose manifest lives in S3: what is written there takes effect with no deployment."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,6 @@
 """With IAM enforcement on: who may read or manage a fleet can use the `adapters` command, and no more; the
 fleet's functions touch what is its own, and no more."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

@@ -1,7 +1,5 @@
 """Deployments that fail: the endpoint serves exactly what it served before, asked adapter by adapter."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

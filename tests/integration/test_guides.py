@@ -1,7 +1,5 @@
 """Guides from top to bottom: adapters are scored, as in the AWS post's "Compare outputs", and measured."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -3,8 +3,6 @@
 `make nightly` runs 300 adapters for a minute each; the suite runs fewer for seconds.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import random

@@ -1,7 +1,5 @@
 """A deployment that applied nothing, and an archive that is gone: neither is green."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """docs/how-to/notebook-and-sdk.md, run from top to bottom: boto3, then the SageMaker Python SDK."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

@@ -3,8 +3,6 @@
 The same questions go through boto3 and through httpx; `make qa SUITE=clients` asks with the `openai` client.
 """
 
-from __future__ import annotations
-
 import json
 import ssl
 import time

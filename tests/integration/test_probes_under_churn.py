@@ -1,7 +1,5 @@
 """An engine that swaps adapters in flight (vllm #47724) while others are added: probes notice it."""
 
-from __future__ import annotations
-
 import json
 import threading
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """`adapters pull` as a person runs it: from a stand-in of the hub to the embedded S3."""
 
-from __future__ import annotations
-
 import hashlib
 import signal
 import subprocess

@@ -3,8 +3,6 @@
 `make nightly` changes twenty adapters fifty times.
 """
 
-from __future__ import annotations
-
 import json
 import random
 import threading

@@ -1,7 +1,5 @@
 """The copies of a base model follow the load, and deployments leave them alone."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import aws_cdk as cdk

@@ -1,7 +1,5 @@
 """Two base models share an endpoint: what happens to one, the callers of the other do not see."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ it by default, no answer is ever a mixture of two versions. `make nightly` gives
 updates; the suite gives fewer.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What the tests of the embedded cloud share: a world in memory, one running cloud without delays."""
 
-from __future__ import annotations
-
 import functools
 import uuid
 from collections.abc import Callable, Iterator

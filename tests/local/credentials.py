@@ -1,7 +1,5 @@
 """Users of a cloud that enforces IAM, and bearer tokens, made without the code of the product."""
 
-from __future__ import annotations
-
 import base64
 import datetime
 import json

@@ -7,8 +7,6 @@ In a chat, `model` names the adapter if the header does not. With WITHOUT_ADAPTE
 no path to register adapters, in the words of vLLM's web framework.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

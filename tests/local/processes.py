@@ -1,7 +1,5 @@
 """Processes that run, as Linux shows them in /proc."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Deployments of an app: which commands run, with which variables, and what a failure says."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What the environment variables of a container set."""
 
-from __future__ import annotations
-
 import pytest
 
 from local_sagemaker.container_protocol import ContainerVariables

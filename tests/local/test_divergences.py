@@ -4,8 +4,6 @@ The tests in this file pass here and would fail on AWS. A line has no test where
 it false, as with "Nothing is captured". A path without a file is in the file of the line before.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re

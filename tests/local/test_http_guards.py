@@ -1,7 +1,5 @@
 """What the ports of the embedded cloud refuse, by a browser's headers, and who may use admin paths."""
 
-from __future__ import annotations
-
 import http.client
 
 import httpx

@@ -1,7 +1,5 @@
 """Settings of a cloud, its start and stop, and its clients."""
 
-from __future__ import annotations
-
 import inspect
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Stand-ins: what they answer, on the embedded model and by the rules of the checks."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

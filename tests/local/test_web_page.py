@@ -1,7 +1,5 @@
 """What a web page of another port can do to the embedded cloud in a real browser: nothing."""
 
-from __future__ import annotations
-
 import http.server
 import json
 import queue

@@ -1,7 +1,5 @@
 """A control plane with a clock that only tests move, and with copies that are dictionaries."""
 
-from __future__ import annotations
-
 import asyncio
 import heapq
 import itertools

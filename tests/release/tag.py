@@ -3,8 +3,6 @@
 python -m tests.release.tag v0.2.0
 """
 
-from __future__ import annotations
-
 import re
 import sys
 import tomllib

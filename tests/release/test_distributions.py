@@ -1,7 +1,5 @@
 """The distributions of a release: contents, metadata, the same bytes again, and types for consumers."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The app and its environments."""
 
-from __future__ import annotations
-
 import json
 import runpy
 from collections.abc import Callable

@@ -3,8 +3,6 @@
 moto itself is not installed. Here is what its tests import of it; `mock_aws` does nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import sys

@@ -1,7 +1,5 @@
 """What the CDK command line offers, on the reference app in the embedded cloud: `make qa SUITE=suites`."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

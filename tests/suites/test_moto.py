@@ -1,7 +1,5 @@
 """moto's own tests of the services of this workflow, on the embedded cloud: `make qa SUITE=suites`."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

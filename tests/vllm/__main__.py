@@ -1,7 +1,5 @@
 """Runs the tests that need vLLM: `python -m tests.vllm`, with arguments for pytest."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What the tests on vLLM share: a copy of each engine, and what a run writes into the README."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

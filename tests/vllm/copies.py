@@ -1,7 +1,5 @@
 """Copies of the tickets' base model, each a server that the embedded cloud's own code starts and stops."""
 
-from __future__ import annotations
-
 import asyncio
 import itertools
 import os

@@ -4,8 +4,6 @@ vLLM's build for CPUs needs a build of PyTorch that PyPI does not have. Where pi
 3.4 GB are installed in some minutes.
 """
 
-from __future__ import annotations
-
 import hashlib
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A container's environment variables as vLLM's command line."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A copy on vLLM is ready when it says so, and leaves no process behind."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -4,8 +4,6 @@ The vLLM dialect of the NumPy server is what vLLM itself answers, row by row. In
 requests for texts as LMI does. Its errors and its answers to registrations stay its own.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The base and every adapter answer with the same texts on both engines."""
 
-from __future__ import annotations
-
 import json
 import random
 from collections.abc import Callable

@@ -4,8 +4,6 @@ vLLM keys the blocks of its prefix cache by the adapter's name, and newer releas
 Neither tells an adapter from the one before it at the same place.
 """
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Files that are no adapters, as the programs that the tests name write them."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

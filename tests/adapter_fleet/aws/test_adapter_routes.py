@@ -1,7 +1,5 @@
 """Routes as callers follow them: the first look-up, the cache, outages and threads."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

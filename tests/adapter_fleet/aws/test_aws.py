@@ -1,7 +1,5 @@
 """What CloudFormation tells of a stack, executions of the state machine, and manifests in S3."""
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Reading an archive of S3 in a function: its identity, in bounded memory, and what can go wrong."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

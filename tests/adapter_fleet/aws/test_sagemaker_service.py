@@ -1,7 +1,5 @@
 """What the calls are, and what the errors of SageMaker and S3 mean, by botocore's own stubs."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io

@@ -1,7 +1,5 @@
 """What was used is counted once, and published as metrics."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What errors of AWS and of containers mean: by codes and statuses, else by words that are nobody's name."""
 
-from __future__ import annotations
-
 import pytest
 from botocore.exceptions import ClientError
 

@@ -1,7 +1,5 @@
 """Numbers with nouns, near names, names of components, and validators of values."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

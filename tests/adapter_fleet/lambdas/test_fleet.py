@@ -1,7 +1,5 @@
 """The entry points, as far as they do anything themselves."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Bodies of prompts, and what counts as the expected text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The containers' releases and their engines: environments, ranks, faults, and the limits on adapters."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Whether a version may be named in a manifest, by its evaluation, and where that is stored."""
 
-from __future__ import annotations
-
 import json
 from contextlib import nullcontext
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Components that a command creates for a moment."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal

@@ -1,7 +1,5 @@
 """What commands ask AWS with: clients, credentials and tokens."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a report names as its engine, from the answers of a fake SageMaker."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The wait for threads, which Ctrl-C may interrupt."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time

@@ -1,7 +1,5 @@
 """`adapters benchmark` on a fleet in memory and a fake runtime, through the real boto3."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

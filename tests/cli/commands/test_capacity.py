@@ -1,7 +1,5 @@
 """`adapters capacity`: figures for scripts and pipes, tables for people."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

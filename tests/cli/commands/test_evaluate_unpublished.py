@@ -1,7 +1,5 @@
 """`adapters evaluate PATH`: an adapter that no component serves yet."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

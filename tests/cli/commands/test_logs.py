@@ -1,6 +1,4 @@
 # ruff: noqa: N803 - the names are those of boto3
-from __future__ import annotations
-
 import itertools
 import json
 import re

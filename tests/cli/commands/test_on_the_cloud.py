@@ -1,7 +1,5 @@
 """What commands publish and check, as a person runs them on the embedded cloud."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import subprocess

@@ -1,7 +1,5 @@
 """`adapters preview`: one adapter for a moment on a real endpoint."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Results of `adapters evaluate` that `adapters publish` records."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Publishing that is interrupted at any of its steps, and run again."""
 
-from __future__ import annotations
-
 import io
 import os
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Probes that `adapters publish` records: given, from a file beside the weights, or found on an endpoint."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import re

@@ -1,7 +1,5 @@
 """What an evaluation asks and compares, and the gate `--against`."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is kept of an evaluation beside an adapter's archive."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from pathlib import Path

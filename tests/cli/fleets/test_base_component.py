@@ -1,7 +1,5 @@
 """The place that a stack's name means, where the stack has several fleets."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 
 from adapter_fleet.fleet.state.registry import UnreadableError

@@ -1,7 +1,5 @@
 """The components that a person names, of a fleet in memory and of its endpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a benchmark asks in which order, on an endpoint in memory with a clock of its own, and its report."""
 
-from __future__ import annotations
-
 import io
 import random
 from collections import Counter

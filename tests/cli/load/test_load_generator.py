@@ -1,7 +1,5 @@
 """Loads on a clock that moves only when somebody waits or works."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from itertools import cycle

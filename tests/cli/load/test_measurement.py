@@ -1,7 +1,5 @@
 """Times of streamed answers, through the real boto3."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from itertools import count

@@ -1,7 +1,5 @@
 """Larger instance types for a model, environment files of commands, and the files of a model."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import replace
 from pathlib import Path

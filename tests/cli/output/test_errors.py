@@ -1,7 +1,5 @@
 """What a command does with an exception and with wrong usage: a message and an exit code."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """The help pages: examples that are right, words for what an option takes, and room for 80 columns."""
 
-from __future__ import annotations
-
 import functools
 import re
 import shlex

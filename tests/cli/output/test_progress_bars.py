@@ -1,7 +1,5 @@
 """What a terminal shows while archives are transferred."""
 
-from __future__ import annotations
-
 import io
 import re
 import threading

@@ -1,7 +1,5 @@
 """Tables and screens on terminals of any size: nothing is cut off, and what is left out is told."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ What the embedded cloud is without answers from here: Service Quotas and EC2's o
 
 # ruff: noqa: N803 - the names are those of boto3
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path

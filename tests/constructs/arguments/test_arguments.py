@@ -1,7 +1,5 @@
 """Every argument of everything public is checked against its annotation; durations are whole units."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Iterator

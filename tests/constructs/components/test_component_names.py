@@ -1,7 +1,5 @@
 """Which constructs of an app may have the same names. What claims a name has a case of its own."""
 
-from __future__ import annotations
-
 import aws_cdk as cdk
 import pytest
 from constructs import Construct

@@ -1,7 +1,5 @@
 """What callers of everything are granted, with and without the OpenAI path."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

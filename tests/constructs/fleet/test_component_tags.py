@@ -1,7 +1,5 @@
 """Which tags of the app the components of a fleet may have."""
 
-from __future__ import annotations
-
 import aws_cdk as cdk
 import pytest
 from constructs import Construct

@@ -1,7 +1,5 @@
 """A fleet that requires evaluations, at synth."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -4,8 +4,6 @@ The fleet here has its manifest in S3, and so every function that a fleet has. W
 `tests/iam`.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import aws_cdk as cdk

@@ -1,7 +1,5 @@
 """Containers of LMI and of vLLM: images, settings, and what a user of them should know."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any

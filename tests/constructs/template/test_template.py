@@ -1,7 +1,5 @@
 """Policies, acknowledgements and addresses in templates."""
 
-from __future__ import annotations
-
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 

@@ -1,7 +1,5 @@
 """Pages that the site makes of files beside the documents, and the zips of examples."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

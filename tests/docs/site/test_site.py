@@ -4,8 +4,6 @@
 (variable CHROMIUM, or on PATH) the tests that need it are skipped.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import tomllib

@@ -1,7 +1,5 @@
 """Application Auto Scaling on components and alarms in memory, with a clock that only tests move."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How many copies policies want, and when schedules are due."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from typing import Any
 

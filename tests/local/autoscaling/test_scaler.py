@@ -1,7 +1,5 @@
 """How policies and schedules change copies."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What the API accepts, refuses and lists."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

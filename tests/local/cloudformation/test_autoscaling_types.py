@@ -1,7 +1,5 @@
 """Targets and policies of templates, on the running cloud."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

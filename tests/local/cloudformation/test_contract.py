@@ -1,7 +1,5 @@
 """CloudFormation's contract, made from AWS's resource schemas, on the running cloud."""
 
-from __future__ import annotations
-
 import copy
 import itertools
 import json

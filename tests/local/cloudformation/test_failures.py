@@ -1,7 +1,5 @@
 """The CloudFormation handlers on a control plane with a clock of its own."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """What happens to copies: they end by themselves, and come and go while adapters are written."""
 
-from __future__ import annotations
-
 import pytest
 
 from local_sagemaker.control_plane.capacity import NO_ROOM

@@ -1,7 +1,5 @@
 """Endpoints and their configurations."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

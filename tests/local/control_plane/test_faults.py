@@ -1,7 +1,5 @@
 """Injected faults, and calls above their rate."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

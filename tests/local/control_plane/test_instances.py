@@ -1,7 +1,5 @@
 """How the instances of a variant follow its copies, and endpoints with several instance types."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

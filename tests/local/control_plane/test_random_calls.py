@@ -5,8 +5,6 @@ has it: its members and values, or its error. Of every resource, that it goes fr
 documented. A call that fails in another way would be a 500.
 """
 
-from __future__ import annotations
-
 import copy
 import logging
 from collections import Counter

@@ -1,7 +1,5 @@
 """A base component's update in batches, with alarms that bring the old copies back."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What the admin path refuses, and the swaps of copies that no API shows."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from pathlib import Path

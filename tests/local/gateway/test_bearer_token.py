@@ -1,7 +1,5 @@
 """Bearer tokens: their form, and what no token may do. `test_iam.py` has the checks over HTTP."""
 
-from __future__ import annotations
-
 import datetime
 import time
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Which requests create the control plane of an account and a region, and what its monitor does."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What callers may do where IAM is enforced."""
 
-from __future__ import annotations
-
 import json
 import ssl
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """The OpenAI path: who answers, what is passed on, and what is refused. `test_iam.py` has who is refused."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Stacks: their change sets, custom resources, failures and deletions."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

@@ -1,7 +1,5 @@
 """Alarms of the running cloud, with minutes of a fraction of a second; GetMetricData and log events."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

@@ -1,7 +1,5 @@
 """What policies allow where IAM is enforced."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Functions: their code, logs, errors and metrics, and when their processes end."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

@@ -1,7 +1,5 @@
 """Small differences of services that are mended."""
 
-from __future__ import annotations
-
 import json
 import time
 import uuid

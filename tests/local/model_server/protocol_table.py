@@ -4,8 +4,6 @@ The tests of the NumPy server send it to both dialects, and `make qa SUITE=vllm`
 server has `OPTION_MAX_LORA_RANK=8` or its equivalent, and the adapters REGISTERED before each row.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Mapping

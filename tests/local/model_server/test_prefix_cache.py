@@ -1,7 +1,5 @@
 """The prefix cache: what it reuses, and what it holds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

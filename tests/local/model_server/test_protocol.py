@@ -1,7 +1,5 @@
 """The container protocol in both dialects: the whole table, and what takes more than one request."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Text as tokens arrive, the chat template, and the choice of tokens."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from pathlib import Path

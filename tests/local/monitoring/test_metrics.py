@@ -1,7 +1,5 @@
 """Points of metrics and states of alarms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

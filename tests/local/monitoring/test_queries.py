@@ -1,7 +1,5 @@
 """GetMetricData: statistics, expressions, searches and Metrics Insights."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 

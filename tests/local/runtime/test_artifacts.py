@@ -1,7 +1,5 @@
 """Archives and models from S3."""
 
-from __future__ import annotations
-
 import gzip
 import io
 import random

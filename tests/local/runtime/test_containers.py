@@ -1,7 +1,5 @@
 """Real processes: what answers on a container's port is the container."""
 
-from __future__ import annotations
-
 import asyncio
 import shlex
 import socket

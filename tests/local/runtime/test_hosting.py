@@ -1,7 +1,5 @@
 """How settings reach a copy, and which copy is asked."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What is measured on copies, what becomes of what they print, and what counts as a base's load."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -3,8 +3,6 @@
 `make test` tries the same few every time, `make nightly` thousands of others.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import json

@@ -1,7 +1,5 @@
 """The corpus of bad adapters, each refused by its own rule, soon and in little memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 python -m tests.adapter_fleet.artifacts.checks.test_requirements_and_remedies
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

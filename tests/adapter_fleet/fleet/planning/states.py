@@ -1,7 +1,5 @@
 """Any state that a component, its desired adapter and the context of a plan may be in."""
 
-from __future__ import annotations
-
 from hypothesis import strategies as st
 
 from adapter_fleet.fleet.planning.context import PlanContext

@@ -1,7 +1,5 @@
 """Verdicts on canaries: what the requests of both versions say."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

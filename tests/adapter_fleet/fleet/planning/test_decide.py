@@ -1,7 +1,5 @@
 """The next step of a component is defined and allowed, whatever the registry and SageMaker say."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given, settings
 

@@ -1,7 +1,5 @@
 """What a generation may delete."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Which orders count, and which have no effect any more."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """What a listing, a describe and tags mean for the record of a component."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """How far a generation is, why it fails, what a rollback wants, and when the next pass comes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

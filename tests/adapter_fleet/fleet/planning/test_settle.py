@@ -1,7 +1,5 @@
 """Settling ends, and does not blame an artifact that serves."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a drift check looks at and reports."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

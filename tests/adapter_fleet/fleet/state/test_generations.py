@@ -1,7 +1,5 @@
 """Which generation a fleet works on."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

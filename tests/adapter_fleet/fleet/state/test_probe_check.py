@@ -1,7 +1,5 @@
 """How many requests a check takes, and with what chances it is wrong."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from functools import cache

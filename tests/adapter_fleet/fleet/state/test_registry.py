@@ -1,7 +1,5 @@
 """One suite for the registry in DynamoDB and for the fake that other tests use in its place."""
 
-from __future__ import annotations
-
 import uuid
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What only the registry in DynamoDB does: its items, its retries, and the limits of the service."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

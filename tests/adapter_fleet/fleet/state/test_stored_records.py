@@ -6,8 +6,6 @@ deployments, a failure, a claim, a pin, an orphan, drift and a refused manifest;
 endpoint.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

@@ -1,7 +1,5 @@
 """What the functions tell: a line for each change, and the fleet's metrics."""
 
-from __future__ import annotations
-
 import io
 import json
 import logging

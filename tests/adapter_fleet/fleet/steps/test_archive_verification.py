@@ -1,7 +1,5 @@
 """An archive is verified by S3's own checksum, or by a reading, before SageMaker loads it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What a step that writes records, before its call and after it was refused."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

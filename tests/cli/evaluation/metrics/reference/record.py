@@ -11,8 +11,6 @@ It imports nothing of this project. Pairs in ASCII go through rouge-score's own 
 letters of other scripts, so the other pairs go through one that takes the scripts from the `regex` library.
 """
 
-from __future__ import annotations
-
 import json
 import unicodedata
 from importlib.metadata import version
