@@ -197,7 +197,9 @@ class FleetOfReleases(RuleBasedStateMachine):
                 assert there is not None
                 first = route.revision == 1 or live.component in self.proven
                 copies = service.copies or self.world.fleet().base_copies  # as the fleet saw them last
-                promise(copies > 0 or first, f"{name} is routed to {live}, and nobody can have answered")
+                gone = before is not None and before.live.component not in service.components
+                awake = copies > 0 or gone  # a request to what is gone would wake nobody
+                promise(awake or first, f"{name} is routed to {live}, and nobody can have answered")
                 silent = name in SMOKED and live.artifact.uri in service.faults.silent
                 promise(not silent or first, f"{name} is routed to {live}, which fails its smoke request")
                 serves = there.serves == live.artifact.uri or service.copies == 0
