@@ -269,6 +269,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.timeout(7200)
 @given(stored=st.booleans(), steps=STEPS)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_code_alone_converges_and_is_no_undo_whatever_came_before(
