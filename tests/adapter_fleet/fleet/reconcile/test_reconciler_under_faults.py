@@ -1,31 +1,17 @@
-"""Whatever happens to a fleet, in any order: it keeps its promises, and always converges.
-
-`make test` runs the same examples every time; `make nightly` others, and 5,000 of each class.
-
-The reconciler contains exceptions, assertions among them. So what is watched in the middle of a pass raises
-`BrokenPromise`, which nothing catches.
-"""
+"""Whatever happens to a fleet, in any order: it keeps its promises, and always converges."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, precondition, rule
 
 from adapter_fleet.common.naming import FLEET_TAG, ORDERS_PARTITION
 from adapter_fleet.fleet.planning.observe import is_own
@@ -37,11 +23,14 @@ from adapter_fleet.fleet.state.records import AdapterRecord, Intent, OrderKind, 
 from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash, Faults
-from tests.adapter_fleet.fleet_world import UID, Hooked, World, adapter, artifact
+from tests.adapter_fleet.fleet.reconcile.under_faults import (
+    InjectedError,
+    WatchedFleet,
+    promise,
+    run_stories,
+)
+from tests.adapter_fleet.fleet_world import UID, Execution, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import Item, MemoryRegistry
-
-NIGHTLY = "NIGHTLY" in os.environ
-EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 30
 
 NAMES = ["a", "b", "c", "d"]
 BY_HAND = "s3://bucket/by-hand.tar.gz"
@@ -124,20 +113,7 @@ LARGE = 10
 manifests = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=len(NAMES))
 
 
-class BrokenPromise(BaseException):
-    """A promise is broken. Nothing in the reconciler catches this."""
-
-
-class InjectedError(Exception):
-    """An exception that a library may raise at any call."""
-
-
-def promise(holds: bool, otherwise: object) -> None:
-    if not holds:
-        raise BrokenPromise(otherwise)
-
-
-class Fleet(RuleBasedStateMachine):
+class Fleet(WatchedFleet):
     """One fleet, and everything that people, CloudFormation and the service may do to it."""
 
     @initialize(
@@ -178,7 +154,6 @@ class Fleet(RuleBasedStateMachine):
         self.stall: int | None = None
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
-        self.opened = 0
         self.foreign: ByAnySpelling[tuple[str, dict[str, str]]] = ByAnySpelling()
         self.claimed: set[str] = set()
         self.ended: set[int] = set()
@@ -193,11 +168,7 @@ class Fleet(RuleBasedStateMachine):
         self.guarded: dict[int, set[tuple[str, float]]] = {}
         self.read: dict[int, tuple[Item, Generation]] = {}
         self.pruned: set[tuple[str, float]] = set()
-        self.world.service.around = self._around
-        self.world.reconciler = replace(
-            self.world.reconciler,
-            registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
-        )
+        self.watch()
         self.put({"a": 1, "b": 1}, False)
 
     # --- what is watched at every call
@@ -370,13 +341,7 @@ class Fleet(RuleBasedStateMachine):
         self._run_pass(600.0, self.world.executions[-1])
         self.token = mine
 
-    def _run(self, deadline: float, execution: Any) -> None:
-        try:
-            self._run_pass(deadline, execution)
-        except BrokenPromise as broken:
-            raise AssertionError(*broken.args) from broken  # Hypothesis shortens the story of an Exception
-
-    def _run_pass(self, deadline: float, execution: Any) -> None:
+    def _run_pass(self, deadline: float, execution: Execution) -> None:
         registry = self.world.registry
         acquire = registry.acquire
 
@@ -388,13 +353,9 @@ class Fleet(RuleBasedStateMachine):
 
         registry.acquire = noted  # type: ignore[method-assign]
         try:
-            self.world.run_pass(execution, deadline=deadline)
-        except InjectedError:
-            execution.next_at = self.world.clock.now() + 2.0  # the machine retries the pass
+            super()._run_pass(deadline, execution)
         finally:
             registry.acquire = acquire  # type: ignore[method-assign]
-            # The crash is over; the watching goes on.
-            self.world.service.around = self._around
 
     # --- what happens
 
@@ -417,15 +378,7 @@ class Fleet(RuleBasedStateMachine):
         previous: str | None,
     ) -> None:
         desired = DesiredFleet(adapters=adapters)
-        request = Request(
-            delivery=f"event-{self.opened}",
-            source=source,
-            target=self.world.target,
-            at=self.world.clock.now(),
-            source_digest=desired.digest,
-            previous_digest=previous,
-        )
-        self.opened += 1
+        request = self.world.request(source, source_digest=desired.digest, previous_digest=previous)
         generation = self.world.open(request, desired)
         self.requests.append((request, desired, generation.number))
         self.before, self.wanted = self.wanted, dict(manifest)
@@ -433,16 +386,8 @@ class Fleet(RuleBasedStateMachine):
     @rule()
     def put_invalid_manifest(self) -> None:
         """An invalid manifest changes nothing."""
-        newest = self.world.newest()
-        request = replace(
-            newest.request,
-            delivery=f"wrong-{newest.number + 1}",
-            source=Source.OBJECT,
-            at=self.world.clock.now(),
-            refusal="adapters: should be a list",
-        )
-        if newest.request.source is not Source.DELETION:
-            assert self.world.open(request, DesiredFleet()).outcome is Outcome.REFUSED
+        if self.world.newest().request.source is not Source.DELETION:
+            assert self.world.put_invalid_manifest().outcome is Outcome.REFUSED
 
     @precondition(lambda self: len(self.requests) > 1)
     @rule()
@@ -460,11 +405,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(deadline=st.sampled_from([0.2, 2.0, 20.0, 600.0]), times=st.integers(1, 4))
     def run(self, deadline: float, times: int) -> None:
-        for _ in range(times):
-            execution = self.world.next_execution()
-            if execution is None:
-                return
-            self._run(deadline, execution)
+        self.run_passes(deadline, times)
 
     @rule(calls=st.integers(0, 40))
     def crash(self, calls: int) -> None:
@@ -768,10 +709,10 @@ class Fleet(RuleBasedStateMachine):
             return
         world = self.world
         self._end_faults()
-        self._settle()
+        self.settle()
         if world.newest().outcome in (Outcome.FAILED, Outcome.REFUSED):
             self.roll_back()
-            self._settle()
+            self.settle()
         world.with_settings(replace(world.target.settings, deletions=NO_GUARD))
         # The next event finds changes by hand, once listings show them.
         world.clock.time += 10.0
@@ -779,7 +720,7 @@ class Fleet(RuleBasedStateMachine):
         for _ in range(1 + self.mends):
             self._open_again()
             self.prune()
-            self._settle()
+            self.settle()
             self._check_end(world.newest())
             if self.mends:
                 self._mend_rows()
@@ -794,13 +735,13 @@ class Fleet(RuleBasedStateMachine):
         assert not converged or left == []
         for _ in range(2):
             world.destroy()
-            self._settle()
+            self.settle()
             self._check_deletion(world.newest())
             self._mend_rows()
 
     def _open_again(self) -> None:
         self._open(self.wanted, _adapters(self.wanted), Source.DEPLOYMENT, previous=None)
-        self._settle()
+        self.settle()
 
     def _end_faults(self) -> None:
         world = self.world
@@ -826,14 +767,6 @@ class Fleet(RuleBasedStateMachine):
             if component.status == "Stopping":
                 component.status, component.modified = Status.IN_SERVICE, world.service._tick()
                 world.service._note(component.name)
-
-    def _settle(self) -> None:
-        for _ in range(300):
-            execution = self.world.next_execution()
-            if execution is None:
-                return
-            self._run(600.0, execution)
-        raise AssertionError(f"it does not converge: {self.world.describe()}")
 
     def _check_end(self, generation: Generation) -> None:
         world = self.world
@@ -993,7 +926,7 @@ class FleetOfAnyNames(Fleet):
             prefix, former, latter = refused.groups()
             if prefix == "P":
                 self.prune()
-                self._settle()
+                self.settle()
                 former = latter
             self.wanted = {
                 former if name == latter else name: version for name, version in self.wanted.items()
@@ -1036,15 +969,4 @@ def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fleet", [Fleet, FleetOfAnyItems, FleetOfAnyNames])
 def test_fleet_keeps_its_promises_whatever_happens(fleet: type[Fleet]) -> None:
-    run_state_machine_as_test(
-        fleet,
-        settings=settings(
-            max_examples=EXAMPLES,
-            derandomize=not NIGHTLY,
-            stateful_step_count=30,
-            report_multiple_bugs=False,
-            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_stories(fleet)

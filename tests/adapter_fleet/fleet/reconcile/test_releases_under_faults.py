@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import initialize, rule
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.planning.releases import proven_artifact
@@ -30,21 +23,19 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
     ReleaseSettings,
 )
-from adapter_fleet.fleet.state.generations import Outcome, Request, Source
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, Faults
-from tests.adapter_fleet.fleet.reconcile.test_reconciler_under_faults import (
-    BrokenPromise,
+from tests.adapter_fleet.fleet.reconcile.under_faults import (
     InjectedError,
+    WatchedFleet,
     promise,
+    run_stories,
 )
-from tests.adapter_fleet.fleet_world import UID, Hooked, World
+from tests.adapter_fleet.fleet_world import UID, Execution, World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
-
-NIGHTLY = "NIGHTLY" in os.environ
-EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 40
 
 NAMES = ["a", "b", "c", "a-11111111"]
 """Version 1 of the first may have the component of the last."""
@@ -101,7 +92,7 @@ class WithoutRoutes:
         pass
 
 
-class FleetOfReleases(RuleBasedStateMachine):
+class FleetOfReleases(WatchedFleet):
     """A fleet with releases, its callers, and what people and the service may do to it."""
 
     @initialize(
@@ -135,7 +126,6 @@ class FleetOfReleases(RuleBasedStateMachine):
             ),
         )
         self.world.service.faults = faults
-        self.events = 0
         self.before: dict[str, int] = {}
         self.wanted: dict[str, int] = {}
         self.percents: dict[str, int] = {}
@@ -150,11 +140,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         self.older: dict[str, dict[str, Any]] = {}
         self.calls: int | None = None
         self.act: Callable[[], None] = lambda: None
-        self.world.service.around = self._around
-        self.world.reconciler = replace(
-            self.world.reconciler,
-            registry=Hooked(self.world.registry, self._around),  # type: ignore[arg-type]
-        )
+        self.watch()
         self.code = self.world.reconciler
         self.releases: ReleaseSettings | None = releases
         self._open({"a": 2, "b": 1, NAMES[-1]: 1})
@@ -278,15 +264,8 @@ class FleetOfReleases(RuleBasedStateMachine):
                 waited = now - self.named.get(name, 0.0)
                 promise(waited >= (DRAIN if releases else 0.0) - 1, f"{name} is deleted after {waited} s")
 
-    def _run(self, execution: object, deadline: float) -> None:
-        try:
-            self.world.run_pass(execution, deadline=deadline)  # type: ignore[arg-type]
-        except InjectedError:
-            execution.next_at = self.world.clock.now() + 2.0  # type: ignore[attr-defined]
-        except BrokenPromise as broken:
-            raise AssertionError(*broken.args) from broken
-        finally:
-            self.world.service.around = self._around
+    def _run(self, deadline: float, execution: Execution) -> None:
+        super()._run(deadline, execution)
         failures = [record.failure for record in self.world.registry.records().values() if record.failure]
         reasons = [failure.reason for failure in failures if failure.cause is Cause.UNEXPECTED]
         assert [reason for reason in reasons if InjectedError.__name__ not in reason] == []
@@ -294,17 +273,7 @@ class FleetOfReleases(RuleBasedStateMachine):
     # --- what happens
 
     def _open(self, manifest: dict[str, int], *, previous: str | None = None) -> None:
-        desired = DesiredFleet(adapters=adapters(manifest, self.percents))
-        self.events += 1
-        request = Request(
-            delivery=f"event-{self.events}",
-            source=Source.DEPLOYMENT,
-            target=self.world.target,
-            at=self.world.clock.now(),
-            source_digest=desired.digest,
-            previous_digest=previous,
-        )
-        self.world.open(request, desired)
+        self.world.deploy(*adapters(manifest, self.percents), previous=previous)
         self.before, self.wanted = self.wanted, dict(manifest)
 
     @rule(name=st.sampled_from(NAMES), version=VERSIONS, passes=st.integers(0, 6))
@@ -408,11 +377,7 @@ class FleetOfReleases(RuleBasedStateMachine):
 
     @rule(deadline=st.sampled_from([0.2, 2.0, 600.0]), times=st.integers(1, 6))
     def run(self, deadline: float, times: int) -> None:
-        for _ in range(times):
-            execution = self.world.next_execution()
-            if execution is None:
-                return
-            self._run(execution, deadline)
+        self.run_passes(deadline, times)
 
     @rule(
         calls=st.integers(0, 40),
@@ -438,7 +403,7 @@ class FleetOfReleases(RuleBasedStateMachine):
                 case "stall":
                     self.world.clock.time += 120.0
                     self.world.start_machine("order")
-                    self._run(self.world.executions[-1], 600.0)
+                    self._run(600.0, self.world.executions[-1])
 
         self.calls, self.act = calls, act
         self.run(600.0, 1)
@@ -535,7 +500,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         world.end_executions()
         world.start_machine("order")
         world.clock.time += 120.0  # after the lease of a pass that died, and after every lag
-        self._run(world.executions[-1], 600.0)
+        self._run(600.0, world.executions[-1])
         pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
         for name, route in world.registry.routes().items():
             clashes = {"a", NAMES[-1]} <= self.wanted.keys() and name in ("a", NAMES[-1])
@@ -595,14 +560,14 @@ class FleetOfReleases(RuleBasedStateMachine):
             self._return_to_the_code()
             self._open(self.wanted)
         for _ in range(2):
-            self._settle()
+            self.settle()
             for name in NAMES:
                 world.order(OrderKind.UNPIN, name)
             for component in world.registry.records():
                 world.order(OrderKind.RETRY, component.removeprefix("p-"))
             world.clock.time += 10.0
             self._open(self.wanted)
-            self._settle()
+            self.settle()
             self._part_adapters()
         assert world.newest().outcome is Outcome.CONVERGED, world.describe()
         routes, serving = world.registry.routes(), world.serving()
@@ -624,7 +589,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         world.clock.time += 1000
         writes = len(world.writes())
         self._open(self.wanted)
-        self._settle()
+        self.settle()
         assert world.writes()[writes:] == []
 
     def _part_adapters(self) -> None:
@@ -637,15 +602,7 @@ class FleetOfReleases(RuleBasedStateMachine):
         former, latter = refused.groups()
         for leaves in (former, latter):
             self._open({name: version for name, version in self.wanted.items() if name != leaves})
-            self._settle()
-
-    def _settle(self) -> None:
-        for _ in range(300):
-            execution = self.world.next_execution()
-            if execution is None:
-                return
-            self._run(execution, 600.0)
-        raise AssertionError(f"it does not converge: {self.world.describe()}")
+            self.settle()
 
 
 def _answering(route: Route) -> set[str]:
@@ -656,15 +613,4 @@ def _answering(route: Route) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_releases_keep_their_promises_whatever_happens() -> None:
-    run_state_machine_as_test(
-        FleetOfReleases,
-        settings=settings(
-            max_examples=EXAMPLES,
-            derandomize=not NIGHTLY,
-            stateful_step_count=30,
-            report_multiple_bugs=False,
-            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_stories(FleetOfReleases, examples=40)

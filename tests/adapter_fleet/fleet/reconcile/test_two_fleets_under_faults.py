@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.failures import Cause
@@ -25,11 +23,8 @@ from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fake_service import Crash, Faults
-from tests.adapter_fleet.fleet.reconcile.test_reconciler_under_faults import BrokenPromise, promise
+from tests.adapter_fleet.fleet.reconcile.under_faults import BrokenPromise, promise, run_stories
 from tests.adapter_fleet.fleet_world import Execution, World
-
-NIGHTLY = "NIGHTLY" in os.environ
-EXAMPLES = int(os.environ.get("STORIES", "5000")) if NIGHTLY else 30
 
 PREFIXES = ("p", "p-a")
 NAMES = (["a", "b", "a-b"], ["b", "11111111", "c"])
@@ -247,15 +242,4 @@ class TwoFleets(RuleBasedStateMachine):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_two_fleets_on_one_endpoint_leave_each_other_alone() -> None:
-    run_state_machine_as_test(
-        TwoFleets,
-        settings=settings(
-            max_examples=EXAMPLES,
-            derandomize=not NIGHTLY,
-            stateful_step_count=30,
-            report_multiple_bugs=False,
-            phases=[Phase.explicit, Phase.generate] if "FAST" in os.environ else list(Phase),
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_stories(TwoFleets)
