@@ -31,6 +31,7 @@ from tests.adapter_fleet.fleet.reconcile.under_faults import (
 )
 from tests.adapter_fleet.fleet_world import UID, Execution, World, adapter, artifact
 from tests.adapter_fleet.memory_registry import Item, MemoryRegistry
+from tests.nightly import stories
 
 NAMES = ["a", "b", "c", "d"]
 BY_HAND = "s3://bucket/by-hand.tar.gz"
@@ -969,4 +970,4 @@ def _adapters(manifest: dict[str, int]) -> tuple[DesiredAdapter, ...]:
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("fleet", [Fleet, FleetOfAnyItems, FleetOfAnyNames])
 def test_fleet_keeps_its_promises_whatever_happens(fleet: type[Fleet]) -> None:
-    run_stories(fleet)
+    run_stories(fleet, examples=stories(30))

@@ -36,6 +36,7 @@ from tests.adapter_fleet.fleet.reconcile.under_faults import (
 )
 from tests.adapter_fleet.fleet_world import UID, Execution, World
 from tests.adapter_fleet.memory_registry import MemoryRegistry
+from tests.nightly import stories
 
 NAMES = ["a", "b", "c", "a-11111111"]
 """Version 1 of the first may have the component of the last."""
@@ -613,4 +614,4 @@ def _answering(route: Route) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_releases_keep_their_promises_whatever_happens() -> None:
-    run_stories(FleetOfReleases, examples=40)
+    run_stories(FleetOfReleases, examples=stories(40))

@@ -25,6 +25,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fake_service import Crash, Faults
 from tests.adapter_fleet.fleet.reconcile.under_faults import BrokenPromise, promise, run_stories
 from tests.adapter_fleet.fleet_world import Execution, World
+from tests.nightly import stories
 
 PREFIXES = ("p", "p-a")
 NAMES = (["a", "b", "a-b"], ["b", "11111111", "c"])
@@ -242,4 +243,4 @@ class TwoFleets(RuleBasedStateMachine):
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_two_fleets_on_one_endpoint_leave_each_other_alone() -> None:
-    run_stories(TwoFleets)
+    run_stories(TwoFleets, examples=stories(30))

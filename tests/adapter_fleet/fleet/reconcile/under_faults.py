@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 from tests.adapter_fleet.fleet_world import Execution, Hooked, World
-
-NIGHTLY = "NIGHTLY" in os.environ
+from tests.nightly import NIGHTLY
 
 
 class BrokenPromise(BaseException):
@@ -73,11 +72,11 @@ class WatchedFleet(RuleBasedStateMachine):
         assert self.world.next_execution() is None, f"it does not converge: {self.world.describe()}"
 
 
-def run_stories(machine: type[RuleBasedStateMachine], *, examples: int = 30) -> None:
+def run_stories(machine: type[RuleBasedStateMachine], *, examples: int) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("STORIES", "5000")) if NIGHTLY else examples,
+            max_examples=examples,
             derandomize=not NIGHTLY,
             stateful_step_count=30,
             report_multiple_bugs=False,

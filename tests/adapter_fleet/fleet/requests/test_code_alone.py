@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +17,7 @@ from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from tests.adapter_fleet.fleet.requests.conftest import OBJECT, Deployment, manifest
 from tests.adapter_fleet.fleet_world import World
-
-EXAMPLES = int(os.environ.get("STORIES", "5000")) if "NIGHTLY" in os.environ else 60
+from tests.nightly import stories
 
 
 def with_code(properties: dict[str, Any], code: str) -> dict[str, Any]:
@@ -271,7 +269,7 @@ STEPS = st.lists(
 
 @pytest.mark.timeout(7200)
 @given(stored=st.booleans(), steps=STEPS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=stories(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_code_alone_converges_and_is_no_undo_whatever_came_before(
     stored: bool, steps: list[tuple[str, int, int, bool, bool]]
 ) -> None:
