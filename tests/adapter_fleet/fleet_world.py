@@ -164,9 +164,12 @@ class World:
         *adapters: DesiredAdapter,
         digest: str | None = None,
         previous: str | None = None,
+        settings: FleetSettings | None = None,
         retries: bool = True,
     ) -> None:
         """Deploy adapters, and run until every execution is done, or until the deployment is decided."""
+        if settings is not None:
+            self.with_settings(settings)
         self.deploy(*adapters, digest=digest, previous=previous)
         if retries:
             self.settle()
@@ -179,6 +182,11 @@ class World:
         request = self.request(Source.OBJECT, source_digest=desired.digest, manifest_version=str(self.events))
         return self.open(request, desired)
 
+    def apply_manifest(self, *adapters: DesiredAdapter) -> None:
+        """Write a new version of the manifest in S3, and run until every execution is done."""
+        self.put_manifest(*adapters)
+        self.settle()
+
     def put_invalid_manifest(self) -> Generation:
         """Write an object in the place of the manifest in S3 that cannot be read as one."""
         request = self.request(
@@ -189,6 +197,11 @@ class World:
     def destroy(self, *, rolling_back: bool | None = None) -> Generation:
         """Delete the fleet through CloudFormation."""
         return self.open(self.request(Source.DELETION, rolling_back=rolling_back), DesiredFleet())
+
+    def take_down(self, *, rolling_back: bool | None = None) -> None:
+        """Delete the fleet, and run until every execution is done."""
+        self.destroy(rolling_back=rolling_back)
+        self.settle()
 
     def request(self, source: Source, **fields: Any) -> Request:
         """Return a request that comes now, with a delivery of its own."""
@@ -211,6 +224,11 @@ class World:
         component = f"{PREFIX}-{name}"
         self.registry.order([Order(kind=kind, component=component, at=self.clock.now(), **fields)])
         self.start_machine("order")
+
+    def carry_out(self, kind: OrderKind, name: str, **fields: Any) -> None:
+        """Give an order, and run until every execution is done."""
+        self.order(kind, name, **fields)
+        self.settle()
 
     def prune(self, component: str, created: float) -> None:
         """Let a person order the deletion of a component of that creation time."""

@@ -279,12 +279,10 @@ class TestBaseUpdateThatWasRolledBack:
             return ask(component, *given)
 
         world.service.ask = asked  # type: ignore[method-assign, assignment]
-        world.deploy(*MANY, adapter("new"), digest="two", previous="one")
-        world.settle()
+        world.apply(*MANY, adapter("new"), digest="two", previous="one")
         assert (world.newest().outcome, answering(world)) == (Outcome.CONVERGED, 12)
         is_silent = False
-        world.deploy(*MANY, digest="three", previous="two")
-        world.settle()
+        world.apply(*MANY, digest="three", previous="two")
         assert answering(world) == 12
 
     def test_adapter_whose_update_is_under_way_is_asked_once_it_is_in_service(self) -> None:

@@ -74,8 +74,7 @@ def test_broken_adapter_fails_alone_and_is_not_retried_until_it_changes_or_a_per
     world.apply(*map(adapter, MANY))
     assert world.writes() == []
     world.service.faults.broken.clear()
-    world.order(OrderKind.RETRY, "a000")
-    world.settle()
+    world.carry_out(OrderKind.RETRY, "a000")
     assert world.serving() == uris(*MANY)
 
 
@@ -148,8 +147,7 @@ def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
     world = World()
     world.apply(adapter("a"))
     world.apply(adapter("a", 2))
-    world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
-    world.settle()
+    world.carry_out(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
     assert world.serving() == uris("a")
     world.apply(adapter("a", 2), adapter("b"))
     assert world.serving() == uris("a", "b")
@@ -166,8 +164,9 @@ def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> N
     world.apply(adapter("a"))
     assert world.newest().outcome is Outcome.REFUSED
     assert "allow_base_replacement" in str(world.newest().reason)
-    world.with_settings(FleetSettings(request_rate=10, allow_base_replacement=True))
-    world.apply(adapter("a"), digest="again")
+    world.apply(
+        adapter("a"), digest="again", settings=FleetSettings(request_rate=10, allow_base_replacement=True)
+    )
     moved = world.service.components["p-a"]
     assert (moved.endpoint, moved.base) == ("endpoint-2", "base-2")
 
@@ -228,6 +227,5 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     world.run_pass(world.executions[0], deadline=0.2)
     world.clock.sleep(35.0)
     made = world.service.make("p-a", "s3://x/y")
-    world.order(OrderKind.CLAIM, "a", created=made.created)
-    world.settle()
+    world.carry_out(OrderKind.CLAIM, "a", created=made.created)
     assert world.serving() == uris("a")

@@ -229,8 +229,7 @@ def test_others_converge_and_deletions_go_on_without_an_answer_from_s3(error: Ex
     bad = adapter("bad")
     bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
     world.service.fail(f"HeadObject {bad.artifact.uri}", error)
-    world.deploy(adapter("a", 2), bad)
-    world.settle_without_retries()
+    world.apply(adapter("a", 2), bad, retries=False)
     assert world.newest().outcome is Outcome.CONVERGED
     assert world.serving() == {"a": artifact("a", 2).uri}
     assert "bad: S3 gave no answer" in str(world.newest().reason)

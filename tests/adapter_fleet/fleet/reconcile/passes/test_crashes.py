@@ -136,8 +136,7 @@ def imported(*, dies_at: int | None, going_back: bool) -> tuple[list[str], World
     world, ticks = World(seconds=1.0), Ticks()
     made = world.service.make("p-x", artifact("x").uri)
     world.apply(adapter("a"), digest="one")
-    world.order(OrderKind.CLAIM, "x", created=made.created)
-    world.settle()
+    world.carry_out(OrderKind.CLAIM, "x", created=made.created)
     ticks.dies_at = dies_at
     dying = replace(
         world.reconciler,

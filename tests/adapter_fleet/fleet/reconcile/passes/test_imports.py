@@ -27,8 +27,7 @@ def fleet(settings: FleetSettings = LENIENT) -> World:
     world = World(settings=settings, seconds=1.0)
     world.apply(adapter("a"), digest="one")
     made = world.service.make("p-x", artifact("x").uri)
-    world.order(OrderKind.CLAIM, "x", created=made.created)
-    world.settle()
+    world.carry_out(OrderKind.CLAIM, "x", created=made.created)
     return world
 
 
@@ -119,8 +118,7 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         world = self.world()
         world.order(OrderKind.CLAIM, "a", created=world.service.components["p-a"].created)
         world.apply()
-        world.with_settings(replace(LENIENT, deletions=DeletionLimit(share=1.0, allow_empty=True)))
-        world.apply()
+        world.apply(settings=replace(LENIENT, deletions=DeletionLimit(share=1.0, allow_empty=True)))
         assert world.deletions() == ["DeleteInferenceComponent p-a"]
         assert "DeleteTags p-a" not in world.writes()
 

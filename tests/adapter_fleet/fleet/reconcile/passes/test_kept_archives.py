@@ -70,8 +70,7 @@ class TestCopies:
         first, second = kept(world, "a"), kept(world, "a", 2)
         for want in (first, second):
             world.apply(want)
-        world.order(OrderKind.PIN, "a", artifact=first.artifact, replaces=second.artifact)
-        world.settle()
+        world.carry_out(OrderKind.PIN, "a", artifact=first.artifact, replaces=second.artifact)
         collect_garbage(world, first)
         replace_base(world)
         assert world.serving() == {"a": first.artifact.uri}
@@ -87,8 +86,7 @@ class TestCopies:
 def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(world: World) -> None:
     for version in (1, 2):
         world.apply(adapter("a", version))
-    world.order(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
-    world.settle()
+    world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
     assert world.serving() == {"a": artifact("a", 1).uri}
     world.service.faults.missing.add(artifact("a", 1).uri)
     replace_base(world)

@@ -112,8 +112,7 @@ def test_rollback_of_a_creation_deletes_only_what_that_created(rolling_back: boo
     world.service.faults.broken[broken.artifact.uri] = "bad tensors"
     world.apply(adapter("kept"), adapter("new"), broken)
     assert world.newest().outcome is Outcome.FAILED
-    world.destroy(rolling_back=rolling_back)
-    world.settle()
+    world.take_down(rolling_back=rolling_back)
     assert world.newest().outcome is Outcome.CONVERGED
     assert set(world.serving()) == {"kept"}
 
@@ -137,8 +136,7 @@ class TestStrangers:
         for number in range(3000):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
         began = world.clock.now()
-        world.destroy()
-        world.settle()
+        world.take_down()
         assert world.newest().outcome is Outcome.CONVERGED
         assert world.service.calls["ListTags"] == 0
         assert world.clock.now() - began < 20

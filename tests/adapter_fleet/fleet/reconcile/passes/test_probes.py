@@ -96,8 +96,7 @@ class TestAfterAChange:
         world.apply(adapter("a", 2, probed=True))
         first = world.record("a").versions[1]
         asked = world.asked
-        world.order(OrderKind.PIN, "a", artifact=first, replaces=artifact("a", 2))
-        world.settle()
+        world.carry_out(OrderKind.PIN, "a", artifact=first, replaces=artifact("a", 2))
         assert world.serving()["a"] == artifact("a", 1).uri
         assert failures(world) == {}
         check = world.probed("a")
@@ -206,8 +205,7 @@ class TestOrderToRetryWhatServes:
         world = fleet(settings=settings)
         for _ in range(2):
             world.service.components["p-a"].serves = serves
-            world.order(OrderKind.RETRY, "a")
-            world.settle()
+            world.carry_out(OrderKind.RETRY, "a")
             assert (world.serving()["a"], world.record("a").failure) == (artifact("a").uri, None)
 
     def test_failure_of_another_version_hinders_it_not(self) -> None:
@@ -215,22 +213,19 @@ class TestOrderToRetryWhatServes:
         world.service.faults.broken[artifact("a", 2).uri] = "no such tensor"
         world.apply(adapter("a", 2, probed=True), adapter("b", probed=True))
         world.service.components["p-a"].serves = BASE
-        world.order(OrderKind.RETRY, "a")
-        world.settle()
+        world.carry_out(OrderKind.RETRY, "a")
         assert world.serving()["a"] == artifact("a", 1).uri
 
     def test_copies_are_checked_all_the_same(self) -> None:
         world = fleet(adapter("a", probed=True))
         world.service.copies = 3
-        world.order(OrderKind.RETRY, "a")
-        world.settle()
+        world.carry_out(OrderKind.RETRY, "a")
         assert world.fleet().unchecked_copies == 0
 
     def test_without_a_copy_it_leaves_the_fleet_converged(self) -> None:
         world = fleet()
         world.service.copies = 0
-        world.order(OrderKind.RETRY, "a")
-        world.settle()
+        world.carry_out(OrderKind.RETRY, "a")
         assert (world.record("a").recheck, world.newest().pending) == (None, 0)
 
     @pytest.mark.parametrize("first", ["drift", "scaling"])
@@ -411,8 +406,7 @@ class TestWeakerCheck:
         world = self.fleet(REPORTS if ordered else REPAIRS)
         world.service.components["p-a"].serves = BASE
         if ordered:
-            world.order(OrderKind.RETRY, "a")
-            world.settle()
+            world.carry_out(OrderKind.RETRY, "a")
         else:
             world.drift()
         assert world.serving()["a"] == artifact("a").uri

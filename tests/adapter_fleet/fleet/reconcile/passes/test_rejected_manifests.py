@@ -115,8 +115,7 @@ def fleet_of_a_hundred(*, seconds_ago: float = 7200.0) -> World:
 
 
 def put(world: World, adapters: Sequence[DesiredAdapter]) -> Outcome:
-    world.put_manifest(*adapters)
-    world.settle()
+    world.apply_manifest(*adapters)
     return world.newest().outcome
 
 

@@ -69,16 +69,14 @@ def test_retry_restores_every_version_of_the_adapter_that_it_names_and_of_no_oth
         world.apply(adapter("a", version), adapter("b", version))
     for name, version in itertools.product("ab", (1, 2)):
         world.service.remove(component(name, version))
-    world.order(OrderKind.RETRY, "a-22222222")
-    world.settle()
+    world.carry_out(OrderKind.RETRY, "a-22222222")
     assert set(world.serving()) == {"a-11111111", "a-22222222"}
 
 
 def test_version_that_nobody_goes_back_to_is_deleted_once_it_is_drained(world: World) -> None:
     for version, drain in ((1, DRAIN), (2, 60.0), (3, 60.0)):  # a shorter one is that of later versions
         world.with_settings(replace(RELEASES, releases=ReleaseSettings(drain_seconds=drain)))
-        world.deploy(adapter("a", version))
-        world.settle_without_retries()
+        world.apply(adapter("a", version), retries=False)
         until = world.clock.now() + DRAIN
     assert set(world.serving()) == {f"a-{str(version) * 8}" for version in (1, 2, 3)}
     world.run_for(DRAIN - 60)
@@ -99,8 +97,7 @@ def test_version_at_another_address_is_the_same_one(world: World) -> None:
 
 
 def test_version_that_fails_is_deleted_and_the_route_stays(world: World) -> None:
-    world.with_settings(replace(RELEASES, failures=FailureLimit(share=1.0)))
-    world.apply(adapter("a"), adapter("b"))
+    world.apply(adapter("a"), adapter("b"), settings=replace(RELEASES, failures=FailureLimit(share=1.0)))
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2), adapter("b"))
     assert routed(world)["a"] == component("a", 1)
@@ -117,8 +114,7 @@ def test_failed_deployment_is_rolled_back_without_a_write_but_to_what_failed(wor
     world.settle()
     world.service.faults.silent.add(artifact("a", 2).uri)
     digest = first.request.source_digest
-    world.deploy(adapter("a", 2, smoke=SMOKE), adapter("b", 2), digest="second", previous=digest)
-    world.settle()
+    world.apply(adapter("a", 2, smoke=SMOKE), adapter("b", 2), digest="second", previous=digest)
     assert world.newest().outcome is Outcome.FAILED
     assert routed(world) == {"a": component("a", 1), "b": component("b", 2)}
     writes = len(world.writes())
@@ -138,15 +134,13 @@ def test_guard_counts_adapters_and_no_versions(world: World) -> None:
     world.apply(*(adapter(name, 3) for name in names[:2]))
     assert world.newest().outcome is Outcome.REFUSED
     assert "1 of 3 adapters" in (world.newest().reason or "")
-    world.with_settings(RELEASES)
-    world.apply(*(adapter(name, 3) for name in names[:2]))
+    world.apply(*(adapter(name, 3) for name in names[:2]), settings=RELEASES)
     assert set(routed(world)) == {"a", "b"}
     assert not [name for name in world.serving() if name.startswith("c-")]
 
 
 def test_fleet_that_was_updated_in_place_routes_to_what_is_there_and_goes_back(world: World) -> None:
-    world.with_settings(IN_PLACE)
-    world.apply(adapter("a"), adapter("b"))
+    world.apply(adapter("a"), adapter("b"), settings=IN_PLACE)
     world.with_settings(RELEASES)
     writes = len(world.writes())
     world.apply(adapter("a", 2), adapter("b"))
@@ -157,26 +151,22 @@ def test_fleet_that_was_updated_in_place_routes_to_what_is_there_and_goes_back(w
         f"CreateInferenceComponent {component('a', 2)}",
     ]
     assert set(world.serving()) == {"a", "b", "a-22222222"}
-    world.with_settings(IN_PLACE)
-    world.apply(adapter("a", 3), adapter("b", 2))
+    world.apply(adapter("a", 3), adapter("b", 2), settings=IN_PLACE)
     assert routed(world) == {"a": "p-a", "b": "p-b"}
     assert world.serving() == {"a": artifact("a", 3).uri, "b": artifact("b", 2).uri}
 
 
 def test_nobody_is_routed_to_a_component_that_has_gone_unnoticed(world: World) -> None:
-    world.with_settings(IN_PLACE)
-    world.apply(adapter("a"))
+    world.apply(adapter("a"), settings=IN_PLACE)
     world.service.remove("p-a")
-    world.with_settings(RELEASES)
-    world.apply(adapter("a"))
+    world.apply(adapter("a"), settings=RELEASES)
     assert routed(world) == {"a": component("a", 1)}
 
 
 def test_component_that_was_drained_and_deleted_is_created_again_when_releases_end(world: World) -> None:
     short = replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=60.0))
     for settings, version in ((IN_PLACE, 1), (short, 2), (IN_PLACE, 2)):
-        world.with_settings(settings)
-        world.apply(adapter("a", version))
+        world.apply(adapter("a", version), settings=settings)
     assert world.serving() == {"a": artifact("a", 2).uri}
     told = [event.cause for event in world.log.events if event.what == "routed"]
     assert told[-1] == f"p-a answers instead of {component('a', 2)}"
@@ -217,8 +207,7 @@ def test_first_version_is_routed_at_zero_copies_and_a_successor_once_a_copy_has_
     world: World,
 ) -> None:
     world.service.copies = 0
-    world.deploy(adapter("a", smoke=SMOKE), adapter("b"))
-    world.settle_without_retries()
+    world.apply(adapter("a", smoke=SMOKE), adapter("b"), retries=False)
     assert routed(world) == {"a": component("a", 1), "b": component("b", 1)}
     world.deploy(adapter("a", 2, smoke=SMOKE), adapter("b", 2))
     world.run_for(600)
@@ -232,8 +221,7 @@ def test_routes_go_before_the_fleet_does(world: World) -> None:
     world.apply(adapter("a"), adapter("b"))
     seen: list[dict[str, str]] = []
     world.service.on("DeleteInferenceComponent", lambda: seen.append(routed(world)))
-    world.destroy()
-    world.settle()
+    world.take_down()
     assert (world.serving(), seen) == ({}, [{}, {}])
 
 
@@ -263,8 +251,7 @@ def test_removal_that_is_taken_back_leaves_the_route_and_its_history(world: Worl
     before = world.registry.routes()["a"]
     world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
     kept = world.newest().request.source_digest
-    world.deploy(adapter("b", 2), digest="removal", previous=kept)
-    world.settle()
+    world.apply(adapter("b", 2), digest="removal", previous=kept)
     assert world.newest().outcome is Outcome.FAILED
     assert world.registry.routes()["a"] == before
     world.apply(adapter("a", 2), adapter("b"), digest=kept, previous="removal")
@@ -273,8 +260,7 @@ def test_removal_that_is_taken_back_leaves_the_route_and_its_history(world: Worl
 
 
 def test_component_of_another_adapter_is_no_first_version(world: World) -> None:
-    world.with_settings(IN_PLACE)
-    world.apply(replace(adapter("a"), component="p-x"))
+    world.apply(replace(adapter("a"), component="p-x"), settings=IN_PLACE)
     world.with_settings(RELEASES)
     world.service.faults.silent.add(artifact("b", 1).uri)
     world.apply(replace(adapter("b", smoke=SMOKE), component="p-x"))
@@ -292,12 +278,10 @@ def test_version_that_is_gone_is_not_loaded_because_more_are_kept(world: World) 
 
 
 def test_update_in_place_that_is_under_way_ends_before_its_adapter_is_routed(world: World) -> None:
-    world.with_settings(IN_PLACE)
-    world.apply(adapter("a"))
+    world.apply(adapter("a"), settings=IN_PLACE)
     world.deploy(adapter("a", 2))
     world.run_for(1)
-    world.with_settings(RELEASES)
-    world.apply(adapter("a", 2))
+    world.apply(adapter("a", 2), settings=RELEASES)
     assert routed(world) == {"a": "p-a"}
     assert set(world.serving()) == {"a"}
 
@@ -321,8 +305,7 @@ class TestCanary:
         }
 
     def begin(self, world: World) -> None:
-        world.deploy(adapter("a", 2), adapter("b"))
-        world.settle_without_retries()
+        world.apply(adapter("a", 2), adapter("b"), retries=False)
 
     def test_share_grows_step_by_step_and_the_deployment_waits_for_the_first(self, world: World) -> None:
         self.begin(world)
@@ -355,8 +338,7 @@ class TestCanary:
         world.apply(adapter("a", 2), adapter("b", 2))
         assert world.writes()[writes:] == []
         world.service.faults.worse.clear()
-        world.order(OrderKind.RETRY, "a-22222222")
-        world.settle()
+        world.carry_out(OrderKind.RETRY, "a-22222222")
         assert self.shares(world)["a"] == component("a", 2)
 
     def test_last_modified_time_that_moves_by_itself_begins_no_canary_again(self, world: World) -> None:
@@ -411,16 +393,14 @@ class TestCanary:
         world.run_for(5000.0)
         assert self.shares(world)["a"].endswith(" 40")
         world.service.faults.worse.clear()
-        world.deploy(adapter("a", 2), adapter("b"))
-        world.settle_without_retries()
+        world.apply(adapter("a", 2), adapter("b"), retries=False)
         assert self.shares(world)["a"].endswith(" 40"), "a canary goes on from there"
         world.settle()
         assert self.shares(world)["a"] == component("a", 2)
 
     def test_fleet_without_the_canary_any_more_sends_all_callers_there(self, world: World) -> None:
         self.begin(world)
-        world.with_settings(RELEASES)
-        world.apply(adapter("a", 2), adapter("b"))
+        world.apply(adapter("a", 2), adapter("b"), settings=RELEASES)
         assert self.shares(world)["a"] == component("a", 2)
 
     def test_version_that_has_answered_all_callers_does_so_again_at_once(self, world: World) -> None:
@@ -431,14 +411,12 @@ class TestCanary:
         assert self.shares(world)["a"] == component("a", 2)
         pin = {"artifact": artifact("a", 1), "replaces": artifact("a", 2)}
         assert component("a", 1) not in world.service.components
-        world.order(OrderKind.PIN, "a", **pin)
-        world.settle()
+        world.carry_out(OrderKind.PIN, "a", **pin)
         assert self.shares(world)["a"] == component("a", 1), "it was loaded again"
 
     def test_manifest_that_takes_it_back_sends_nobody_there_and_drains_it(self, world: World) -> None:
         self.begin(world)
-        world.deploy(adapter("a"), adapter("b"))
-        world.settle_without_retries()
+        world.apply(adapter("a"), adapter("b"), retries=False)
         assert self.shares(world)["a"] == component("a", 1)
         began = world.clock.now()
         world.settle()
@@ -462,8 +440,7 @@ class TestComponentThatTwoAdaptersMayHave:
     def world(self, *adapters: DesiredAdapter) -> World:
         world = World(settings=replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
         world.apply(*adapters)
-        world.with_settings(replace(RELEASES, deletions=DeletionLimit(share=1.0)))
-        world.apply(*adapters)
+        world.apply(*adapters, settings=replace(RELEASES, deletions=DeletionLimit(share=1.0)))
         return world
 
     def check_answers(self, world: World) -> None:
@@ -498,8 +475,11 @@ class TestComponentThatTwoAdaptersMayHave:
         self, world: World
     ) -> None:
         world.apply(adapter("a", 1), adapter("b"))
-        world.with_settings(replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
-        world.apply(adapter("a-11111111", 3), adapter("b"))
+        world.apply(
+            adapter("a-11111111", 3),
+            adapter("b"),
+            settings=replace(IN_PLACE, deletions=DeletionLimit(share=1.0)),
+        )
         assert world.newest().outcome is Outcome.REFUSED
         self.check_answers(world)
 

@@ -124,8 +124,7 @@ def test_order_to_retry_a_failed_component_creates_it_again_though_its_last_modi
     world.apply(adapter("a"), retries=False)
     world.service.faults.broken.clear()
     world.clock.time += 10.0
-    world.order(OrderKind.RETRY, "a")
-    world.settle()
+    world.carry_out(OrderKind.RETRY, "a")
     assert world.serving()["a"] == artifact("a").uri
 
 
@@ -202,8 +201,7 @@ class TestChangeByHandAtAnOrder:
         return world
 
     def order(self, world: World, kind: OrderKind = OrderKind.RETRY, **fields: Any) -> None:
-        world.order(kind, "a", **fields)
-        world.settle()
+        world.carry_out(kind, "a", **fields)
 
     @pytest.mark.parametrize("by_hand", [HOTFIX, None], ids=["another version", "none"])
     def test_retry_restores_the_adapter_that_it_names_alone(self, by_hand: str | None) -> None:

@@ -37,8 +37,7 @@ def lose(world: World, *which: str) -> None:
 
 
 def roll_back(world: World, version: int, *, declared: int = 2) -> None:
-    world.order(OrderKind.PIN, "a", artifact=artifact("a", version), replaces=artifact("a", declared))
-    world.settle()
+    world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", version), replaces=artifact("a", declared))
 
 
 @pytest.fixture
@@ -85,8 +84,7 @@ def test_rollback_outlives_the_loss_of_rows(world: World, rows: tuple[str, ...])
     world.apply(adapter("a", 2), digest="again")
     assert routed(world)["a"] == read(world)["component"] == component("a", 1)
     assert world.writes()[writes:] == []
-    world.order(OrderKind.UNPIN, "a")
-    world.settle()
+    world.carry_out(OrderKind.UNPIN, "a")
     assert routed(world)["a"] == component("a", 2)
 
 
@@ -103,8 +101,7 @@ def test_row_of_the_fleet_from_an_older_day_moves_no_caller(world: World) -> Non
 
 def test_versions_beside_the_one_that_answers_are_drained_after_a_loss(world: World) -> None:
     world.with_settings(replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=900.0)))
-    world.deploy(adapter("a", 3))
-    world.settle_without_retries()
+    world.apply(adapter("a", 3), retries=False)
     lose(world, "fleet")
     lost = world.clock.now()
     world.apply(adapter("a", 3), digest="again")
@@ -127,13 +124,11 @@ def test_share_that_callers_read_goes_on_after_a_loss() -> None:
 def test_canary_begins_again_where_nothing_says_who_answered() -> None:
     world = World(settings=CANARY)
     world.apply(adapter("a"))
-    world.deploy(adapter("a", 2))
-    world.settle_without_retries()
+    world.apply(adapter("a", 2), retries=False)
     before = read(world)
     lose(world, "fleet", "callers")
     world.run_for(60)
-    world.deploy(adapter("a", 2), digest="again")
-    world.settle_without_retries()
+    world.apply(adapter("a", 2), digest="again", retries=False)
     assert before == read(world)
     assert before["component"] == component("a", 1)
 
@@ -142,8 +137,7 @@ def test_route_to_what_an_older_release_deleted_leads_to_what_serves() -> None:
     """It knows no routes: it took the update back, and left a route to a component that is gone."""
     world = World(settings=IN_PLACE)
     world.apply(adapter("a"))
-    world.with_settings(RELEASES)
-    world.apply(adapter("a", 2))
+    world.apply(adapter("a", 2), settings=RELEASES)
     assert read(world)["component"] == component("a", 2)
     world.service.remove(component("a", 2))
     del world.registry.items["records"][component("a", 2)]

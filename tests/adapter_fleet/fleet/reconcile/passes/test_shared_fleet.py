@@ -249,8 +249,7 @@ def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force() -> None
     world.clock.time += 3600
     world.trigger("drift")
     assert world.log.metrics[-1]["age"] > 3600
-    world.put_manifest(*MANY)
-    world.settle()
+    world.apply_manifest(*MANY)
     assert world.log.metrics[-1]["age"] == 0
 
 

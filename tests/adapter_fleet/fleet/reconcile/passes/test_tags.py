@@ -29,8 +29,7 @@ def unanswered_creation(*, tags_after: float, settings: FleetSettings = LENIENT)
 
 
 def destroy(world: World, *, rolling_back: bool | None = False) -> None:
-    world.destroy(rolling_back=rolling_back)
-    world.settle()
+    world.take_down(rolling_back=rolling_back)
     assert world.newest().outcome is Outcome.CONVERGED
 
 

@@ -200,8 +200,7 @@ def test_execution_names_of_undos_do_not_repeat_after_the_registry_was_lost() ->
     world.service.faults.broken[artifact("c").uri] = "bad tensors"
     for _ in range(2):
         world.apply(adapter("a"))
-        world.put_manifest(adapter("a"), adapter("c"))
-        world.settle()
+        world.apply_manifest(adapter("a"), adapter("c"))
         world.lose_registry()
         world.clock.time += 1
     assert len(keys) == len(set(keys)) == 2

@@ -58,8 +58,7 @@ def test_unreadable_component_of_another_team_gets_no_record_and_holds_up_no_del
     world.apply(adapter("a"))
     assert set(world.registry.records()) == {"p-a"}
     assert world.fleet().foreign == {}  # its owner is unknown
-    world.destroy()
-    world.settle()
+    world.take_down()
     assert world.newest().outcome is Outcome.CONVERGED
     assert set(world.serving()) == {"other-team"}
 
@@ -107,8 +106,7 @@ def world() -> World:
 
 class TestRowOfAnAdapter:
     def test_it_fails_alone(self, world: World) -> None:
-        world.put_manifest(adapter("a", 2), adapter("b", 2))
-        world.settle()
+        world.apply_manifest(adapter("a", 2), adapter("b", 2))
         assert world.serving() == {"a": artifact("a").uri, "b": artifact("b", 2).uri}
         newest = world.newest()
         assert (newest.outcome, newest.failed, newest.reason) == (Outcome.CONVERGED, 1, f"p-a: {WHY}")
@@ -146,8 +144,7 @@ class TestDeletionOfTheFleet:
         with pytest.raises(FleetError, match=re.escape(f"p-a is left: {WHY}") + "$"):
             world.response_to(deletion)
         world.service.remove("p-a")
-        world.destroy()
-        world.settle()
+        world.take_down()
         assert world.newest().outcome is Outcome.CONVERGED
 
     def test_it_names_what_a_listing_leaves_out(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,14 +156,12 @@ class TestDeletionOfTheFleet:
             return page._replace(components=kept)
 
         monkeypatch.setattr(world.service, "list_page", stale)
-        world.destroy()
-        world.settle()
+        world.take_down()
         assert world.newest().reason == f"p-a is left: {WHY}"
 
     def test_it_names_what_else_is_left(self, world: World) -> None:
         world.service.make("p-stray", "s3://x/y.tar.gz", tags={FLEET_TAG: UID})
-        world.destroy(rolling_back=True)
-        world.settle()
+        world.take_down(rolling_back=True)
         assert world.newest().reason == f"p-a is left: {WHY}; left behind with the fleet's tag: p-stray"
 
 

@@ -36,8 +36,9 @@ def versions(world: World) -> list[Artifact]:
 class TestArchiveThatMoved:
     def test_pin_outlasts_the_move_of_the_version_that_it_replaces(self) -> None:
         world = deployed(at(1, BEFORE), at(2, BEFORE))
-        world.order(OrderKind.PIN, "acme", artifact=at(1, BEFORE).artifact, replaces=at(2, BEFORE).artifact)
-        world.settle()
+        world.carry_out(
+            OrderKind.PIN, "acme", artifact=at(1, BEFORE).artifact, replaces=at(2, BEFORE).artifact
+        )
         world.apply(at(2, AFTER))
         assert world.serving() == {"acme": at(1, BEFORE).artifact.uri}
 
