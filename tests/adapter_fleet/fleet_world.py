@@ -403,3 +403,15 @@ class World:
 
     def describe(self) -> str:
         return f"{self.newest()}; {self.registry.records()}; {self.log.troubles[-3:]}"
+
+
+def deployed(
+    *adapters: DesiredAdapter,
+    digest: str | None = None,
+    seconds: float = 5.0,
+    settings: FleetSettings | None = None,
+) -> World:
+    """A world whose fleet has got adapters, and has nothing left to do."""
+    world = World(seconds=seconds, settings=settings)
+    world.apply(*adapters, digest=digest)
+    return world

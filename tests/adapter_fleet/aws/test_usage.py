@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable
 from adapter_fleet.usage.counting_settings import CountingSettings
 from adapter_fleet.usage.fleet_members import FleetMembers
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, deployed
 from tests.adapter_fleet.memory_registry import MemoryDynamoDb
 
 FLEET = {"Fleet": "fleet-1"}
@@ -161,8 +161,7 @@ def test_adapters_that_are_asked_at_a_time_are_compared_with_the_room(
 
 
 def test_deleted_fleet_has_no_declared_adapters() -> None:
-    world = World()
-    world.apply(adapter("acme"))
+    world = deployed(adapter("acme"))
     world.destroy()
     members = FleetMembers.of(world.registry, world.newest())
     assert members.declared == {}

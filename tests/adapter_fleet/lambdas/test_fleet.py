@@ -15,7 +15,7 @@ from adapter_fleet.fleet.steps.task import CALL_SECONDS
 from adapter_fleet.lambdas import fleet as handlers
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, deployed
 
 
 @pytest.fixture
@@ -267,8 +267,7 @@ def test_manifest_that_is_refused_as_it_comes_is_measured(
 def test_smoke_request_that_begins_just_before_the_deadline_ends_before_the_function_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world = World()
-    world.apply(adapter("acme"))
+    world = deployed(adapter("acme"))
     taken = iter([14.0, ASK_SECONDS])
 
     def ask(*_: object) -> str:

@@ -96,15 +96,14 @@ wants = st.none() | st.builds(
 )
 
 
-def target() -> Target:
-    return Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
+TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 
 
 contexts = st.builds(
     PlanContext,
     now=st.just(NOW),
     generation=st.integers(1, 3),
-    target=st.just(target()),
+    target=st.just(TARGET),
     has_copies=st.booleans(),
     deletes=st.booleans(),
     foreign=st.dictionaries(st.just(NAME), moments, max_size=1),

@@ -7,13 +7,10 @@ import pytest
 
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet.planning.states import NOW
+from tests.adapter_fleet.fleet.planning.states import NOW, TARGET
 
-TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
 
 

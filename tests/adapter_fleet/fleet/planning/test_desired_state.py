@@ -6,13 +6,10 @@ import pytest
 
 from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet.planning.states import NAME, NOW
+from tests.adapter_fleet.fleet.planning.states import NAME, NOW, TARGET
 
-TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 WANT = DesiredAdapter(name="a", component=NAME, artifact=Artifact(uri="s3://b/1.tar.gz"))
 CLAIM = Order(kind=OrderKind.CLAIM, component=NAME, at=NOW, created=NOW - 100)
 LIVE = ObservedComponent(

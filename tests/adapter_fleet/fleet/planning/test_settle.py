@@ -14,11 +14,11 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet.planning.states import NAME, NOW, contexts, records, target, wants
+from tests.adapter_fleet.fleet.planning.states import NAME, NOW, TARGET, contexts, records, wants
 
 SERVED, NEXT = Artifact(uri="s3://b/1.tar.gz"), Artifact(uri="s3://b/2.tar.gz")
 WANT = DesiredAdapter(name="a", component=NAME, artifact=NEXT)
-CONTEXT = PlanContext(now=NOW, generation=1, target=target())
+CONTEXT = PlanContext(now=NOW, generation=1, target=TARGET)
 CREATION = Intent(write=Write.CREATE, at=NOW - 3, generation=1, artifact=NEXT, acknowledged=NOW - 2)
 UPDATE = replace(CREATION, write=Write.UPDATE, modified_before=NOW - 900)
 UPDATING = AdapterRecord(name="a", component=NAME, owned=NOW - 900, serving=SERVED)

@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.records import Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
 LENIENT = replace(STRICT, failures=FailureLimit(share=1.0))
@@ -106,8 +106,7 @@ def test_component_that_stale_reads_hid_from_its_base_check_is_asked_though_it_i
 ) -> None:
     """Its creation finds that it is there: nobody knows whether the base has it."""
     old = [adapter(f"o{number}") for number in range(3)]
-    world = World(seconds=0.5)
-    world.apply(*old)
+    world = deployed(*old, seconds=0.5)
     world.clock.time += 1000.0
     world.apply(*old, adapter("young"))
     world.service.serving()
@@ -338,8 +337,7 @@ def test_requests_to_many_new_copies_keep_to_the_rate_of_reads() -> None:
 @pytest.mark.parametrize("drift", DriftAction)
 def test_lost_base_of_a_converged_fleet_is_reported_until_it_is_restored(drift: DriftAction) -> None:
     """The fleet loses it an hour after it converged; a drift check comes every ten minutes."""
-    world = World(settings=FleetSettings(request_rate=10, drift=drift))
-    world.apply(*MANY)
+    world = deployed(*MANY, settings=FleetSettings(request_rate=10, drift=drift))
     world.clock.time += 3600
     world.log.metrics.clear()
     for component in list(world.service.components):

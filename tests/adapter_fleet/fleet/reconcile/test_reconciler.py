@@ -15,7 +15,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
 
 MANY = [f"a{number:03}" for number in range(120)]
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
@@ -23,8 +23,7 @@ STRICT = FleetSettings(request_rate=10, failures=FailureLimit(share=0.0))
 
 
 def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_little_more() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY))
+    world = deployed(*map(adapter, MANY))
     assert world.serving() == uris(*MANY)
     assert world.newest().outcome is Outcome.CONVERGED
     assert len(world.writes()) == len(MANY)
@@ -44,8 +43,7 @@ def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_lit
 
 @pytest.mark.slow
 def test_adapter_is_polled_when_it_should_be_in_service() -> None:
-    world = World(seconds=40.0)
-    world.apply(*map(adapter, MANY))
+    world = deployed(*map(adapter, MANY), seconds=40.0)
     started = world.clock.now()
     world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
     ended = world.newest().ended
@@ -101,8 +99,7 @@ def test_fleet_adapts_to_a_service_that_takes_one_write_at_a_time() -> None:
 
 @pytest.mark.slow
 def test_changed_adapters_are_described_once_each_and_not_listed_in_between() -> None:
-    world = World()
-    world.apply(*map(adapter, MANY))
+    world = deployed(*map(adapter, MANY))
     world.service.calls.clear()
     started = world.clock.now()
     world.apply(*(adapter(name, 2) for name in MANY))
@@ -126,8 +123,7 @@ def test_stale_listing_causes_no_second_write() -> None:
 
 @pytest.mark.parametrize("words", ["AccessDeniedException: not authorized", "something that nobody knows"])
 def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"), adapter("b"))
+    world = deployed(adapter("a"), adapter("b"), settings=LENIENT)
     world.service.faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2), adapter("b"))
     world.service.faults.deletion_refused = words
@@ -144,8 +140,7 @@ def test_refused_deletion_is_retried_with_backoff(words: str) -> None:
 
 
 def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
-    world = World()
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"))
     world.apply(adapter("a", 2))
     world.carry_out(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
     assert world.serving() == uris("a")
@@ -157,8 +152,7 @@ def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
 
 
 def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> None:
-    world = World()
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"))
     world.service.add_base("endpoint-2", "base-2")
     world.target = replace(world.target, endpoint="endpoint-2", base="base-2")
     world.apply(adapter("a"))
@@ -172,8 +166,7 @@ def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> N
 
 
 def test_deletion_is_not_complete_while_a_component_is_left_and_may_be_repeated() -> None:
-    world = World()
-    world.apply(adapter("a"), adapter("b"))
+    world = deployed(adapter("a"), adapter("b"))
     world.destroy()
     world.run_pass(world.executions[-1], deadline=0.5)
     world.service.components["p-a"].stuck = True

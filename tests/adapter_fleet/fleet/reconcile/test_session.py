@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from adapter_fleet.fleet.reconcile.session import PassInput, Session
-from tests.adapter_fleet.fleet_world import UID, World, adapter
+from tests.adapter_fleet.fleet_world import UID, World, adapter, deployed
 
 
 def session_of(world: World) -> Session:
@@ -21,8 +21,7 @@ def session_of(world: World) -> Session:
 
 
 def test_abandoned_pass_stays_late_when_it_finds_no_newer_generation() -> None:
-    world = World()
-    world.apply(adapter("acme"))
+    world = deployed(adapter("acme"))
     session = session_of(world)
     session.look_for_newer_generation()
     assert not session.is_late()
@@ -32,8 +31,7 @@ def test_abandoned_pass_stays_late_when_it_finds_no_newer_generation() -> None:
 
 
 def test_newer_generation_ends_the_pass() -> None:
-    world = World()
-    world.apply(adapter("acme"))
+    world = deployed(adapter("acme"))
     session = session_of(world)
     world.deploy(adapter("beta"))
     session.look_for_newer_generation()

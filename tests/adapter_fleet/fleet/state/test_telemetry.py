@@ -12,7 +12,7 @@ import pytest
 from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Event, FleetRecord
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 
 FLEET = FleetRecord(uid=UID, name="fleet", machine="machine", rate=5.0)
 
@@ -81,8 +81,7 @@ def test_line_of_a_change_says_from_what_to_what_in_what_time_and_why(
 
 
 def test_every_change_of_a_fleet_is_told_with_its_versions_and_its_time() -> None:
-    world = World(seconds=5.0)
-    world.apply(adapter("a"), adapter("b"))
+    world = deployed(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
     world.log.events.clear()
     world.apply(adapter("a", 2), adapter("b", 2), adapter("c"), retries=False)

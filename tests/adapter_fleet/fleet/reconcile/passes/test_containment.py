@@ -28,7 +28,7 @@ from adapter_fleet.fleet.state.registry import Lease, RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter as released
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5), deletions=DeletionLimit(share=1.0))
 PORTS = (
@@ -41,9 +41,7 @@ SMOKE = SmokeRequest(body={"inputs": "Hello"})
 
 
 def world_of_three() -> World:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"))
-    return world
+    return deployed(adapter("a"), adapter("bad", smoke=SMOKE), adapter("z"), settings=LENIENT)
 
 
 def test_adapter_whose_record_is_too_large_fails_and_the_others_converge() -> None:
@@ -133,8 +131,11 @@ class TestRowOfARoute:
     }
 
     def world(self, form: str) -> World:
-        world = World(settings=replace(LENIENT, releases=ReleaseSettings(keep=1, drain_seconds=60.0)))
-        world.apply(released("a"), released("b"))
+        world = deployed(
+            released("a"),
+            released("b"),
+            settings=replace(LENIENT, releases=ReleaseSettings(keep=1, drain_seconds=60.0)),
+        )
         item = world.registry.items["routes"]["a"]
         row = {"doc": item["doc"]["S"], "revision": int(item["revision"]["N"])}
         world.registry.write("routes", "a", **self.ROWS[form](row))
@@ -166,8 +167,7 @@ class TestRowOfARoute:
     def test_exception_while_its_versions_are_found_is_the_failure_of_that_adapter(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        world = World(settings=replace(LENIENT, releases=ReleaseSettings()))
-        world.apply(released("a"), released("b"))
+        world = deployed(released("a"), released("b"), settings=replace(LENIENT, releases=ReleaseSettings()))
         found = releases.proven_artifact
 
         def failing(record: AdapterRecord | None) -> Artifact | None:
@@ -224,8 +224,7 @@ class TestFailedPasses:
 
 @pytest.mark.parametrize("error", [UnansweredError("503"), ThrottledError("SlowDown")])
 def test_others_converge_and_deletions_go_on_without_an_answer_from_s3(error: Exception) -> None:
-    world = World(settings=replace(LENIENT, failures=FailureLimit(count=1)))
-    world.apply(adapter("a"), adapter("gone"))
+    world = deployed(adapter("a"), adapter("gone"), settings=replace(LENIENT, failures=FailureLimit(count=1)))
     bad = adapter("bad")
     bad = replace(bad, artifact=replace(bad.artifact, digest="ab" * 32))
     world.service.fail(f"HeadObject {bad.artifact.uri}", error)

@@ -16,7 +16,7 @@ from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FailureLimit
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=1))
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
@@ -24,8 +24,7 @@ STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 
 def fleet(settings: FleetSettings = LENIENT) -> World:
     """A fleet of one adapter, and a component made by hand that someone orders to import."""
-    world = World(settings=settings, seconds=1.0)
-    world.apply(adapter("a"), digest="one")
+    world = deployed(adapter("a"), digest="one", settings=settings, seconds=1.0)
     made = world.service.make("p-x", artifact("x").uri)
     world.carry_out(OrderKind.CLAIM, "x", created=made.created)
     return world

@@ -7,7 +7,7 @@ from dataclasses import replace
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 
 
 def test_rollback_to_another_spelling_takes_nothing_down() -> None:
@@ -35,8 +35,7 @@ def test_failure_under_another_spelling_is_no_component_that_is_left_over() -> N
 
 
 def test_record_that_another_spelling_left_is_dropped() -> None:
-    world = World()
-    world.apply(adapter("acme"))
+    world = deployed(adapter("acme"))
     for record in (
         AdapterRecord(name="ACME", component="p-ACME"),
         replace(world.record("acme"), component="p-ACME"),

@@ -9,16 +9,14 @@ from adapter_fleet.fleet.requests.is_complete import data_of
 from adapter_fleet.fleet.state.configuration import LATE_TAGS_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 
 FLEET = [adapter(f"t{number}") for number in range(20)]
 TRIGGERS = pytest.mark.parametrize("trigger", ["deployment", "manifest", "drift", "order"])
 
 
 def world_with() -> World:
-    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
-    world.apply(*FLEET)
-    return world
+    return deployed(*FLEET, settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
 
 
 def tag_strangers(world: World, number: int) -> None:
@@ -131,8 +129,7 @@ def test_order_to_prune_outlasts_a_refused_deployment() -> None:
 class TestStrangers:
     @pytest.mark.slow
     def test_small_fleet_beside_a_large_one_is_deleted_without_reading_tags(self) -> None:
-        world = World(settings=FleetSettings(request_rate=10))
-        world.apply(adapter("a"), adapter("b"))
+        world = deployed(adapter("a"), adapter("b"), settings=FleetSettings(request_rate=10))
         for number in range(3000):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
         began = world.clock.now()

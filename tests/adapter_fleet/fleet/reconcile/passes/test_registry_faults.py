@@ -10,7 +10,7 @@ from botocore.exceptions import ConnectionClosedError
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from tests.adapter_fleet.fleet.reconcile.passes.test_timeouts import IN_PLACE, RELEASES, adapters
-from tests.adapter_fleet.fleet_world import World
+from tests.adapter_fleet.fleet_world import World, deployed
 from tests.fakes import client_error
 
 WRITES = ("put_item", "update_item", "batch_write_item", "transact_write_items")
@@ -44,8 +44,7 @@ def test_fleet_converges_after_ten_minutes_of_a_faulty_table(
     settings: FleetSettings, share: float, fault: str
 ) -> None:
     for seed in range(4 if share < 1 else 1):
-        world = World(settings=settings)
-        world.apply(*adapters(1))
+        world = deployed(*adapters(1), settings=settings)
         before, generation = len(world.writes()), world.deploy(*adapters(2))
         world.registry.on_call(Outage(world, fault, share, Random(seed)))
         world.run_for(700)

@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet_world import Hooked, World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import Hooked, World, adapter, artifact, deployed, uris
 
 BEFORE = [f"a{number:02}" for number in range(20)]
 ALL = [*BEFORE, *(f"b{number:02}" for number in range(40))]
@@ -22,8 +22,7 @@ ALL = [*BEFORE, *(f"b{number:02}" for number in range(40))]
 
 def fleet_that_grows() -> World:
     """A fleet of twenty adapters that has just got a manifest of sixty."""
-    world = World(settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
-    world.apply(*map(adapter, BEFORE))
+    world = deployed(*map(adapter, BEFORE), settings=FleetSettings(request_rate=10, drift=DriftAction.REPAIR))
     world.put_manifest(*map(adapter, ALL))
     return world
 
@@ -64,8 +63,7 @@ def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["a deployment", "S3"])
 def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(source: str) -> None:
-    world = World()
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"))
     world.service.faults.limit = 3
     before = world.deploy if source == "a deployment" else world.put_manifest
     before(adapter("a"), adapter("b"), adapter("no-room"))
@@ -80,8 +78,7 @@ def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(sou
 
 @pytest.mark.parametrize("operation", ["save_generation", "save_fleet", "release", "open_generation"])
 def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(operation: str) -> None:
-    world = World()
-    world.apply(adapter("a"), adapter("b"))
+    world = deployed(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("c").uri] = "bad tensors"
     world.put_manifest(adapter("a", 2), adapter("c"))
     dies = True
@@ -108,8 +105,7 @@ MORE = [adapter(f"b{number:03}") for number in range(15)]
 
 
 def fleet_of_a_hundred(*, seconds_ago: float = 7200.0) -> World:
-    world = World()
-    world.apply(*FLEET)
+    world = deployed(*FLEET)
     world.clock.sleep(seconds_ago)
     return world
 

@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
 from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
-from tests.adapter_fleet.fleet_world import UID, World
+from tests.adapter_fleet.fleet_world import UID, World, deployed
 
 DRAIN = 900.0
 RELEASES = FleetSettings(
@@ -292,9 +292,7 @@ class TestCanary:
     @pytest.fixture
     def world(self) -> World:
         releases = ReleaseSettings(drain_seconds=DRAIN, canary=CanarySettings(every_seconds=600.0))
-        world = World(settings=replace(RELEASES, releases=releases))
-        world.apply(adapter("a"), adapter("b"))
-        return world
+        return deployed(adapter("a"), adapter("b"), settings=replace(RELEASES, releases=releases))
 
     def shares(self, world: World) -> dict[str, str]:
         """Return what callers read of each adapter: the component, the candidate and its share."""
@@ -438,8 +436,7 @@ class TestComponentThatTwoAdaptersMayHave:
     """`a-11111111` was updated in place, and a version of `a` would get its component, or the reverse."""
 
     def world(self, *adapters: DesiredAdapter) -> World:
-        world = World(settings=replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
-        world.apply(*adapters)
+        world = deployed(*adapters, settings=replace(IN_PLACE, deletions=DeletionLimit(share=1.0)))
         world.apply(*adapters, settings=replace(RELEASES, deletions=DeletionLimit(share=1.0)))
         return world
 

@@ -15,7 +15,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5))
 
@@ -24,8 +24,7 @@ class TestWritesWithoutAnAnswer:
     UNANSWERED = UnansweredError("InternalFailure: 500")
 
     def test_adapter_fails_after_some_lost_answers_and_holds_up_neither_writes_nor_deletions(self) -> None:
-        world = World(settings=LENIENT)
-        world.apply(adapter("a"), adapter("b"), adapter("c"))
+        world = deployed(adapter("a"), adapter("b"), adapter("c"), settings=LENIENT)
         world.service.fail("CreateInferenceComponent p-bad", self.UNANSWERED)
         world.apply(adapter("a"), adapter("b"), adapter("bad"), adapter("z"), retries=False)
         assert world.newest().outcome is Outcome.CONVERGED
@@ -73,13 +72,13 @@ def test_write_that_met_a_conflict_leaves_no_intent_and_the_deployment_reports_w
     world = World(settings=replace(LENIENT, timeout_seconds=600))
     words = 'Could not find inference component "base"'
     world.service.fail("CreateInferenceComponent", MissingError(words))
-    deployed = world.deploy(*(adapter(f"a{number}") for number in range(20)))
+    made = world.deploy(*(adapter(f"a{number}") for number in range(20)))
     world.run_for(590)
     assert world.newest().reason == words
     assert (world.record("a0").intent, world.record("a0").lost) == (None, 0)
     world.run_for(60)
     with pytest.raises(FleetError, match=f"nothing of what this changes was applied: {words}"):
-        world.response_to(deployed)
+        world.response_to(made)
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -101,8 +100,7 @@ MENDED = [cause for cause in Cause if cause.retried]
 
 
 def test_archive_uploaded_after_the_failure_is_served_by_the_next_deployment() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=FleetSettings(request_rate=10, failures=FailureLimit(count=0)))
     world.service.faults.missing.add(artifact("a", 2).uri)
     checked = 0
     for _ in range(2):

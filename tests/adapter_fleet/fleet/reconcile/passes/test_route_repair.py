@@ -17,7 +17,7 @@ from tests.adapter_fleet.fleet.reconcile.passes.test_releases import (
     component,
     routed,
 )
-from tests.adapter_fleet.fleet_world import World
+from tests.adapter_fleet.fleet_world import World, deployed
 
 CANARY = replace(RELEASES, releases=ReleaseSettings(keep=1, drain_seconds=900.0, canary=CanarySettings()))
 
@@ -43,8 +43,7 @@ def roll_back(world: World, version: int, *, declared: int = 2) -> None:
 @pytest.fixture
 def world() -> World:
     """A fleet whose adapter has had two versions."""
-    world = World(settings=RELEASES)
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=RELEASES)
     world.apply(adapter("a", 2))
     return world
 
@@ -110,8 +109,7 @@ def test_versions_beside_the_one_that_answers_are_drained_after_a_loss(world: Wo
 
 
 def test_share_that_callers_read_goes_on_after_a_loss() -> None:
-    world = World(settings=RELEASES)
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=RELEASES)
     world.apply(replace(adapter("a", 2), percent=5))
     meant = read(world)
     assert meant["percent"] == "5"
@@ -122,8 +120,7 @@ def test_share_that_callers_read_goes_on_after_a_loss() -> None:
 
 
 def test_canary_begins_again_where_nothing_says_who_answered() -> None:
-    world = World(settings=CANARY)
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=CANARY)
     world.apply(adapter("a", 2), retries=False)
     before = read(world)
     lose(world, "fleet", "callers")
@@ -135,8 +132,7 @@ def test_canary_begins_again_where_nothing_says_who_answered() -> None:
 
 def test_route_to_what_an_older_release_deleted_leads_to_what_serves() -> None:
     """It knows no routes: it took the update back, and left a route to a component that is gone."""
-    world = World(settings=IN_PLACE)
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=IN_PLACE)
     world.apply(adapter("a", 2), settings=RELEASES)
     assert read(world)["component"] == component("a", 2)
     world.service.remove(component("a", 2))

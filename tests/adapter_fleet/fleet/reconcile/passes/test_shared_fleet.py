@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, UnreadableError
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import RunningClock
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
 
 REPAIR = FleetSettings(request_rate=10, drift=DriftAction.REPAIR)
 MANY = [adapter(f"a{number:02}") for number in range(60)]
@@ -63,15 +63,13 @@ class TestDriftCheckRun:
         assert len(world.serving()) == len(MANY)
 
     def test_reporting_drift_check_does_not_become_the_runner(self) -> None:
-        world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
-        world.apply(*MANY)
+        world = deployed(*MANY, settings=replace(REPAIR, drift=DriftAction.REPORT))
         runner = world.fleet().runner
         world.trigger("drift")
         assert world.fleet().runner == runner
 
     def test_reporting_drift_check_leaves_a_deployment_alone_that_comes_before_its_lease(self) -> None:
-        world = World(settings=replace(REPAIR, drift=DriftAction.REPORT))
-        world.apply(adapter("a"))
+        world = deployed(adapter("a"), settings=replace(REPAIR, drift=DriftAction.REPORT))
         acquire = world.registry.acquire
 
         def deploys_first(owner: str, now: float, seconds: float) -> Lease | None:
@@ -242,8 +240,7 @@ class TestCallsUnderWay:
 
 
 def test_age_of_a_refused_manifest_grows_until_another_one_is_in_force() -> None:
-    world = World(settings=REPAIR)
-    world.apply(*MANY)
+    world = deployed(*MANY, settings=REPAIR)
     world.put_invalid_manifest()
     world.settle()
     world.clock.time += 3600

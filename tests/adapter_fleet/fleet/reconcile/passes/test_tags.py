@@ -13,7 +13,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError, ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 
 MINUTES = 60.0
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0), drift=DriftAction.REPORT)
@@ -104,8 +104,7 @@ class TestDeletionOfAFleetWithForgottenComponents:
 
 
 def whole(*adapters: DesiredAdapter, drift: DriftAction = DriftAction.REPAIR) -> World:
-    world = World(settings=FleetSettings(request_rate=10, drift=drift))
-    world.apply(*adapters)
+    world = deployed(*adapters, settings=FleetSettings(request_rate=10, drift=drift))
     world.service.calls.clear()
     world.writes().clear()
     return world

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.generations import Generation, previous_in_force
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter
-from tests.adapter_fleet.fleet_world import World
+from tests.adapter_fleet.fleet_world import World, deployed
 
 NAMES = "abcdefghij"
 WRITES = ("Create", "Update", "Delete")
@@ -48,9 +48,7 @@ def timed_out(world: World, *desired: DesiredAdapter) -> Generation:
 
 @pytest.fixture(params=[IN_PLACE, RELEASES], ids=["in place", "releases"])
 def world(request: pytest.FixtureRequest) -> World:
-    world = World(settings=request.param)
-    world.apply(*adapters(1))
-    return world
+    return deployed(*adapters(1), settings=request.param)
 
 
 def test_deployment_of_which_nothing_was_applied_fails_and_its_rollback_writes_nothing(world: World) -> None:
@@ -77,8 +75,7 @@ def test_deployment_that_applied_a_part_succeeds_and_names_what_is_pending(world
 
 
 def test_deletions_of_which_none_was_taken_fail_the_deployment() -> None:
-    world = World(settings=IN_PLACE)
-    world.apply(*adapters(1))
+    world = deployed(*adapters(1), settings=IN_PLACE)
     throttle(world, *WRITES)
     generation = timed_out(world, *adapters(1, NAMES[2:]))
     with pytest.raises(FleetError, match="nothing of what this changes was applied"):
@@ -86,16 +83,16 @@ def test_deletions_of_which_none_was_taken_fail_the_deployment() -> None:
 
 
 def test_adapter_without_a_route_is_removed_though_its_component_stays() -> None:
-    world = World(settings=RELEASES)
-    world.apply(*adapters(1))
+    world = deployed(*adapters(1), settings=RELEASES)
     throttle(world, *WRITES)
     generation = timed_out(world, *adapters(1, NAMES[1:]))
     assert "1 pending (a)" in world.response_to(generation)["Data"]["Summary"]
 
 
 def test_drained_version_that_leaves_is_none_of_the_changes() -> None:
-    world = World(settings=replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=900.0)))
-    world.apply(*adapters(1))
+    world = deployed(
+        *adapters(1), settings=replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=900.0))
+    )
     world.deploy(*adapters(2))
     world.run_for(60)
     throttle(world, "Create")
@@ -114,8 +111,7 @@ def test_deployment_that_changes_nothing_succeeds_at_its_timeout(world: World) -
 
 
 def test_new_request_that_has_not_passed_needs_no_write_and_fails_no_deployment() -> None:
-    world = World(settings=IN_PLACE)
-    world.apply(*adapters(1))
+    world = deployed(*adapters(1), settings=IN_PLACE)
     world.service.faults.unanswered = 10**6
     throttle(world, "Invoke", *WRITES)
     smoke = SmokeRequest(body={"inputs": "Hello"})

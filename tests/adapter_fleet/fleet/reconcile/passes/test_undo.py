@@ -15,15 +15,14 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import Crash
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, uris
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0))
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
 
 
 def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded() -> None:
-    world = World(settings=STRICT)
-    world.apply(adapter("a"), adapter("b"), digest="one")
+    world = deployed(adapter("a"), adapter("b"), digest="one", settings=STRICT)
     world.apply(adapter("a", 2), adapter("b", 2), digest="two", previous="one")
     world.service.faults.broken[artifact("a").uri] = "bad tensors"
     undo = world.deploy(adapter("a"), adapter("b"), digest="one", previous="two")
@@ -37,8 +36,9 @@ def test_undo_is_not_stopped_by_the_failure_policy_and_says_that_it_is_degraded(
 
 
 def test_deletions_come_last() -> None:
-    world = World(settings=FleetSettings(request_rate=10), seconds=30.0)
-    world.apply(adapter("a"), adapter("b"), adapter("c"))
+    world = deployed(
+        adapter("a"), adapter("b"), adapter("c"), settings=FleetSettings(request_rate=10), seconds=30.0
+    )
     world.writes().clear()
     under_way: list[set[str]] = []
 
@@ -59,8 +59,7 @@ def test_deletions_come_last() -> None:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_undo_restores_tags_that_were_being_written_when_the_pass_died(when: str) -> None:
-    world = World(settings=STRICT)
-    world.apply(adapter("a", tags={"tier": "gold"}), digest="one")
+    world = deployed(adapter("a", tags={"tier": "gold"}), digest="one", settings=STRICT)
     world.service.fail("AddTags p-a", Crash(), when=when)
     world.deploy(adapter("a", tags={"tier": "silver", "new": "1"}), digest="two", previous="one")
     world.run_newest(deadline=600.0)
@@ -81,8 +80,7 @@ def test_last_good_version_is_given_up_after_repeated_failures() -> None:
 
 
 def test_restore_of_a_failed_component_backs_off_while_its_deletion_is_refused() -> None:
-    world = World(settings=LENIENT)
-    world.apply(adapter("a"))
+    world = deployed(adapter("a"), settings=LENIENT)
     faults = world.service.faults
     faults.broken[artifact("a", 2).uri] = "bad tensors"
     world.apply(adapter("a", 2))
@@ -105,8 +103,7 @@ class TestContainerThatRefusesUpdates:
 
     @pytest.fixture
     def world(self) -> World:
-        world = World(settings=LENIENT)
-        world.apply(adapter("a"))
+        world = deployed(adapter("a"), settings=LENIENT)
         world.service.faults.update_refused = True
         world.writes().clear()
         return world
@@ -155,16 +152,16 @@ class TestFailureLimitNearTheTimeout:
         world = World(settings=settings, seconds=30.0)
         bad = [adapter("bad0"), adapter("bad1")]
         world.service.faults.broken = {want.artifact.uri: "bad tensors" for want in bad}
-        deployed = world.deploy(*bad, *(adapter(f"c{number}") for number in range(5)))
+        made = world.deploy(*bad, *(adapter(f"c{number}") for number in range(5)))
         told: list[dict[str, Any]] = []
 
         def take_long(operation: str, when: str) -> None:
             there = world.service.components.get(slow)
             failed = there is not None and there.status is Status.FAILED
             if failed and (operation, when) == (f"DescribeInferenceComponent {slow}", "after") and not told:
-                assert world.clock.now() < deployed.request.at + until
-                world.clock.time = deployed.request.at + until
-                told.append(world.response_to(deployed))
+                assert world.clock.now() < made.request.at + until
+                world.clock.time = made.request.at + until
+                told.append(world.response_to(made))
 
         world.service.around = take_long
         world.settle()

@@ -21,7 +21,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ServiceError,
     UnansweredError,
 )
-from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
+from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact, deployed
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
 MANY = [adapter(f"a{number:02}") for number in range(20)]
@@ -39,8 +39,7 @@ def deny(world: World, operation: str) -> None:
 def test_component_whose_reads_keep_failing_holds_up_no_other_and_is_read_at_the_rate(
     error: ServiceError,
 ) -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.apply(*MANY)
+    world = deployed(*MANY, settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     world.service.touch("p-a00")
     world.service.fail("DescribeInferenceComponent p-a00", error)
     before = world.service.calls["DescribeInferenceComponent"]
@@ -64,8 +63,7 @@ def test_unreadable_component_of_another_team_gets_no_record_and_holds_up_no_del
 
 
 def test_components_readable_after_the_registry_was_lost_are_orphans_until_a_guard_counts_them() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
-    world.apply(*MANY)
+    world = deployed(*MANY, settings=FleetSettings(request_rate=10, failures=FailureLimit(share=1.0)))
     world.lose_registry()
     deny(world, "ListTags")
     world.deploy(*MANY[:10])
@@ -80,8 +78,7 @@ def test_components_readable_after_the_registry_was_lost_are_orphans_until_a_gua
 
 
 def test_unreadable_adapter_of_the_fleet_fails_alone() -> None:
-    world = World(settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
-    world.apply(*MANY)
+    world = deployed(*MANY, settings=FleetSettings(request_rate=10, failures=FailureLimit(count=1)))
     world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
     deny(world, "DescribeInferenceComponent p-a00")
     world.apply(*MANY, adapter("new"), retries=False)
@@ -98,8 +95,7 @@ WHY = MemoryRegistry().spoil("records", "p-a")
 @pytest.fixture
 def world() -> World:
     """A fleet of two adapters; the record of one cannot be read."""
-    world = World(settings=REPAIRING)
-    world.apply(adapter("a"), adapter("b"))
+    world = deployed(adapter("a"), adapter("b"), settings=REPAIRING)
     world.registry.spoil("records", "p-a")
     return world
 
@@ -114,8 +110,7 @@ class TestRowOfAnAdapter:
     @pytest.mark.parametrize("rebased", [False, True], ids=["base unchanged", "base changed"])
     def test_it_is_in_service_once_its_row_can_be_read(self, rebased: bool) -> None:
         """It is written again only if its base has changed meanwhile."""
-        world = World(settings=REPAIRING)
-        world.apply(adapter("a"), adapter("b"))
+        world = deployed(adapter("a"), adapter("b"), settings=REPAIRING)
         kept = world.record("a")
         world.registry.spoil("records", "p-a")
         if rebased:
