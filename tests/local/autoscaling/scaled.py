@@ -88,9 +88,6 @@ class Scaled:
             assert not report.has_errors(), report.generate_report()
         return answer
 
-    def register(self, least: int = 0, most: int = 4) -> None:
-        self.call("RegisterScalableTarget", **BASE, MinCapacity=least, MaxCapacity=most)
-
     def track(
         self, name: str = "track", metric: str = FINE, target: float = 4, **more: Any
     ) -> dict[str, Any]:
@@ -143,3 +140,10 @@ class Scaled:
     def activities(self) -> list[dict[str, Any]]:
         answer = self.call("DescribeScalingActivities", ServiceNamespace="sagemaker")
         return list(answer["ScalingActivities"])
+
+
+def scaled(copies: int = 2, *, least: int = 0, most: int = 4, scale: float = 1.0) -> Scaled:
+    """An account whose base is registered with bounds."""
+    world = Scaled(copies, scale)
+    world.call("RegisterScalableTarget", **BASE, MinCapacity=least, MaxCapacity=most)
+    return world

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.local.autoscaling.scaled import PER_MINUTE, Scaled
+from tests.local.autoscaling.scaled import PER_MINUTE, scaled
 
 
 def test_bounds_are_kept_and_returned_to() -> None:
-    world = Scaled(copies=2)
-    world.register(least=2, most=3)
+    world = scaled(copies=2, least=2, most=3)
     policy = world.track(ScaleOutCooldown=0)["PolicyARN"]
     for value, copies in ((100, 3), (0, 2)):
         world.ring(policy, value)
@@ -25,15 +24,13 @@ def test_bounds_are_kept_and_returned_to() -> None:
     [(3, 4, 3, "minimum capacity was set to 3"), (0, 1, 1, "maximum capacity was set to 1")],
 )
 def test_registered_bounds_take_effect_at_once(least: int, most: int, copies: int, cause: str) -> None:
-    world = Scaled(copies=2)
-    world.register(least, most)
+    world = scaled(copies=2, least=least, most=most)
     assert world.copies == copies
     assert world.activities()[0]["Cause"] == cause
 
 
 def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
-    world = Scaled(copies=1)
-    world.register(most=9)
+    world = scaled(copies=1, most=9)
     policy = world.track(ScaleOutCooldown=300)["PolicyARN"]
     world.ring(policy, 8)
     world.settle()
@@ -57,8 +54,7 @@ def test_larger_scale_out_does_not_wait_for_the_cool_down() -> None:
 def test_copies_are_removed_after_the_cool_down(
     before: int, cooldowns: dict[str, Any], story: list[tuple[float, float, int]]
 ) -> None:
-    world = Scaled(copies=before)
-    world.register()
+    world = scaled(copies=before)
     policy = world.track(**cooldowns)["PolicyARN"]
     for seconds, value, copies in story:
         world.now += seconds
@@ -73,8 +69,7 @@ def test_copies_are_removed_after_the_cool_down(
 def test_step_waits_for_the_cool_down_in_scaled_time(
     scale: float, members: dict[str, Any], seconds: float
 ) -> None:
-    world = Scaled(copies=0, scale=scale)
-    world.register()
+    world = scaled(copies=0, scale=scale)
     policy = world.step(**members)
     for wait, copies in ((0, 1), (seconds - 0.1, 1), (0.1, 2)):
         world.now += wait
@@ -84,8 +79,7 @@ def test_step_waits_for_the_cool_down_in_scaled_time(
 
 
 def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
-    world = Scaled(copies=1)
-    world.register(most=9)
+    world = scaled(copies=1, most=9)
     policy = world.step(2, more=3)
     world.ring(policy, 1)
     world.settle()
@@ -96,8 +90,7 @@ def test_step_in_the_cool_down_adds_only_what_is_beyond_the_last_one() -> None:
 
 
 def test_own_change_in_progress_is_waited_for() -> None:
-    world = Scaled(copies=1)
-    world.register(most=9)
+    world = scaled(copies=1, most=9)
     policy = world.track()["PolicyARN"]
     world.ring(policy, 8)
     world.ring(policy, 100)
@@ -106,8 +99,7 @@ def test_own_change_in_progress_is_waited_for() -> None:
 
 
 def test_change_of_somebody_else_in_progress_fails_the_activity() -> None:
-    world = Scaled(copies=1)
-    world.register()
+    world = scaled(copies=1)
     world.components.locked = True
     world.ring(world.track()["PolicyARN"], 12)
     (activity,) = world.activities()
@@ -116,8 +108,7 @@ def test_change_of_somebody_else_in_progress_fails_the_activity() -> None:
 
 
 def test_activity_follows_the_change_to_its_end() -> None:
-    world = Scaled(copies=1)
-    world.register()
+    world = scaled(copies=1)
     world.ring(world.track()["PolicyARN"], 12)
     assert [one["StatusCode"] for one in world.activities()] == ["InProgress"]
     world.settle()
@@ -128,8 +119,7 @@ def test_activity_follows_the_change_to_its_end() -> None:
 
 
 def test_failed_change_tells_the_components_reason() -> None:
-    world = Scaled(copies=1)
-    world.register()
+    world = scaled(copies=1)
     world.ring(world.track()["PolicyARN"], 12)
     world.components.copies["base"] = 1
     world.components.failure = "CapacityError"
@@ -142,8 +132,7 @@ def test_failed_change_tells_the_components_reason() -> None:
 
 
 def test_copies_are_removed_only_if_every_tracking_policy_agrees() -> None:
-    world = Scaled(copies=3)
-    world.register()
+    world = scaled(copies=3)
     policy, other = world.track()["PolicyARN"], world.track("other", PER_MINUTE)
     world.ring(policy, 0)
     assert world.copies == 3
@@ -153,15 +142,13 @@ def test_copies_are_removed_only_if_every_tracking_policy_agrees() -> None:
 
 
 def test_alarm_of_a_deleted_policy_does_nothing() -> None:
-    world = Scaled(copies=2)
-    world.register()
+    world = scaled(copies=2)
     world.ring("arn:aws:autoscaling:us-east-1:111122223333:scalingPolicy:x:policyName/x", 100)
     assert world.copies == 2
 
 
 def test_scheduled_action_changes_bounds_and_copies_at_its_time() -> None:
-    world = Scaled(copies=4)
-    world.register(least=1, most=4)
+    world = scaled(copies=4, least=1, most=4)
     world.schedule("rate(1 hour)", MinCapacity=0, MaxCapacity=2)
     world.now += 3_599
     world.service.tick()
@@ -177,8 +164,7 @@ def test_scheduled_action_changes_bounds_and_copies_at_its_time() -> None:
 
 
 def test_one_time_action_is_gone_afterwards() -> None:
-    world = Scaled(copies=0)
-    world.register()
+    world = scaled(copies=0)
     world.schedule("at(1970-01-12T13:46:50)", MinCapacity=2)
     world.now += 10
     world.service.tick()

@@ -5,16 +5,14 @@ from typing import Any
 import pytest
 
 from local_sagemaker.errors import ApiError
-from tests.local.autoscaling.scaled import BASE, Scaled
+from tests.local.autoscaling.scaled import BASE, Scaled, scaled
 
 OF_VARIANTS = {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"}
 
 
 @pytest.fixture
 def world() -> Scaled:
-    made = Scaled()
-    made.register()
-    return made
+    return scaled()
 
 
 def refusal(world: Scaled, operation: str, **request: Any) -> tuple[str, str]:
