@@ -207,7 +207,9 @@ class World:
         self.loop.run_until_complete(settle())
         self.loop.close()
 
-    def call(self, operation: str, **request: Any) -> dict[str, Any]:
+    def call(self, operation: str, *, pass_time: float = 0, **request: Any) -> dict[str, Any]:
+        """Call an operation, and let some seconds pass after that."""
+
         async def on_the_loop() -> dict[str, Any]:
             return self.plane.call(operation, request)
 
@@ -216,6 +218,8 @@ class World:
         if shape is not None:
             report = ParamValidator().validate(answer, shape)
             assert not report.has_errors(), report.generate_report()
+        if pass_time:
+            self.pass_time(pass_time)
         return answer
 
     def refusal(self, operation: str, **request: Any) -> str:
@@ -260,8 +264,10 @@ class World:
         described = self.call("DescribeEndpoint", EndpointName="endpoint")
         return {**described, "Variant": described.get("ProductionVariants", [None])[0]}
 
-    def delete(self, component: str) -> None:
-        self.call("DeleteInferenceComponent", InferenceComponentName=component)
+    # `pass_time` is how many seconds pass after a change: in ten it has come to its end.
+
+    def delete(self, component: str, *, pass_time: float = 0) -> None:
+        self.call("DeleteInferenceComponent", pass_time=pass_time, InferenceComponentName=component)
 
     def create_base(
         self,
@@ -271,10 +277,12 @@ class World:
         copies: int = 1,
         accelerators: int = 4,
         compute: Mapping[str, float] | None = None,
+        pass_time: float = 0,
     ) -> None:
         needed = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
         self.call(
             "CreateInferenceComponent",
+            pass_time=pass_time,
             InferenceComponentName=name,
             EndpointName=endpoint,
             VariantName="AllTraffic",
@@ -285,13 +293,8 @@ class World:
             RuntimeConfig={"CopyCount": copies},
         )
 
-    def create_adapter(
-        self,
-        name: str,
-        *,
-        artifact: str | None = None,
-        **more: Any,
-    ) -> None:
+    def create_adapter(self, name: str, *, artifact: str | None = None, **more: Any) -> None:
+        """Create an adapter; the other arguments are those of `call`."""
         self.call(
             "CreateInferenceComponent",
             InferenceComponentName=name,
@@ -300,38 +303,44 @@ class World:
             **more,
         )
 
-    def update_adapter(self, name: str, artifact: str) -> None:
+    def update_adapter(self, name: str, artifact: str, *, pass_time: float = 0) -> None:
         self.call(
             "UpdateInferenceComponent",
+            pass_time=pass_time,
             InferenceComponentName=name,
             Specification={"Container": {"ArtifactUrl": f"s3://bucket/{artifact}"}},
         )
 
     def update_base(self, model: str = "model-2", **request: Any) -> None:
-        """Update the base to another model, whose VERSION is 2 if there is none of this name yet."""
+        """Update the base to another model, whose VERSION is 2 if there is none of this name yet.
+
+        The other arguments are those of `call`.
+        """
         if model not in self._models:
             self.create_model(model, VERSION="2")
         specification = self.component("base")["Specification"] | {"ModelName": model}
         request = {"Specification": specification} | request
         self.call("UpdateInferenceComponent", InferenceComponentName="base", **request)
 
-    def scale(self, copies: int) -> None:
+    def scale(self, copies: int, *, pass_time: float = 0) -> None:
         """Change the copies of the base."""
         self.call(
             "UpdateInferenceComponentRuntimeConfig",
+            pass_time=pass_time,
             InferenceComponentName="base",
             DesiredRuntimeConfig={"CopyCount": copies},
         )
 
-    def serve(self, *adapters: str, instances: int = 1, copies: int = 1, accelerators: int = 4) -> None:
-        """An endpoint with a base and adapters in service."""
+    def serve(
+        self, *adapters: str, instances: int = 1, copies: int = 1, accelerators: int = 4, **settings: Any
+    ) -> None:
+        """An endpoint with a base and adapters in service, under some settings."""
+        self.change(**settings)
         self.create_model()
         self.create_endpoint(instances=instances)
-        self.create_base(copies=copies, accelerators=accelerators)
-        self.pass_time(10)
+        self.create_base(copies=copies, accelerators=accelerators, pass_time=10)
         for adapter in adapters:
-            self.create_adapter(adapter)
-            self.pass_time(10)
+            self.create_adapter(adapter, pass_time=10)
 
     def component(self, name: str) -> dict[str, Any]:
         return self.call("DescribeInferenceComponent", InferenceComponentName=name)

@@ -37,8 +37,7 @@ def failed_creation(world: World, meanwhile: Callable[[], None]) -> str:
 
 
 def test_failed_create_is_cleaned_up_once_its_sibling_lets_it(world: World) -> None:
-    world.change(one_write_per_base=True)
-    world.serve("one")
+    world.serve("one", one_write_per_base=True)
 
     def update_sibling() -> None:
         specification = {"Container": {"ArtifactUrl": "s3://bucket/one-v2"}}
@@ -82,8 +81,7 @@ def test_update_of_an_endpoint_that_keeps_its_configuration_fails(world: World) 
     world.serve("one", instances=2)
     arn = world.endpoint()["EndpointArn"]
     world.create_config("smaller")
-    world.scale(2)
-    world.pass_time(0.1)
+    world.scale(2, pass_time=0.1)
     handlers = Handlers(ENDPOINT, lambda: world.plane, lambda: world.loop)
     old, new = ({"EndpointConfigName": name} for name in ("endpoint-config", "smaller"))
 

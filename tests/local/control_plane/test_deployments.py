@@ -24,8 +24,7 @@ def test_adapter_whose_base_scales_to_none_while_it_is_deleted_is_gone(world: Wo
     world.serve("one")
     world.running[0].busy["one"] = 5
     world.delete("one")
-    world.scale(0)
-    world.pass_time(20)
+    world.scale(0, pass_time=20)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
     assert counts(world) == (0, 0)
 
@@ -38,8 +37,7 @@ def test_adapter_is_gone_after_its_deletion_whatever_its_copy_does(
 
     world.serve("one", "two")
     monkeypatch.setattr(world.running[0], "drained", broken)
-    world.delete("one")
-    world.pass_time(10)
+    world.delete("one", pass_time=10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="one")
 
 
@@ -61,12 +59,10 @@ def test_copy_whose_replacement_does_not_start_is_missing_until_the_base_is_writ
     world.pass_time(1)
     assert counts(world) == (2, 1)
     assert "ping health check" in world.component("base")["FailureReason"]
-    world.update_base("model")  # which changes nothing else
-    world.pass_time(1)
+    world.update_base("model", pass_time=1)  # which changes nothing else
     assert counts(world) == (2, 2)
     assert world.loaded() == [["one"]] * 2
-    world.scale(2)
-    world.pass_time(1)
+    world.scale(2, pass_time=1)
     assert "FailureReason" not in world.component("base")
 
 
@@ -74,8 +70,7 @@ def test_model_that_is_deleted_while_a_base_is_created_is_the_reason_of_the_fail
     world.create_model()
     world.create_endpoint()
     world.create_base()
-    world.call("DeleteModel", ModelName="model")
-    world.pass_time(10)
+    world.call("DeleteModel", ModelName="model", pass_time=10)
     described = world.component("base")
     assert described["InferenceComponentStatus"] == "Failed"
     assert described["FailureReason"].startswith('Could not find model "arn:aws:sagemaker:')
@@ -98,8 +93,7 @@ def test_copy_that_ended_goes_before_those_that_run_when_scaling_down(world: Wor
     assert isinstance(base, BaseComponent)
     rollout = base.rollout
     world.loop.run_until_complete(rollout.acquire())
-    world.scale(1)
-    world.pass_time(1)
+    world.scale(1, pass_time=1)
     dead.die()
     rollout.release()
     world.pass_time(10)
@@ -109,10 +103,8 @@ def test_copy_that_ended_goes_before_those_that_run_when_scaling_down(world: Wor
 
 def test_adapter_that_is_registered_while_its_base_scales_down_is_in_service(world: World) -> None:
     world.serve(instances=3, copies=3)
-    world.create_adapter("one")
-    world.pass_time(0.15)
-    world.scale(1)
-    world.pass_time(10)
+    world.create_adapter("one", pass_time=0.15)
+    world.scale(1, pass_time=10)
     assert world.status("one") == "InService"
     assert world.loaded() == [["one"]]
 
@@ -120,44 +112,35 @@ def test_adapter_that_is_registered_while_its_base_scales_down_is_in_service(wor
 def test_copy_that_joins_while_an_update_waits_for_requests_has_the_new_archive(world: World) -> None:
     world.serve("one", instances=2)
     world.running[0].busy["one"] = 20
-    world.update_adapter("one", "one-v2")
-    world.pass_time(1)
-    world.scale(2)
-    world.pass_time(30)
+    world.update_adapter("one", "one-v2", pass_time=1)
+    world.scale(2, pass_time=30)
     assert world.loaded() == [["one-v2"]] * 2
 
 
 def test_scaling_up_that_fails_leaves_the_copies_that_were_there(world: World) -> None:
     world.serve("one", instances=3)
     world.hosting.starts_that_fail.add(2)
-    world.scale(3)
-    world.pass_time(10)
+    world.scale(3, pass_time=10)
     assert counts(world) == (1, 1)
     assert len(world.running) == 1
-    world.scale(3)
-    world.pass_time(10)
+    world.scale(3, pass_time=10)
     assert counts(world) == (3, 3)
 
 
 def test_base_update_to_fewer_and_larger_copies_fits_and_reserves_what_they_take(world: World) -> None:
     world.serve("one", copies=2, accelerators=2)
-    world.update_base(Specification=LARGE, RuntimeConfig={"CopyCount": 1})
-    world.pass_time(10)
+    world.update_base(Specification=LARGE, RuntimeConfig={"CopyCount": 1}, pass_time=10)
     assert "FailureReason" not in world.component("base")
     assert counts(world) == (1, 1)
-    world.create_base("second", accelerators=1)
-    world.pass_time(10)
+    world.create_base("second", accelerators=1, pass_time=10)
     assert world.component("second")["FailureReason"] == NO_ROOM
 
 
 def test_adapter_that_fails_on_a_new_copy_tells_so_and_the_copy_serves(world: World) -> None:
     world.serve("good")
-    world.scale(0)
-    world.pass_time(10)
-    world.create_adapter("bad", artifact="unloadable")
-    world.pass_time(10)
-    world.scale(1)
-    world.pass_time(10)
+    world.scale(0, pass_time=10)
+    world.create_adapter("bad", artifact="unloadable", pass_time=10)
+    world.scale(1, pass_time=10)
     assert counts(world) == (1, 1)
     assert "FailureReason" not in world.component("base")
     assert "cannot load unloadable" in world.component("bad")["FailureReason"]
@@ -168,8 +151,7 @@ def test_new_copy_that_ends_while_it_gets_the_adapters_fails_the_scaling_and_tak
     world: World,
 ) -> None:
     world.serve("one", instances=3)
-    world.scale(3)
-    world.pass_time(0.35)
+    world.scale(3, pass_time=0.35)
     world.running[1].die()
     world.pass_time(10)
     assert "ended before it was in service" in world.component("base")["FailureReason"]
@@ -182,10 +164,8 @@ def test_long_request_for_one_adapter_does_not_hold_up_the_writes_on_another(wor
     world.serve("one", "two", "three")
     world.running[0].busy.update(one=20, three=20)
     world.update_adapter("one", "one-v2")
-    world.delete("three")
-    world.pass_time(0.1)
-    world.update_adapter("two", "two-v2")
-    world.pass_time(2)
+    world.delete("three", pass_time=0.1)
+    world.update_adapter("two", "two-v2", pass_time=2)
     assert world.status("two") == "InService"
     assert world.loaded() == [["one", "one-v2", "three", "two-v2"]]
     world.pass_time(30)
@@ -197,12 +177,9 @@ def test_copies_start_in_the_seconds_of_their_base_then_of_the_variant_then_the_
     world.create_model()
     world.create_endpoint()
     world.create_config("patient", **{member: 900})
-    world.create_base("default", accelerators=1)
-    world.pass_time(10)
-    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="patient")
-    world.pass_time(10)
-    world.create_base(accelerators=1)
-    world.pass_time(10)
+    world.create_base("default", accelerators=1, pass_time=10)
+    world.call("UpdateEndpoint", EndpointName="endpoint", EndpointConfigName="patient", pass_time=10)
+    world.create_base(accelerators=1, pass_time=10)
     specification = world.component("base")["Specification"]
     world.update_base("model", Specification={**specification, "StartupParameters": {member: 60}})
     world.pass_time(10)

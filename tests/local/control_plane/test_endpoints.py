@@ -23,8 +23,7 @@ def test_endpoint_in_transition_takes_no_write(world: World) -> None:
     message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
     assert message == "Cannot delete endpoint with inference component associated"
     world.pass_time(10)
-    world.delete("base")
-    world.pass_time(10)
+    world.delete("base", pass_time=10)
     world.call("DeleteEndpoint", EndpointName="endpoint")
     message = world.refusal("DeleteEndpoint", EndpointName="endpoint")
     assert message == f'Cannot update in-progress endpoint "{ARN}".'
@@ -101,15 +100,13 @@ def test_update_to_fewer_instances_moves_the_copies_that_fit_on_the_rest(world: 
     resize(world, instances=1)
     world.pass_time(1)
     assert world.endpoint()["Variant"]["CurrentInstanceCount"] == 1
-    world.create_base("second", accelerators=1)
-    world.pass_time(10)
+    world.create_base("second", accelerators=1, pass_time=10)
     assert world.component("second")["FailureReason"] == NO_ROOM
 
 
 def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configuration(world: World) -> None:
     world.serve("one", instances=2)
-    world.scale(2)
-    world.pass_time(0.1)
+    world.scale(2, pass_time=0.1)
     resize(world, instances=1)
     world.pass_time(10)
     endpoint = world.endpoint()
@@ -123,8 +120,7 @@ def test_update_during_which_more_copies_come_than_would_fit_keeps_the_configura
 def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
     world: World,
 ) -> None:
-    world.change(base_update_room="spare")
-    world.serve(instances=2)
+    world.serve(instances=2, base_update_room="spare")
     batch = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 60}
     world.update_base(DeploymentConfig={"RollingUpdatePolicy": batch})
     resize(world, instances=1)
@@ -132,8 +128,7 @@ def test_update_waits_for_an_update_of_a_base_that_has_chosen_its_instances(
     assert world.endpoint()["EndpointStatus"] == "Updating"
     world.pass_time(60)
     assert world.endpoint()["EndpointStatus"] == "InService"
-    world.create_base("second", accelerators=1)
-    world.pass_time(10)
+    world.create_base("second", accelerators=1, pass_time=10)
     assert world.component("second")["FailureReason"] == NO_ROOM
 
 

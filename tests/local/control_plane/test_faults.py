@@ -65,15 +65,13 @@ def test_held_component_stays_in_transition_until_it_is_released_or_faults_are_c
     world.serve()
     world.faults.hold("one")
     world.create_adapter("one")
-    world.create_adapter("two")
-    world.pass_time(600)
+    world.create_adapter("two", pass_time=600)
     assert (world.status("one"), world.status("two")) == ("Creating", "InService")
     world.faults.release("one")
     world.pass_time(1)
     assert world.status("one") == "InService"
     world.faults.hold("one")
-    world.delete("one")
-    world.pass_time(600)
+    world.delete("one", pass_time=600)
     assert world.status("one") == "Deleting"
     world.faults.clear()
     world.pass_time(1)

@@ -81,8 +81,7 @@ def test_adapter_as_the_sdk_v2_creates_it_is_an_adapter_like_another(world: Worl
 
 
 def test_what_is_the_bases_may_be_refused_for_an_adapter(world: World) -> None:
-    world.change(adapter_with_base_members="refused")
-    world.serve("one")
+    world.serve("one", adapter_with_base_members="refused")
     for member, value in AS_SDK_V2.items():
         with pytest.raises(ApiError, match=f"^{member} should not be given"):
             world.create_adapter("two", **{member: value})
@@ -125,28 +124,23 @@ def test_write_in_transition_is_refused_with_the_internal_state(world: World) ->
 
 def test_adapter_that_cannot_be_loaded_is_failed_with_the_reason_and_can_be_deleted(world: World) -> None:
     world.serve()
-    world.create_adapter("bad", artifact="unloadable")
-    world.pass_time(10)
+    world.create_adapter("bad", artifact="unloadable", pass_time=10)
     described = world.component("bad")
     assert described["InferenceComponentStatus"] == "Failed"
     assert described["FailureReason"] == "The container answered 424: cannot load unloadable"
     with pytest.raises(ApiError, match="while it is in state CREATE_FAILED"):
         world.update_adapter("bad", "good")
-    world.delete("bad")
-    world.pass_time(10)
+    world.delete("bad", pass_time=10)
     assert "Could not find" in world.refusal("DescribeInferenceComponent", InferenceComponentName="bad")
 
 
 def test_update_with_a_gap_has_neither_archive_for_a_while(world: World) -> None:
-    world.change(adapter_update="gap", update_gap_seconds=5)
-    world.serve("one", "other")
-    world.update_adapter("one", "one-v2")
-    world.pass_time(1)
+    world.serve("one", "other", adapter_update="gap", update_gap_seconds=5)
+    world.update_adapter("one", "one-v2", pass_time=1)
     assert world.loaded() == [["other"]]
     assert world.status("one") == "Updating"
     # A copy that joins during the gap gets the new archive.
-    world.update_base()
-    world.pass_time(1)
+    world.update_base(pass_time=1)
     assert world.loaded() == [["other"]]
     world.pass_time(5)
     assert world.loaded() == [["one-v2", "other"]]
@@ -154,19 +148,15 @@ def test_update_with_a_gap_has_neither_archive_for_a_while(world: World) -> None
 
 @pytest.mark.parametrize(("mode", "name"), [("gapless", "one.2"), ("gap", "one")])
 def test_adapter_has_its_components_name_until_an_update(world: World, mode: str, name: str) -> None:
-    world.change(adapter_update=mode)
-    world.serve("one")
+    world.serve("one", adapter_update=mode)
     assert list(world.running[0].adapters) == ["one"]
-    world.update_adapter("one", "one-v2")
-    world.pass_time(10)
+    world.update_adapter("one", "one-v2", pass_time=10)
     assert list(world.running[0].adapters) == [name]
 
 
 def test_refused_update_leaves_everything_as_it_was(world: World) -> None:
-    world.change(adapter_update="refused")
-    world.serve("one")
-    world.update_adapter("one", "one-v2")
-    world.pass_time(10)
+    world.serve("one", adapter_update="refused")
+    world.update_adapter("one", "one-v2", pass_time=10)
     assert world.status("one") == "InService"
     assert world.component("one")["FailureReason"] == "Update operation is not supported"
     assert (world.artifact("one"), world.loaded()) == ("one", [["one"]])
@@ -176,10 +166,8 @@ def test_refused_update_leaves_everything_as_it_was(world: World) -> None:
     ("mode", "artifact"), [("gapless", "missing"), ("gapless", "unloadable"), ("gap", "unloadable")]
 )
 def test_update_that_fails_keeps_the_last_good_version(world: World, mode: str, artifact: str) -> None:
-    world.change(adapter_update=mode)
-    world.serve("one", instances=2, copies=2)
-    world.update_adapter("one", artifact)
-    world.pass_time(10)
+    world.serve("one", instances=2, copies=2, adapter_update=mode)
+    world.update_adapter("one", artifact, pass_time=10)
     assert world.status("one") == "InService"
     assert artifact in world.component("one")["FailureReason"]
     assert (world.artifact("one"), world.loaded()) == ("one", [["one"], ["one"]])
@@ -187,12 +175,9 @@ def test_update_that_fails_keeps_the_last_good_version(world: World, mode: str, 
 
 @pytest.mark.parametrize("stays", [True, False])
 def test_failure_reason_goes_or_stays_after_a_later_success(world: World, stays: bool) -> None:
-    world.change(failure_reason_stays=stays)
-    world.serve("one")
-    world.update_adapter("one", "missing")
-    world.pass_time(10)
-    world.update_adapter("one", "one-v2")
-    world.pass_time(10)
+    world.serve("one", failure_reason_stays=stays)
+    world.update_adapter("one", "missing", pass_time=10)
+    world.update_adapter("one", "one-v2", pass_time=10)
     assert world.artifact("one") == "one-v2"
     assert ("FailureReason" in world.component("one")) == stays
 
@@ -200,21 +185,17 @@ def test_failure_reason_goes_or_stays_after_a_later_success(world: World, stays:
 def test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes(
     world: World,
 ) -> None:
-    world.change(adapters_on_new_copies="lost")
-    world.serve("one")
-    world.update_base()
-    world.pass_time(10)
+    world.serve("one", adapters_on_new_copies="lost")
+    world.update_base(pass_time=10)
     assert (world.status("one"), world.loaded()) == ("InService", [[]])
-    world.update_adapter("one", "one-v2")
-    world.pass_time(10)
+    world.update_adapter("one", "one-v2", pass_time=10)
     assert world.loaded() == [["one-v2"]]
 
 
 def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World) -> None:
     world.serve("one", instances=2, copies=2)
     world.hosting.starts_that_fail.add(3)
-    world.update_base()
-    world.pass_time(10)
+    world.update_base(pass_time=10)
     described = world.component("base")
     assert described["InferenceComponentStatus"] == "InService"
     assert "ping health check" in described["FailureReason"]
@@ -224,10 +205,8 @@ def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World
 
 
 def test_base_update_without_spare_room_fails_where_that_is_needed(world: World) -> None:
-    world.change(base_update_room="spare")
-    world.serve("one")
-    world.update_base()
-    world.pass_time(10)
+    world.serve("one", base_update_room="spare")
+    world.update_base(pass_time=10)
     assert world.component("base")["FailureReason"] == NO_ROOM
     assert world.loaded() == [["one"]]
 
@@ -236,8 +215,7 @@ def test_a_base_is_updated_by_its_compute_requirements_alone_where_that_is_allow
     world.serve("one")
     compute = {"MinMemoryRequiredInMb": 2048, "NumberOfAcceleratorDevicesRequired": 2}
     update = {"InferenceComponentName": "base", "Specification": {"ComputeResourceRequirements": compute}}
-    world.call("UpdateInferenceComponent", **update)
-    world.pass_time(10)
+    world.call("UpdateInferenceComponent", **update, pass_time=10)
     expected = {"ModelName": "model", "ComputeResourceRequirements": compute}
     assert world.component("base")["Specification"] == expected
     world.change(partial_specification="refused")
@@ -247,8 +225,7 @@ def test_a_base_is_updated_by_its_compute_requirements_alone_where_that_is_allow
 def test_copies_that_scaling_adds_have_the_adapters_and_those_it_removes_stop(world: World) -> None:
     world.serve("one", instances=3)
     for copies in (3, 1, 0):
-        world.scale(copies)
-        world.pass_time(10)
+        world.scale(copies, pass_time=10)
         assert world.loaded() == [["one"]] * copies
         assert world.component("one")["RuntimeConfig"]["CurrentCopyCount"] == copies
 
@@ -259,16 +236,12 @@ def test_base_without_room_reserves_nothing_and_one_that_failed_does_until_it_is
     world.create_model()
     world.create_endpoint()
     world.hosting.starts_that_fail.add(0)
-    world.create_base("broken")
-    world.pass_time(10)
+    world.create_base("broken", pass_time=10)
     assert "ping health check" in world.component("broken")["FailureReason"]
-    world.create_base("blocked")
-    world.pass_time(10)
+    world.create_base("blocked", pass_time=10)
     assert world.component("blocked")["FailureReason"] == NO_ROOM
-    world.delete("broken")
-    world.pass_time(10)
-    world.create_base("fits")
-    world.pass_time(10)
+    world.delete("broken", pass_time=10)
+    world.create_base("fits", pass_time=10)
     assert world.status("fits") == "InService"
 
 
@@ -286,20 +259,16 @@ def test_deletion_takes_an_adapter_off_every_copy_and_that_of_the_base_all_of_th
 
 
 def test_deleting_the_base_can_be_refused_while_it_has_adapters(world: World) -> None:
-    world.change(base_delete="refuse")
-    world.serve("one")
+    world.serve("one", base_delete="refuse")
     message = world.refusal("DeleteInferenceComponent", InferenceComponentName="base")
     assert "is a base inference component for one or more associated inference components" in message
-    world.delete("one")
-    world.pass_time(10)
-    world.delete("base")
-    world.pass_time(10)
+    world.delete("one", pass_time=10)
+    world.delete("base", pass_time=10)
     assert world.running == []
 
 
 def test_writes_below_one_base_can_refuse_each_other(world: World) -> None:
-    world.change(one_write_per_base=True)
-    world.serve("one", "two")
+    world.serve("one", "two", one_write_per_base=True)
     world.update_adapter("one", "one-v2")
     writes: list[Callable[[], None]] = [
         lambda: world.update_adapter("two", "two-v2"),
@@ -316,8 +285,7 @@ def test_writes_below_one_base_can_refuse_each_other(world: World) -> None:
 
 
 def test_last_modified_time_can_move_by_itself(world: World) -> None:
-    world.change(last_modified_moves_every_seconds=60)
-    world.serve("one")
+    world.serve("one", last_modified_moves_every_seconds=60)
     before = world.component("one")["LastModifiedTime"]
     world.pass_time(61)
     assert world.component("one")["LastModifiedTime"] > before
@@ -336,10 +304,7 @@ def test_update_of_an_adapter_takes_nothing_but_the_artifact(world: World) -> No
 
 def test_artifacts_that_nobody_needs_any_more_are_discarded(world: World) -> None:
     world.serve("one")
-    world.update_adapter("one", "one-v2")
-    world.pass_time(10)
-    world.update_adapter("one", "unloadable")
-    world.pass_time(10)
-    world.delete("base")
-    world.pass_time(10)
+    world.update_adapter("one", "one-v2", pass_time=10)
+    world.update_adapter("one", "unloadable", pass_time=10)
+    world.delete("base", pass_time=10)
     assert sorted(path.name for path in world.hosting.discarded) == ["1", "one", "one-v2", "unloadable"]

@@ -17,14 +17,8 @@ def serving(world: World) -> World:
     world.change(managed_scale_in_seconds=600)
     world.create_model()
     world.create_endpoint(ManagedInstanceScaling=managed(0))
-    world.create_base()
-    world.pass_time(10)
+    world.create_base(pass_time=10)
     return world
-
-
-def scale(world: World, copies: int) -> None:
-    world.scale(copies)
-    world.pass_time(10)
 
 
 def state(world: World) -> tuple[str, int, int]:
@@ -44,9 +38,9 @@ def instances(world: World) -> int:
 
 
 def test_empty_instances_leave_after_a_while_down_to_none(serving: World) -> None:
-    scale(serving, 3)
+    serving.scale(3, pass_time=10)
     assert instances(serving) == 3
-    scale(serving, 0)
+    serving.scale(0, pass_time=10)
     assert instances(serving) == 3
     serving.pass_time(598)
     assert instances(serving) == 3
@@ -57,8 +51,7 @@ def test_empty_instances_leave_after_a_while_down_to_none(serving: World) -> Non
 def test_endpoint_is_updating_while_an_instance_comes_or_goes(serving: World) -> None:
     del serving.telemetry.statuses[:]
     before = serving.endpoint()["LastModifiedTime"]
-    serving.scale(2)
-    serving.pass_time(0.3)
+    serving.scale(2, pass_time=0.3)
     assert state(serving) == ("Updating", 1, 2)
     assert "Cannot update in-progress" in serving.refusal("DeleteEndpoint", EndpointName="endpoint")
     serving.create_base("other")
@@ -67,7 +60,7 @@ def test_endpoint_is_updating_while_an_instance_comes_or_goes(serving: World) ->
     assert 'in status "Updating"' in serving.refusal("CreateInferenceComponent", **third)
     serving.pass_time(10)
     assert state(serving) == ("InService", 3, 3)
-    scale(serving, 1)
+    serving.scale(1, pass_time=10)
     state(serving)
     serving.pass_time(600)
     assert state(serving) == ("Updating", 3, 2)
@@ -79,12 +72,10 @@ def test_endpoint_is_updating_while_an_instance_comes_or_goes(serving: World) ->
 
 def test_changes_that_overlap_end_each_in_its_own_time(serving: World) -> None:
     serving.change(endpoint_seconds=3)
-    serving.create_base("other")
-    serving.pass_time(0.5)
+    serving.create_base("other", pass_time=0.5)
     assert state(serving) == ("Updating", 1, 2)
     serving.pass_time(1)
-    serving.create_base("third")
-    serving.pass_time(0.5)
+    serving.create_base("third", pass_time=0.5)
     assert state(serving) == ("Updating", 1, 3)
     serving.pass_time(1.5)
     assert state(serving) == ("Updating", 2, 3)
@@ -93,8 +84,7 @@ def test_changes_that_overlap_end_each_in_its_own_time(serving: World) -> None:
 
 
 def test_a_rolling_update_has_one_instance_more_for_a_while(serving: World) -> None:
-    serving.update_base()
-    serving.pass_time(0.3)
+    serving.update_base(pass_time=0.3)
     assert state(serving) == ("Updating", 1, 2)
     serving.pass_time(0.12)
     assert state(serving) == ("Updating", 2, 2)
@@ -105,9 +95,9 @@ def test_a_rolling_update_has_one_instance_more_for_a_while(serving: World) -> N
 
 
 def test_copy_that_comes_back_keeps_its_instance(serving: World) -> None:
-    scale(serving, 0)
+    serving.scale(0, pass_time=10)
     assert instances(serving) == 1
-    scale(serving, 1)
+    serving.scale(1, pass_time=10)
     serving.pass_time(1_000)
     assert instances(serving) == 1
 
@@ -121,15 +111,13 @@ def test_instances_leave_after_the_scaled_time_down_to_the_minimum(world: World)
 
 
 def test_update_starts_again_at_the_first_number_unless_it_retains_the_present_one(serving: World) -> None:
-    scale(serving, 3)
+    serving.scale(3, pass_time=10)
     assert instances(serving) == 3
-    scale(serving, 1)
+    serving.scale(1, pass_time=10)
     update = {"EndpointName": "endpoint", "EndpointConfigName": "endpoint-config"}
-    serving.call("UpdateEndpoint", **update, RetainAllVariantProperties=True)
-    serving.pass_time(1)
+    serving.call("UpdateEndpoint", **update, RetainAllVariantProperties=True, pass_time=1)
     assert state(serving) == ("InService", 3, 3)
-    serving.call("UpdateEndpoint", **update)
-    serving.pass_time(1)
+    serving.call("UpdateEndpoint", **update, pass_time=1)
     assert instances(serving) == 1
 
 
@@ -174,8 +162,7 @@ def test_the_instances_are_of_the_pool_with_the_lowest_number(pooled: World) -> 
 
 
 def test_the_specification_of_the_instances_is_in_force_and_an_update_replaces_all(pooled: World) -> None:
-    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS))
-    pooled.pass_time(10)
+    pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS), pass_time=10)
     assert pooled.component("base")["Specifications"] == SPECIFICATIONS
     # All four accelerators of its instance are taken.
     pooled.call("CreateInferenceComponent", **base(SPECIFICATIONS, InferenceComponentName="second"))

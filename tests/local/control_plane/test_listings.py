@@ -16,10 +16,8 @@ def many(world: World) -> World:
     """Three adapters, a second apart, and a failed one."""
     world.serve()
     for name in ("blue", "amber", "cyan"):
-        world.create_adapter(name)
-        world.pass_time(10)
-    world.create_adapter("broken", artifact="missing")
-    world.pass_time(10)
+        world.create_adapter(name, pass_time=10)
+    world.create_adapter("broken", artifact="missing", pass_time=10)
     return world
 
 
@@ -94,8 +92,7 @@ def test_token_of_another_order_is_refused(world: World) -> None:
 
 def test_filters_by_text_status_endpoint_and_variant(many: World) -> None:
     many.create_endpoint("elsewhere")
-    many.create_base("far", endpoint="elsewhere")
-    many.pass_time(10)
+    many.create_base("far", endpoint="elsewhere", pass_time=10)
     assert names(many, NameContains="b", MaxResults=2) == ["broken", "amber"]
     assert names(many, StatusEquals="Failed") == ["broken"]
     assert names(many, EndpointNameEquals="elsewhere") == ["far"]
@@ -124,26 +121,21 @@ def test_every_kind_is_listed(world: World) -> None:
 
 
 def test_listing_can_lag_behind(world: World) -> None:
-    world.change(listing_lag_seconds=5, component_create_seconds=1, component_delete_seconds=1)
-    world.serve()
-    world.create_adapter("one")
-    world.pass_time(2)
+    world.serve(listing_lag_seconds=5, component_create_seconds=1, component_delete_seconds=1)
+    world.create_adapter("one", pass_time=2)
     assert world.status("one") == "InService"
     assert names(world, NameContains="one") == []
     world.pass_time(3.5)
     assert names(world, NameContains="one", StatusEquals="Creating") == ["one"]
     world.pass_time(5)
     assert names(world, NameContains="one", StatusEquals="InService") == ["one"]
-    world.delete("one")
-    world.pass_time(2)
+    world.delete("one", pass_time=2)
     assert names(world, NameContains="one") == ["one"]
     world.pass_time(6)
     assert names(world, NameContains="one") == []
     # One that was there for less than the lag is listed as long.
-    world.create_adapter("two")
-    world.pass_time(1.5)
-    world.delete("two")
-    world.pass_time(1.5)
+    world.create_adapter("two", pass_time=1.5)
+    world.delete("two", pass_time=1.5)
     assert names(world) == ["base"]
     world.pass_time(3)
     assert names(world) == ["two", "base"]

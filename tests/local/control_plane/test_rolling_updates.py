@@ -48,8 +48,7 @@ def test_each_batch_serves_for_the_interval_before_the_next_one_starts(serving: 
 
 def test_batches_and_times_are_rounded_down_and_scaled(serving: World) -> None:
     serving.change(time_scale=0.01)
-    serving.update_base(DeploymentConfig=rolling(49, kind="CAPACITY_PERCENT", wait=600))
-    serving.pass_time(3)
+    serving.update_base(DeploymentConfig=rolling(49, kind="CAPACITY_PERCENT", wait=600), pass_time=3)
     assert versions(serving) == "1112"
     serving.pass_time(21)
     assert versions(serving) == "2222"
@@ -57,8 +56,7 @@ def test_batches_and_times_are_rounded_down_and_scaled(serving: World) -> None:
 
 def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World) -> None:
     deployment = watched(rolling(2))
-    serving.update_base(DeploymentConfig=deployment)
-    serving.pass_time(30)
+    serving.update_base(DeploymentConfig=deployment, pass_time=30)
     assert versions(serving) == "1122"
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.pass_time(10)
@@ -69,20 +67,17 @@ def test_an_alarm_between_two_batches_brings_the_old_copies_back(serving: World)
     assert described["LastDeploymentConfig"] == deployment
     assert serving.loaded() == [["one"]] * 4
     # CloudFormation updates to what serves when it rolls the stack back. The reason outlives that.
-    serving.update_base("model", DeploymentConfig=deployment)
-    serving.pass_time(60)
+    serving.update_base("model", DeploymentConfig=deployment, pass_time=60)
     assert serving.component("base")["FailureReason"] == described["FailureReason"]
     serving.telemetry.alarms["Errors"] = "OK"
-    serving.update_base(DeploymentConfig=deployment)
-    serving.pass_time(300)
+    serving.update_base(DeploymentConfig=deployment, pass_time=300)
     assert versions(serving) == "2222"
     assert "FailureReason" not in serving.component("base")
 
 
 def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
     batch = {"Type": "COPY_COUNT", "Value": 1}
-    serving.update_base(DeploymentConfig=watched(rolling(2, RollbackMaximumBatchSize=batch)))
-    serving.pass_time(30)
+    serving.update_base(DeploymentConfig=watched(rolling(2, RollbackMaximumBatchSize=batch)), pass_time=30)
     serving.telemetry.alarms["Errors"] = "ALARM"
     seen = []
     for _ in range(30):
@@ -92,8 +87,7 @@ def test_a_rollback_may_go_in_batches_too(serving: World) -> None:
 
 
 def test_while_it_rolls_back_another_write_is_refused_by_its_state(serving: World) -> None:
-    serving.update_base(DeploymentConfig=watched(rolling(2)))
-    serving.pass_time(30)
+    serving.update_base(DeploymentConfig=watched(rolling(2)), pass_time=30)
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.running[0].busy[None] = serving.running[-1].busy[None] = 30
     serving.pass_time(2)
@@ -113,8 +107,7 @@ def test_an_update_that_takes_longer_than_it_may_is_rolled_back(serving: World) 
 
 def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) -> None:
     serving.hosting.starts_that_fail = {len(serving.hosting.started) + 1}
-    serving.update_base(DeploymentConfig=rolling(1))
-    serving.pass_time(300)
+    serving.update_base(DeploymentConfig=rolling(1), pass_time=300)
     assert versions(serving) == "1111"
     assert "ping" in serving.component("base")["FailureReason"]
 
@@ -125,11 +118,9 @@ def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
     world.change(base_update_room="spare")
     # Three of four accelerators are in use.
     world.serve(copies=3, accelerators=1)
-    world.update_base()
-    world.pass_time(10)
+    world.update_base(pass_time=10)
     assert "CapacityError" in world.component("base")["FailureReason"]
-    world.update_base(DeploymentConfig=rolling(1, wait=0))
-    world.pass_time(10)
+    world.update_base(DeploymentConfig=rolling(1, wait=0), pass_time=10)
     assert versions(world) == "222"
 
 
@@ -158,23 +149,19 @@ def test_one_copy_is_one_batch(world: World) -> None:
 
 
 def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> None:
-    serving.update_base(DeploymentConfig=watched(rolling(2)))
-    serving.pass_time(30)
+    serving.update_base(DeploymentConfig=watched(rolling(2)), pass_time=30)
     serving.hosting.starts_that_fail = {len(serving.hosting.started)}
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.pass_time(100)
     assert versions(serving) == "11"
-    serving.create_base("second", accelerators=2)
-    serving.pass_time(10)
+    serving.create_base("second", accelerators=2, pass_time=10)
     assert serving.status("second") == "InService"
 
 
 def test_room_of_the_old_copies_is_nobodys_while_they_may_come_back(serving: World) -> None:
     smaller = {"ModelName": "model-2", "ComputeResourceRequirements": {"MinMemoryRequiredInMb": 1024}}
-    serving.update_base(Specification=smaller, DeploymentConfig=watched(rolling(2)))
-    serving.pass_time(30)
-    serving.create_base("second", accelerators=1)
-    serving.pass_time(5)
+    serving.update_base(Specification=smaller, DeploymentConfig=watched(rolling(2)), pass_time=30)
+    serving.create_base("second", accelerators=1, pass_time=5)
     assert serving.component("second")["FailureReason"] == NO_ROOM
     serving.telemetry.alarms["Errors"] = "ALARM"
     serving.pass_time(100)

@@ -127,8 +127,7 @@ def test_some_copies_get_other_files_or_lose_the_adapter_until_an_update(serving
     swapped(serving, swapped="one", directory="/other")
     assert serving.loaded() == [["other", "two"]] * 3
     assert serving.component("one") == before
-    serving.update_adapter("one", "one")
-    serving.pass_time(10)
+    serving.update_adapter("one", "one", pass_time=10)
     assert serving.loaded() == [["one", "two"]] * 3
 
 

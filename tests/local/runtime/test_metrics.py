@@ -17,8 +17,7 @@ def serving(world: World) -> Serving:
     """Serves a base with two copies and the adapters one and two, with settings."""
 
     def make(**settings: Any) -> tuple[World, CopyMetrics]:
-        world.change(**settings)
-        world.serve("one", "two", instances=2, copies=2)
+        world.serve("one", "two", instances=2, copies=2, **settings)
         return world, CopyMetrics(world.plane.context, world.plane.components, world.plane.endpoints)
 
     return make
@@ -125,8 +124,7 @@ def test_engine_takes_the_memory_of_gpus_that_its_variables_say(
 ) -> None:
     world.create_model(**variables)
     world.create_endpoint()
-    world.create_base()
-    world.pass_time(10)
+    world.create_base(pass_time=10)
     metrics = CopyMetrics(world.plane.context, world.plane.components, world.plane.endpoints)
     metrics.tick()
     world.pass_time(60)
@@ -159,8 +157,7 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
     world, metrics = serving()
     metrics.tick()
     copy = world.hosting.started[0]
-    world.scale(0)
-    world.pass_time(10)
+    world.scale(0, pass_time=10)
     copy.lines = ["bye"]
     world.telemetry.metrics.clear()
     metrics.tick()
@@ -173,8 +170,7 @@ def test_last_lines_of_a_copy_are_read_after_its_end(serving: Serving) -> None:
 
 def test_requests_are_counted_as_the_servers_tell_them(serving: Serving) -> None:
     world, metrics = serving()
-    world.update_adapter("two", "other")
-    world.pass_time(10)
+    world.update_adapter("two", "other", pass_time=10)
     line = "INFO scheduler: answered adapter="
     of_a_caller = f"WARNING api: no such template: {line}one"
     world.hosting.started[0].lines = [f"{line}one", line, of_a_caller]
