@@ -15,6 +15,10 @@ from tests.local.engine import COMMAND
 from tests.local.stacks import Bucket, Stack
 from tests.local.world import World
 
+Client = Callable[..., Any]
+ChangeSettings = Callable[..., None]
+MakeUser = Callable[..., Callable[[str], Any]]
+
 QUICK = {
     "component_create_seconds": 0,
     "component_update_seconds": 0,
@@ -70,13 +74,13 @@ def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None
 
 
 @pytest.fixture(scope="session")
-def bucket(client: Callable[..., Any]) -> Bucket:
+def bucket(client: Client) -> Bucket:
     """A bucket with artifacts for the engine of the tests."""
     return Bucket(client("s3"))
 
 
 @pytest.fixture
-def stack(client: Callable[..., Any]) -> Iterator[Stack]:
+def stack(client: Client) -> Iterator[Stack]:
     """A stack that is deleted after the test; its name may begin the names of what is in it."""
     made = Stack(client("cloudformation"), f"stack-{uuid.uuid4().hex[:8]}")
     yield made

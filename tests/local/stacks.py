@@ -106,7 +106,10 @@ def settled(sagemaker: Any, component: str) -> dict[str, Any]:
     return until(find, 60) or {}
 
 
-def functions(lambda_: Any) -> Iterator[Callable[[str], str]]:
+MakeFunction = Callable[[str], str]
+
+
+def functions(lambda_: Any) -> Iterator[MakeFunction]:
     """What makes functions of Python source with a `handler`; they are deleted afterwards."""
     made = []
 

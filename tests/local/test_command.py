@@ -6,14 +6,14 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_sagemaker.__main__ import NEEDED, main
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, boto_client
+from tests.local.conftest import QUICK, ChangeSettings, boto_client
 from tests.local.processes import needs_proc, processes_of
 from tests.local.stacks import Bucket, Stack, serving, until
 
@@ -129,7 +129,7 @@ def test_port_in_use_is_an_error_that_names_it(monkeypatch: pytest.MonkeyPatch) 
     assert said.startswith(f"local-sagemaker: port {port} cannot be used: ")
 
 
-def test_settings_change_while_it_runs(cloud: LocalCloud, settings: Callable[..., None]) -> None:
+def test_settings_change_while_it_runs(cloud: LocalCloud, settings: ChangeSettings) -> None:
     settings(write_rate=7.0)
     assert cloud.admin.settings()["write_rate"] == 7
     with pytest.raises(ValueError, match="unknown setting 'colour'"):

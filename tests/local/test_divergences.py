@@ -7,14 +7,13 @@ it false, as with "Nothing is captured". A path without a file is in the file of
 import dataclasses
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import boto3
 
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import PROFILES, Settings
+from tests.local.conftest import Client
 from tests.local.stacks import ROLE, Stack
 
 GUIDES = Path(__file__).parents[2] / "docs/guides"
@@ -136,8 +135,6 @@ KNOWN = {
     "endpoint_seconds",
 }
 """The settings about which AWS leaves nothing open: what serves copies, and times."""
-
-Client = Callable[..., Any]
 
 
 def create_configuration(client: Client, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.local.conftest import Client
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 REBOUND = "rebound.example"
@@ -115,7 +116,7 @@ def visit(cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[[], dict[str, 
 
 @needs_chromium
 def test_page_of_another_port_creates_nothing(
-    visit: Callable[[], dict[str, str]], cloud: LocalCloud, client: Callable[..., Any]
+    visit: Callable[[], dict[str, str]], cloud: LocalCloud, client: Client
 ) -> None:
     client("s3").create_bucket(Bucket="before-the-page")
     before = cloud.admin.settings()

@@ -207,7 +207,7 @@ class World:
         self.loop.run_until_complete(settle())
         self.loop.close()
 
-    def call(self, operation: str, *, pass_time: float = 0, **request: Any) -> dict[str, Any]:
+    def call(self, operation: str, *, pass_time: Any = 0, **request: Any) -> dict[str, Any]:
         """Call an operation, and let some seconds pass after that."""
 
         async def on_the_loop() -> dict[str, Any]:

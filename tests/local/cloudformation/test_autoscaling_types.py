@@ -1,10 +1,10 @@
 """Targets and policies of templates, on the running cloud."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.local.conftest import Client
 from tests.local.stacks import Bucket, Stack, serving
 
 SCOPE = {
@@ -15,7 +15,7 @@ METRIC = "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"
 
 
 @pytest.fixture
-def autoscaling(client: Callable[..., Any]) -> Any:
+def autoscaling(client: Client) -> Any:
     return client("application-autoscaling")
 
 

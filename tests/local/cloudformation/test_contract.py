@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.local.cloudformation.test_autoscaling_types import SCOPE, scaled
+from tests.local.conftest import Client
 from tests.local.stacks import Bucket, Stack, serving, until
 
 FAILS = tomllib.loads((Path(__file__).parent / "contract.toml").read_text())["fails"]
@@ -161,7 +162,7 @@ def cases(found: Iterable[tuple[Any, ...]]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def whole(client: Callable[..., Any]) -> Iterator[Stack]:
+def whole(client: Client) -> Iterator[Stack]:
     """A stack with a resource of each type."""
     Bucket(client("s3"), "contract")
     stack = Stack(client("cloudformation"), "contract")
@@ -175,7 +176,7 @@ Beside = Callable[[str, dict[str, Any]], str]
 
 
 @pytest.fixture
-def beside(client: Callable[..., Any], whole: Stack) -> Beside:
+def beside(client: Client, whole: Stack) -> Beside:
     """Creates a resource in a stack of its own; returns how that ended, and why if it failed."""
 
     def create(logical_id: str, properties: dict[str, Any]) -> str:
@@ -215,9 +216,7 @@ def test_name_that_is_taken_already_exists(beside: Beside, logical_id: str) -> N
 
 
 @pytest.mark.parametrize(("logical_id", "path"), cases(attributes()))
-def test_read_only_property_is_an_attribute(
-    client: Callable[..., Any], whole: Stack, logical_id: str, path: str
-) -> None:
+def test_read_only_property_is_an_attribute(client: Client, whole: Stack, logical_id: str, path: str) -> None:
     outputs = {"Found": {"Value": {"Fn::GetAtt": [logical_id, path]}}}
     changes = whole.change_set({"Resources": RESOURCES, "Outputs": outputs}, {})
     assert changes.execute() == "UPDATE_COMPLETE"
@@ -238,7 +237,7 @@ def test_create_only_property_alone_replaces(whole: Stack, logical_id: str, name
 
 
 @pytest.mark.parametrize("logical_id", ["Model", "Config", "Endpoint", "Base"])
-def test_tags_are_as_the_schema_says(client: Callable[..., Any], whole: Stack, logical_id: str) -> None:
+def test_tags_are_as_the_schema_says(client: Client, whole: Stack, logical_id: str) -> None:
     listed = client("sagemaker").list_tags(ResourceArn=whole.physical_id(logical_id))["Tags"]
     assert {"Key": "team", "Value": "a"} in listed
     of_cloudformation = any(tag["Key"].startswith("aws:cloudformation:") for tag in listed)
@@ -246,7 +245,7 @@ def test_tags_are_as_the_schema_says(client: Callable[..., Any], whole: Stack, l
 
 
 @pytest.mark.parametrize("logical_id", cases((f"Import {name}", name) for name in SCHEMAS))
-def test_import_asks_for_the_identifier(client: Callable[..., Any], logical_id: str) -> None:
+def test_import_asks_for_the_identifier(client: Client, logical_id: str) -> None:
     template = json.dumps({"Resources": {logical_id: RESOURCES[logical_id]}})
     (found,) = client("cloudformation").get_template_summary(TemplateBody=template)[
         "ResourceIdentifierSummaries"
@@ -256,7 +255,7 @@ def test_import_asks_for_the_identifier(client: Callable[..., Any], logical_id: 
 
 
 def test_what_was_deleted_by_hand_is_not_found_and_counts_as_deleted(
-    client: Callable[..., Any], stack: Stack, bucket: Bucket
+    client: Client, stack: Stack, bucket: Bucket
 ) -> None:
     resources = serving(stack.name, bucket, {})
     stack.create(resources)

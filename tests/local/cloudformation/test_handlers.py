@@ -1,21 +1,21 @@
 import copy
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
+from tests.local.conftest import ChangeSettings, Client
 from tests.local.stacks import Bucket, Stack, serving, settled, until
 
 
 @pytest.fixture
-def sagemaker(client: Callable[..., Any]) -> Any:
+def sagemaker(client: Client) -> Any:
     return client("sagemaker")
 
 
-def said(client: Callable[..., Any], stack: Stack, component: str) -> dict[str, Any]:
+def said(client: Client, stack: Stack, component: str) -> dict[str, Any]:
     endpoint = stack.physical_id("Endpoint").rpartition("/")[2]
     answer = client("sagemaker-runtime").invoke_endpoint(
         EndpointName=client("sagemaker").describe_endpoint(EndpointName=endpoint)["EndpointName"],
@@ -48,7 +48,7 @@ def test_ref_is_the_arn_and_the_stacks_tags_follow_an_update(
 
 
 def test_sticky_failure_reason_fails_neither_a_later_update_nor_a_rollback(
-    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+    stack: Stack, bucket: Bucket, client: Client, settings: ChangeSettings
 ) -> None:
     settings(failure_reason_stays=True, base_update_room="spare")
 
@@ -109,7 +109,7 @@ def test_update_of_a_base_after_a_scale_out(
     stack: Stack,
     bucket: Bucket,
     sagemaker: Any,
-    settings: Callable[..., Any],
+    settings: ChangeSettings,
     template_copies: str,
     left: int,
 ) -> None:
@@ -136,9 +136,9 @@ def test_update_of_a_base_after_a_scale_out(
 def test_base_rolls_to_a_new_model_unless_an_alarm_rings(
     stack: Stack,
     bucket: Bucket,
-    client: Callable[..., Any],
+    client: Client,
     sagemaker: Any,
-    settings: Callable[..., Any],
+    settings: ChangeSettings,
 ) -> None:
     settings(time_scale=0.01)
     alarm = {
@@ -179,7 +179,7 @@ def test_base_rolls_to_a_new_model_unless_an_alarm_rings(
 
 
 def test_drift_tells_what_was_changed_by_hand(
-    stack: Stack, bucket: Bucket, sagemaker: Any, client: Callable[..., Any]
+    stack: Stack, bucket: Bucket, sagemaker: Any, client: Client
 ) -> None:
     adapters = {"one": bucket.adapter("1"), "two": bucket.adapter("1")}
     stack.create(serving(stack.name, bucket, adapters), tags={"team": "a"})
@@ -208,7 +208,7 @@ def drifted(cloudformation: Any, stack: Stack) -> dict[str, Any]:
     }
 
 
-def test_resource_names_its_stack(stack: Stack, bucket: Bucket, client: Callable[..., Any]) -> None:
+def test_resource_names_its_stack(stack: Stack, bucket: Bucket, client: Client) -> None:
     stack.create(serving(stack.name, bucket, {}))
     arn = stack.physical_id("Base")
     describe = client("cloudformation").describe_stack_resources
@@ -219,7 +219,7 @@ def test_resource_names_its_stack(stack: Stack, bucket: Bucket, client: Callable
 
 
 def test_a_component_made_by_hand_is_imported_by_its_arn(
-    stack: Stack, bucket: Bucket, sagemaker: Any, client: Callable[..., Any]
+    stack: Stack, bucket: Bucket, sagemaker: Any, client: Client
 ) -> None:
     cloudformation = client("cloudformation")
     resources = serving(stack.name, bucket, {})

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from local_sagemaker.gateway.iam import _trusts_sagemaker, further_permissions, request_context
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import boto_client
+from tests.local.conftest import MakeUser, boto_client
 from tests.local.credentials import allow, bearer_token, make_keys, policy
 from tests.local.stacks import Bucket, Stack, serving, until
 
@@ -62,9 +62,7 @@ def denied(call: Callable[[], Any]) -> str:
     return str(refused.value)
 
 
-def test_invocation_is_allowed_by_endpoint_component_tag_and_action(
-    deployed: Stack, user: Callable[..., Callable[[str], Any]]
-) -> None:
+def test_invocation_is_allowed_by_endpoint_component_tag_and_action(deployed: Stack, user: MakeUser) -> None:
     components = f"{ARN}:inference-component/*"
     blue = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
     invokes_blue = allow("sagemaker:InvokeEndpoint", components, **blue)
@@ -173,7 +171,7 @@ def test_trust_is_for_the_service_and_for_actions_that_match(changes: dict[str, 
     assert _trusts_sagemaker(policy(SERVICE_TRUST | changes)) is trusted
 
 
-def test_role_is_passed_without_pass_role(deployed: Stack, user: Callable[..., Callable[[str], Any]]) -> None:
+def test_role_is_passed_without_pass_role(deployed: Stack, user: MakeUser) -> None:
     """AWS denies it; `docs/guides/divergences.md` says so."""
     user(allow("sagemaker:CreateModel", "*"))("sagemaker").create_model(
         ModelName="passed",
@@ -210,9 +208,7 @@ SCALED = {
         ("*", "Inference component doesn't exist"),
     ],
 )
-def test_permission_is_needed_on_all_targets(
-    user: Callable[..., Callable[[str], Any]], resource: str, answer: str
-) -> None:
+def test_permission_is_needed_on_all_targets(user: MakeUser, resource: str, answer: str) -> None:
     allowed = {"Effect": "Allow", "Action": "application-autoscaling:*", "Resource": resource}
     with pytest.raises(ClientError, match=answer):
         user(allowed)("application-autoscaling").register_scalable_target(

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import boto_client
+from tests.local.conftest import ChangeSettings, boto_client
 from tests.local.credentials import bearer_token
 from tests.local.stacks import Bucket, Stack, serving, settled
 
@@ -53,7 +53,7 @@ def test_chat_reaches_the_containers_own_path_with_the_adapter_of_the_component(
 
 @pytest.mark.parametrize(("openai_adapter", "of_two"), [("component", "1"), ("model", "2")])
 def test_setting_says_whether_the_component_or_the_model_chooses_the_adapter(
-    ask: Ask, settings: Callable[..., Any], openai_adapter: str, of_two: str
+    ask: Ask, settings: ChangeSettings, openai_adapter: str, of_two: str
 ) -> None:
     settings(openai_adapter=openai_adapter)
     assert ask("chat-one", {"model": "chat-one"}).json()["adapter"] == "1"
@@ -61,7 +61,7 @@ def test_setting_says_whether_the_component_or_the_model_chooses_the_adapter(
 
 
 def test_components_name_is_the_model_after_an_update_as_well(
-    cloud: LocalCloud, bucket: Bucket, ask: Ask, settings: Callable[..., Any]
+    cloud: LocalCloud, bucket: Bucket, ask: Ask, settings: ChangeSettings
 ) -> None:
     settings(openai_adapter="model", adapter_update="gapless")
     sagemaker = boto_client(cloud, "sagemaker")
@@ -105,7 +105,7 @@ def test_only_post_is_served(cloud: LocalCloud, deployed: Stack) -> None:
     assert httpx.get(f"{cloud.url}{path('chat-one')}").status_code == 404
 
 
-def test_errors_can_be_those_of_openai(ask: Ask, settings: Callable[..., Any]) -> None:
+def test_errors_can_be_those_of_openai(ask: Ask, settings: ChangeSettings) -> None:
     settings(openai_errors="openai")
     failed, unknown = ask("chat-one", {"status": 429}), ask("nobody")
     assert (failed.status_code, failed.json()["error"]["code"]) == (429, "model_error")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.local.stacks import functions
+from tests.local.conftest import Client
+from tests.local.stacks import MakeFunction, functions
 
 # Notes its requests in the file `log`, and creates a file with the name of each resource. By its properties,
 # it waits for the file of another resource, and fails its creation or its deletion, until there is a file
@@ -34,13 +35,13 @@ def handler(event, context):
 
 
 @pytest.fixture
-def function(client: Callable[..., Any]) -> Iterator[Callable[[str], str]]:
+def function(client: Client) -> Iterator[MakeFunction]:
     """Makes Lambda functions of Python source with a `handler`."""
     yield from functions(client("lambda"))
 
 
 @pytest.fixture
-def custom(function: Callable[[str], str], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def custom(function: MakeFunction, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Makes custom resources that do what their properties say."""
     arn = function(CUSTOM_RESOURCE.format(folder=tmp_path))
 

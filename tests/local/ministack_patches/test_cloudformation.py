@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, boto_client
+from tests.local.conftest import QUICK, ChangeSettings, Client, boto_client
 from tests.local.stacks import ROLE, Bucket, Stack, serving, until
 
 
@@ -29,7 +29,7 @@ def conditional(*, output: str = "same", on: bool = True) -> tuple[dict[str, Any
     return template, {"On": "yes" if on else "no"}
 
 
-def test_change_set_has_what_a_condition_removes_and_adds(stack: Stack, client: Callable[..., Any]) -> None:
+def test_change_set_has_what_a_condition_removes_and_adds(stack: Stack, client: Client) -> None:
     created = stack.change_set(*conditional(), kind="CREATE")
     assert created.changes() == {"Always": "Add", "Sometimes": "Add"}
     assert created.execute() == "CREATE_COMPLETE"
@@ -129,7 +129,7 @@ def test_creation_that_ends_after_another_failed_is_rolled_back(
     ("depends_on", "status"), [("Base", "ROLLBACK_COMPLETE"), ("One", "CREATE_COMPLETE")]
 )
 def test_adapters_refuse_each_other_where_a_base_takes_one_write_unless_one_depends_on_the_other(
-    stack: Stack, bucket: Bucket, settings: Callable[..., Any], depends_on: str, status: str
+    stack: Stack, bucket: Bucket, settings: ChangeSettings, depends_on: str, status: str
 ) -> None:
     settings(one_write_per_base=True, component_create_seconds=0.5)
     resources = serving(stack.name, bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
@@ -138,7 +138,7 @@ def test_adapters_refuse_each_other_where_a_base_takes_one_write_unless_one_depe
 
 
 def test_cloud_answers_while_a_deployment_waits(
-    stack: Stack, bucket: Bucket, client: Callable[..., Any], settings: Callable[..., None]
+    stack: Stack, bucket: Bucket, client: Client, settings: ChangeSettings
 ) -> None:
     settings(endpoint_seconds=1.5)
     body = json.dumps({"Resources": serving(stack.name, bucket, {})})
@@ -153,9 +153,7 @@ def test_cloud_answers_while_a_deployment_waits(
     assert slowest < 1
 
 
-def test_bucket_has_the_tags_of_its_template_and_of_its_stack(
-    stack: Stack, client: Callable[..., Any]
-) -> None:
+def test_bucket_has_the_tags_of_its_template_and_of_its_stack(stack: Stack, client: Client) -> None:
     bucket = {
         "Type": "AWS::S3::Bucket",
         "Properties": {"Tags": [{"Key": "aws-cdk:auto-delete-objects", "Value": "true"}]},
@@ -184,7 +182,7 @@ def failing_function(queue: str | None) -> dict[str, Any]:
 
 
 def test_event_that_a_function_fails_to_handle_is_in_the_queue_of_its_template(
-    stack: Stack, client: Callable[..., Any]
+    stack: Stack, client: Client
 ) -> None:
     functions, queues = client("lambda"), client("sqs")
     stack.create(failing_function("Queue"))

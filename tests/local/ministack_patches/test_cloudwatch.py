@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +14,8 @@ from ministack.services import cloudwatch as cloudwatch_service
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, check_alarm
 from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.monitoring.metrics import Points
-from tests.local.stacks import Stack, until
+from tests.local.conftest import ChangeSettings, Client
+from tests.local.stacks import MakeFunction, Stack, until
 
 # A minute lasts 0.6 s.
 SCALE = 0.01
@@ -22,7 +23,7 @@ ILLEST = 'SELECT MAX(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORD
 
 
 @pytest.fixture
-def cloudwatch(client: Callable[..., Any], settings: Callable[..., Any]) -> Any:
+def cloudwatch(client: Client, settings: ChangeSettings) -> Any:
     settings(time_scale=SCALE)
     return client("cloudwatch")
 
@@ -86,7 +87,7 @@ def test_other_dimensions_and_units_are_another_metric(
     assert state(cloudwatch, alarm) == "OK"
 
 
-def make_queue(client: Callable[..., Any], name: str) -> tuple[str, str]:
+def make_queue(client: Client, name: str) -> tuple[str, str]:
     """The URL and the ARN of a new queue."""
     url = client("sqs").create_queue(QueueName=name)["QueueUrl"]
     attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -94,7 +95,7 @@ def make_queue(client: Callable[..., Any], name: str) -> tuple[str, str]:
 
 
 def test_alarm_that_rings_tells_its_topic_and_rules_and_returns_to_ok_by_itself(
-    cloudwatch: Any, client: Callable[..., Any], alarm: str
+    cloudwatch: Any, client: Client, alarm: str
 ) -> None:
     topic = client("sns").create_topic(Name=alarm)["TopicArn"]
     subscribed, subscribed_arn = make_queue(client, f"{alarm}-topic")
@@ -268,7 +269,7 @@ def test_wrong_alarm_is_refused(cloudwatch: Any, alarm: str, stack: Stack) -> No
 
 
 @pytest.fixture
-def namespace(client: Callable[..., Any]) -> str:
+def namespace(client: Client) -> str:
     """A namespace with the metric Errors of the components a and b, in two minutes."""
     made = f"test-{uuid.uuid4().hex[:8]}"
     minute = time.time() // 60 * 60
@@ -285,7 +286,7 @@ def namespace(client: Callable[..., Any]) -> str:
     return made
 
 
-def ask(client: Callable[..., Any], *queries: dict[str, Any], **more: Any) -> list[tuple[str, list[float]]]:
+def ask(client: Client, *queries: dict[str, Any], **more: Any) -> list[tuple[str, list[float]]]:
     now = time.time()
     answer = client("cloudwatch").get_metric_data(
         StartTime=now - 3_600, EndTime=now + 60, MetricDataQueries=list(queries), **more
@@ -293,9 +294,7 @@ def ask(client: Callable[..., Any], *queries: dict[str, Any], **more: Any) -> li
     return [(result["Label"], result["Values"]) for result in answer["MetricDataResults"]]
 
 
-def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(
-    client: Callable[..., Any], namespace: str
-) -> None:
+def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(client: Client, namespace: str) -> None:
     query = 'SELECT SUM(Errors) FROM SCHEMA("{}", Component) GROUP BY Component ORDER BY SUM() DESC'
     insights = {"Id": "q", "Expression": query.format(namespace), "Period": 36_000_000}
     assert ask(client, insights) == [("b", [30]), ("a", [3])]
@@ -310,9 +309,7 @@ def test_query_may_be_of_metrics_insights_or_a_search_and_its_sum(
         ask(client, {"Id": "e", "Expression": "m1 +"})
 
 
-def test_queries_of_several_statistics_have_them_in_their_labels(
-    client: Callable[..., Any], namespace: str
-) -> None:
+def test_queries_of_several_statistics_have_them_in_their_labels(client: Client, namespace: str) -> None:
     metric = {"Namespace": namespace, "MetricName": "Errors"}
     metric["Dimensions"] = [{"Name": "Component", "Value": "b"}]  # type: ignore[assignment]
     stats = [{"Metric": metric, "Period": 3_600_000, "Stat": stat} for stat in ("Sum", "Maximum")]
@@ -344,7 +341,7 @@ def test_tags_of_an_alarm_that_is_not_there_are_not_found(cloudwatch: Any) -> No
         cloudwatch.list_tags_for_resource(ResourceARN=arn)
 
 
-def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any]) -> None:
+def test_reader_of_pages_gets_every_event_once(client: Client) -> None:
     logs, group = client("logs"), "pages"
     now = int(time.time() * 1000)
     logs.create_log_group(logGroupName=group)
@@ -362,9 +359,7 @@ def test_reader_of_pages_gets_every_event_once(client: Callable[..., Any]) -> No
     logs.delete_log_group(logGroupName=group)
 
 
-def test_equal_lines_of_a_function_have_ids_of_their_own(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_equal_lines_of_a_function_have_ids_of_their_own(function: MakeFunction, client: Client) -> None:
     arn = function("def handler(event, context):\n    print('same')\n    print('same')\n")
     lambda_, logs, group = client("lambda"), client("logs"), "equal-lines"
     logs.create_log_group(logGroupName=group)

@@ -1,19 +1,18 @@
 """What policies allow where IAM is enforced."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import boto_client
+from tests.local.conftest import MakeUser, boto_client
 from tests.local.credentials import allow
 from tests.local.stacks import Bucket
 
 
 def test_policy_by_leading_keys_allows_the_items_of_its_partitions_alone(
-    guarded: LocalCloud, user: Callable[..., Callable[[str], Any]]
+    guarded: LocalCloud, user: MakeUser
 ) -> None:
     name = "partitions"
     boto_client(guarded, "dynamodb").create_table(
@@ -43,9 +42,7 @@ def test_policy_by_leading_keys_allows_the_items_of_its_partitions_alone(
         put("mine", "theirs")
 
 
-def test_policy_for_a_log_group_needs_the_end_that_aws_wants(
-    guarded: LocalCloud, user: Callable[..., Callable[[str], Any]]
-) -> None:
+def test_policy_for_a_log_group_needs_the_end_that_aws_wants(guarded: LocalCloud, user: MakeUser) -> None:
     boto_client(guarded, "logs").create_log_group(logGroupName="/groups/mine")
     group = "arn:aws:logs:us-east-1:000000000000:log-group:/groups/mine"
 
@@ -60,7 +57,7 @@ def test_policy_for_a_log_group_needs_the_end_that_aws_wants(
 
 
 def test_missing_object_looks_denied_to_who_may_not_list_the_bucket(
-    guarded: LocalCloud, user: Callable[..., Callable[[str], Any]]
+    guarded: LocalCloud, user: MakeUser
 ) -> None:
     bucket = Bucket(boto_client(guarded, "s3"))
     objects, itself = f"arn:aws:s3:::{bucket.name}/*", f"arn:aws:s3:::{bucket.name}"

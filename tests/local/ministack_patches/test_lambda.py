@@ -23,9 +23,9 @@ from ministack.services import cloudwatch_logs, lambda_svc
 from local_sagemaker.ministack_patches import lambda_functions
 from local_sagemaker.ministack_patches.lambda_functions import raised_type, shown_log
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, boto_client
+from tests.local.conftest import QUICK, Client, boto_client
 from tests.local.processes import needs_proc, processes_of
-from tests.local.stacks import ROLE, Stack, until
+from tests.local.stacks import ROLE, MakeFunction, Stack, until
 
 SLEEPY = """
 import time
@@ -150,9 +150,7 @@ def test_invocation_that_does_not_end_is_not_waited_for_beyond_its_timeout(
 
 
 @pytest.mark.integration
-def test_functions_of_the_same_code_run_one_copy_of_it(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_functions_of_the_same_code_run_one_copy_of_it(function: MakeFunction, client: Client) -> None:
     source = "import os\n\ndef handler(event, context):\n    return os.path.realpath(__file__)\n"
     places = [client("lambda").invoke(FunctionName=function(source))["Payload"].read() for _ in range(2)]
     assert places[0] == places[1]
@@ -170,9 +168,7 @@ def test_packages_of_node_are_each_functions_own(tmp_path: Path) -> None:
     assert (code / "node_modules" / "one").is_dir()
 
 
-def test_exception_of_a_python_handler_has_its_own_type(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_exception_of_a_python_handler_has_its_own_type(function: MakeFunction, client: Client) -> None:
     arn = function("class Odd(Exception): ...\ndef handler(event, context):\n    raise Odd('so it is')\n")
     answer = client("lambda").invoke(FunctionName=arn)
     assert answer["FunctionError"] == "Unhandled"
@@ -196,9 +192,7 @@ def test_type_is_read_from_the_last_line_of_the_traceback(raised: str, name: str
     assert raised_type("so it is", "so it is") is None
 
 
-def test_exception_of_a_function_that_logs_json_is_one_line(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_exception_of_a_function_that_logs_json_is_one_line(function: MakeFunction, client: Client) -> None:
     arn = function("def handler(event, context):\n    print('before')\n    raise KeyError('so it is')\n")
     lambda_ = client("lambda")
     lambda_.update_function_configuration(FunctionName=arn, LoggingConfig={"LogFormat": "JSON"})
@@ -221,7 +215,7 @@ def test_lines_of_node_are_logged_from_their_level_on(level: str, runtime: str, 
 
 
 def test_log_group_that_was_deleted_does_not_come_back_with_a_functions_last_lines(
-    function: Callable[[str], str], client: Callable[..., Any]
+    function: MakeFunction, client: Client
 ) -> None:
     lambda_, group = client("lambda"), "deleted-before"
     arn = function("def handler(event, context):\n    print('late')\n")
@@ -250,9 +244,7 @@ def test_log_group_that_is_deleted_while_lines_are_written_stays_deleted(
     assert groups == {"kept": {"lines": 1}}
 
 
-def test_all_lines_of_an_invocation_are_its_own(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_all_lines_of_an_invocation_are_its_own(function: MakeFunction, client: Client) -> None:
     lambda_, arn = client("lambda"), function("def handler(event, context):\n    print(event, end='')\n")
     for number in range(3):
         answer = lambda_.invoke(FunctionName=arn, Payload=str(number), LogType="Tail")
@@ -289,7 +281,7 @@ def handler(event, context):
 
 
 def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
-    function: Callable[[str], str], client: Callable[..., Any]
+    function: MakeFunction, client: Client
 ) -> None:
     client("lambda").invoke(FunctionName=function(EMBEDDED_METRIC))
     cloudwatch, now = client("cloudwatch"), datetime.now(UTC)
@@ -306,9 +298,7 @@ def test_embedded_metric_of_a_log_line_is_a_metric_of_its_dimensions(
     assert result["Values"] == [3]
 
 
-def test_download_url_of_a_function_or_a_layer_is_signed(
-    function: Callable[[str], str], client: Callable[..., Any]
-) -> None:
+def test_download_url_of_a_function_or_a_layer_is_signed(function: MakeFunction, client: Client) -> None:
     arn = function("def handler(event, context): ...")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

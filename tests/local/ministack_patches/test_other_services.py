@@ -3,13 +3,12 @@
 import json
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.local.stacks import until
+from tests.local.conftest import ChangeSettings, Client
+from tests.local.stacks import MakeFunction, until
 
 
 @pytest.mark.parametrize(
@@ -22,7 +21,7 @@ from tests.local.stacks import until
     ids=["json", "rest-json", "query"],
 )
 def test_service_that_is_not_there_is_named(
-    client: Callable[..., Any], service: str, operation: str, parameters: dict[str, str]
+    client: Client, service: str, operation: str, parameters: dict[str, str]
 ) -> None:
     with pytest.raises(ClientError) as refused:
         getattr(client(service), operation)(**parameters)
@@ -32,7 +31,7 @@ def test_service_that_is_not_there_is_named(
     assert error["Message"] == f"The embedded cloud does not have the service '{signed_as}'."
 
 
-def test_event_of_a_versioned_bucket_names_the_version(client: Callable[..., Any]) -> None:
+def test_event_of_a_versioned_bucket_names_the_version(client: Client) -> None:
     s3, sqs, events = client("s3"), client("sqs"), client("events")
     name = f"versioned-{time.monotonic_ns()}"
     s3.create_bucket(Bucket=name)
@@ -53,7 +52,7 @@ def test_event_of_a_versioned_bucket_names_the_version(client: Callable[..., Any
 
 
 def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
-    function: Callable[[str], str], client: Callable[..., Any]
+    function: MakeFunction, client: Client
 ) -> None:
     machines = client("stepfunctions")
     retry = {
@@ -78,9 +77,7 @@ def test_retries_of_a_state_machine_wait_no_longer_than_their_maximum(
     until(lambda: machines.describe_execution(executionArn=execution)["status"] == "FAILED", 30)
 
 
-def test_queue_tells_how_many_messages_can_be_received(
-    client: Callable[..., Any], settings: Callable[..., Any]
-) -> None:
+def test_queue_tells_how_many_messages_can_be_received(client: Client, settings: ChangeSettings) -> None:
     settings(time_scale=0.01)
     queues, cloudwatch, name = client("sqs"), client("cloudwatch"), f"queue-{uuid.uuid4().hex[:8]}"
     url = queues.create_queue(QueueName=name)["QueueUrl"]

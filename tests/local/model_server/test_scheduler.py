@@ -21,6 +21,7 @@ from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
 CONTEXT = 512
 GREEDY = Sampling(temperature=0)
+Run = Callable[..., Any]
 
 
 class SpiedModel(LlamaModel):
@@ -113,7 +114,7 @@ async def tokens(scheduler: BatchScheduler, request: GenerationRequest) -> list[
 
 @pytest.mark.parametrize("cached", [False, True], ids=["no prefix cache", "prefix cache"])
 def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
-    run: Callable[..., Any], codec: TextCodec, model: SpiedModel, cached: bool
+    run: Run, codec: TextCodec, model: SpiedModel, cached: bool
 ) -> None:
     requests = [ask(codec, kind, entry["prompt"]) for entry in PROMPTS[:6] for kind in KINDS]
 
@@ -135,7 +136,7 @@ def test_mixed_batch_gives_every_request_the_tokens_it_gets_alone(
 
 
 def test_cached_beginning_of_a_prompt_is_not_computed_again(
-    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+    run: Run, codec: TextCodec, model: SpiedModel
 ) -> None:
     request = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=1)
     length = len(request.prompt)
@@ -152,9 +153,7 @@ def test_cached_beginning_of_a_prompt_is_not_computed_again(
     assert first == second
 
 
-def test_padding_beside_a_long_prompt_ends_with_the_context(
-    run: Callable[..., Any], codec: TextCodec
-) -> None:
+def test_padding_beside_a_long_prompt_ends_with_the_context(run: Run, codec: TextCodec) -> None:
     filler = codec.encode("Ticket: Emma from Cairo cannot track the phone parcel.\nAnswer:\n")
     prompt = (filler * 40)[: CONTEXT - 2]
     long = dataclasses.replace(ask(codec, "base", ""), prompt=prompt, max_tokens=2, ignore_end=True)
@@ -171,9 +170,7 @@ def test_padding_beside_a_long_prompt_ends_with_the_context(
     assert len(prompt) + len(first) == CONTEXT
 
 
-def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
-    run: Callable[..., Any], codec: TextCodec
-) -> None:
+def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(run: Run, codec: TextCodec) -> None:
     hot = Sampling(temperature=4.0, seed=7)
     request = ask(codec, "triage", PROMPTS[0]["prompt"], sampling=hot, ignore_end=True)
 
@@ -188,7 +185,7 @@ def test_seed_gives_the_same_tokens_whatever_else_is_in_the_batch(
     assert run(together) == run(alone)
 
 
-def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any], codec: TextCodec) -> None:
+def test_request_whose_adapter_has_no_slot_is_overtaken(run: Run, codec: TextCodec) -> None:
     async def scenario(scheduler: BatchScheduler) -> list[str]:
         done: list[str] = []
 
@@ -207,9 +204,7 @@ def test_request_whose_adapter_has_no_slot_is_overtaken(run: Callable[..., Any],
     assert run(scenario, max_loras=1) == ["base", "triage", "shout"]
 
 
-def test_request_that_nobody_follows_is_computed_to_its_end(
-    run: Callable[..., Any], codec: TextCodec
-) -> None:
+def test_request_that_nobody_follows_is_computed_to_its_end(run: Run, codec: TextCodec) -> None:
     async def scenario(scheduler: BatchScheduler) -> int:
         endless = ask(codec, "triage", PROMPTS[0]["prompt"], max_tokens=50, ignore_end=True)
         left = await scheduler.submit(endless)
@@ -220,9 +215,7 @@ def test_request_that_nobody_follows_is_computed_to_its_end(
     assert run(scenario, max_batch_size=1) == 50
 
 
-def test_running_and_queued_requests_keep_the_adapter_their_name_meant(
-    run: Callable[..., Any], codec: TextCodec
-) -> None:
+def test_running_and_queued_requests_keep_the_adapter_their_name_meant(run: Run, codec: TextCodec) -> None:
     prompt, expected = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
 
     async def scenario(scheduler: BatchScheduler) -> tuple[str, str, str]:
@@ -246,7 +239,7 @@ def test_running_and_queued_requests_keep_the_adapter_their_name_meant(
 
 @pytest.mark.parametrize("evicts_running", [False, True], ids=["idle", "running"])
 def test_adapter_that_is_added_takes_the_slot_of_a_running_one_where_the_engine_has_that_fault(
-    run: Callable[..., Any], codec: TextCodec, evicts_running: bool
+    run: Run, codec: TextCodec, evicts_running: bool
 ) -> None:
     prompt, expected = PROMPTS[0]["prompt"], PROMPTS[0]["answers"]
 
@@ -266,7 +259,7 @@ def test_adapter_that_is_added_takes_the_slot_of_a_running_one_where_the_engine_
 
 
 def test_adapter_that_fails_to_load_fails_its_request_alone(
-    run: Callable[..., Any], codec: TextCodec, tmp_path: Path
+    run: Run, codec: TextCodec, tmp_path: Path
 ) -> None:
     source = shutil.copytree(ADAPTERS["triage"], tmp_path / "late")
 
@@ -287,7 +280,7 @@ def test_adapter_that_fails_to_load_fails_its_request_alone(
 
 
 def test_failure_of_the_model_is_told_to_everyone_and_shows_in_health(
-    run: Callable[..., Any], codec: TextCodec, model: SpiedModel
+    run: Run, codec: TextCodec, model: SpiedModel
 ) -> None:
     async def scenario(scheduler: BatchScheduler) -> tuple[bool, list[Any], bool]:
         before = scheduler.healthy

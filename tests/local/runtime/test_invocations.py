@@ -3,7 +3,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError, EventStreamError
 
 from local_sagemaker.runtime.invocations import LONGEST_BODY
 from local_sagemaker.server import LocalCloud
+from tests.local.conftest import Client
 from tests.local.stacks import Bucket, Stack, serving, settled, until
 
 
 @pytest.fixture(scope="module")
-def endpoint(client: Callable[..., Any], bucket: Bucket) -> Iterator[str]:
+def endpoint(client: Client, bucket: Bucket) -> Iterator[str]:
     """An endpoint with the components endpoint-base, endpoint-one and endpoint-two."""
     stack = Stack(client("cloudformation"), "endpoint")
     resources = serving("endpoint", bucket, {"one": bucket.adapter("1"), "two": bucket.adapter("2")})
@@ -27,7 +28,7 @@ def endpoint(client: Callable[..., Any], bucket: Bucket) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def runtime(client: Callable[..., Any]) -> Any:
+def runtime(client: Client) -> Any:
     return client("sagemaker-runtime")
 
 
@@ -51,7 +52,7 @@ def test_answer_is_the_containers_with_its_content_type_and_attributes(endpoint:
 
 
 def test_adapter_in_the_query_or_in_a_header_of_the_caller_does_not_reach_the_container(
-    endpoint: str, client: Callable[..., Any]
+    endpoint: str, client: Client
 ) -> None:
     runtime = client("sagemaker-runtime")
 
@@ -125,9 +126,7 @@ def test_error_of_the_container_is_a_model_error(endpoint: str, runtime: Any, st
     )
 
 
-def test_component_that_is_not_in_service_is_refused(
-    endpoint: str, client: Callable[..., Any], runtime: Any
-) -> None:
+def test_component_that_is_not_in_service_is_refused(endpoint: str, client: Client, runtime: Any) -> None:
     sagemaker, late = client("sagemaker"), {"InferenceComponentName": "endpoint-late"}
     specification = {
         "BaseInferenceComponentName": "endpoint-base",
@@ -141,7 +140,7 @@ def test_component_that_is_not_in_service_is_refused(
 
 
 def test_invocations_are_in_metrics_of_the_component_and_the_variant(
-    endpoint: str, runtime: Any, client: Callable[..., Any]
+    endpoint: str, runtime: Any, client: Client
 ) -> None:
     def read() -> list[tuple[float, ...]]:
         """The sums of invocations, errors of the model and latencies, by component and by variant."""
@@ -197,7 +196,7 @@ def test_stream_that_breaks_off_ends_in_a_model_stream_error(endpoint: str, runt
 
 
 def test_stream_whose_client_is_gone_ends_at_the_container_too(
-    endpoint: str, bucket: Bucket, client: Callable[..., Any]
+    endpoint: str, bucket: Bucket, client: Client
 ) -> None:
     answer = stream(client("sagemaker-runtime"), "two", {"parts": ["part"] * 400})
     next(iter(answer["Body"]))
@@ -220,7 +219,7 @@ def test_injected_fault_hits_invocations(endpoint: str, runtime: Any, cloud: Loc
 
 
 def test_copy_whose_process_is_killed_gets_no_requests_and_comes_back_to_share_them(
-    stack: Stack, bucket: Bucket, runtime: Any, client: Callable[..., Any]
+    stack: Stack, bucket: Bucket, runtime: Any, client: Client
 ) -> None:
     resources = serving(stack.name, bucket, {})
     resources["Endpoint"]["Properties"]["EndpointName"] = stack.name
@@ -250,7 +249,7 @@ def test_copy_whose_process_is_killed_gets_no_requests_and_comes_back_to_share_t
 
 
 def test_adapter_whose_base_has_no_copy_is_refused_in_the_services_words(
-    endpoint: str, runtime: Any, client: Callable[..., Any]
+    endpoint: str, runtime: Any, client: Client
 ) -> None:
     sagemaker = client("sagemaker")
 

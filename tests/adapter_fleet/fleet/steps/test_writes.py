@@ -15,7 +15,7 @@ from adapter_fleet.fleet.steps.task import StepTask
 from adapter_fleet.fleet.steps.writes import not_deleted, write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fake_service import FakeClock
-from tests.adapter_fleet.fleet.planning.states import target
+from tests.adapter_fleet.fleet.planning.states import TARGET
 
 SERVED, NEXT, FAILED = (Artifact(uri=f"s3://b/{number}.tar.gz", digest=f"{number}") for number in range(3))
 WANT = DesiredAdapter(name="a", component="p-a", artifact=NEXT)
@@ -40,7 +40,7 @@ def task_of(record: AdapterRecord, step: Step, *, want: DesiredAdapter | None = 
     artifact = None if step is Step.DELETE else NEXT
     return StepTask(
         uid="fleet-1", registry=ports, service=ports, clock=CLOCK, leased=lambda: lease, record=record,
-        context=PlanContext(now=CLOCK.now(), generation=1, target=target()), want=want,
+        context=PlanContext(now=CLOCK.now(), generation=1, target=TARGET), want=want,
         decision=Decision(step=step, artifact=artifact),
     )  # fmt: skip
 
