@@ -106,6 +106,8 @@ class BaseCheck:
                 return  # none could be asked; the next run asks again
             if needed:
                 self._recheck_all(needed)
+        elif self._waits:
+            return  # whether the base was modified is for the next run that looks
         self._records.flush()
         self._session.update_fleet(
             base_modified=observed.live.modified,
@@ -128,6 +130,12 @@ class BaseCheck:
         if fewest < (fleet.base_copies if fleet.checked_copies is None else fleet.checked_copies):
             self._session.update_fleet(checked_copies=fewest)
 
+    @property
+    def _waits(self) -> bool:
+        """True for a pass that only waits for copies."""
+        pass_input = self._session.pass_input
+        return pass_input.trigger == SCALING_TRIGGER and pass_input.passes > 0
+
     def _may_have_new_copies(self, base: ObservedBase) -> bool:
         """Return True if the base may have new copies though its version is unchanged.
 
@@ -137,12 +145,11 @@ class BaseCheck:
         number: requests are load, too, which may keep copies from ending.
         """
         fleet, pass_input = self._session.fleet, self._session.pass_input
-        waits = pass_input.trigger == SCALING_TRIGGER and pass_input.passes > 0
         return (
             pass_input.trigger == DRIFT_TRIGGER
             or pass_input.starts_look
             or fleet.unchecked_copies > 0
-            or (not waits and fleet.base_modified not in (None, base.live.modified))
+            or (not self._waits and fleet.base_modified not in (None, base.live.modified))
             or fleet.hosting not in (None, self._session.target.hosting)
         )
 

@@ -127,6 +127,16 @@ def test_component_that_stale_reads_hid_from_its_base_check_is_asked_though_it_i
     assert world.serving() == uris("o0", "o1", "o2", "young")
 
 
+def test_base_that_is_updated_while_a_pass_waits_for_copies_is_looked_at_by_the_next_one() -> None:
+    world = fleet()
+    world.start_machine(SCALING_TRIGGER)
+    world.step()
+    world.service.replace_base(world.service.components["base"].uri or "", lost=True)
+    world.settle()
+    world.apply(*MANY)
+    assert answering(world) == 12
+
+
 def test_adapter_whose_row_was_lost_is_asked_though_its_base_is_unchanged() -> None:
     world = fleet()
     world.service.components["p-a00"].serves = None
