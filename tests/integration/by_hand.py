@@ -62,12 +62,43 @@ def write(call: Callable[..., Any], **request: Any) -> Any:
         time.sleep(0.1)
 
 
+def create_adapter(
+    cloud: LocalCloud, name: str, uri: str, *, endpoint: str, base: str, tags: Mapping[str, str] | None = None
+) -> None:
+    """Create the component of an adapter, as a notebook would."""
+    write(
+        client(cloud, "sagemaker").create_inference_component,
+        InferenceComponentName=name,
+        EndpointName=endpoint,
+        Specification={"BaseInferenceComponentName": base, "Container": {"ArtifactUrl": uri}},
+        Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
+    )
+
+
+def tags_of(cloud: LocalCloud, component: str) -> dict[str, str]:
+    """Return the tags of a component."""
+    sagemaker = client(cloud, "sagemaker")
+    arn = sagemaker.describe_inference_component(InferenceComponentName=component)["InferenceComponentArn"]
+    return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
+
 def until(holds: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.1) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
         time.sleep(every)
+
+
+def wait_for_service(cloud: LocalCloud, component: str) -> None:
+    """Wait until a component is in service."""
+
+    def in_service() -> bool:
+        found = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=component)
+        assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
+        return bool(found["InferenceComponentStatus"] == "InService")
+
+    until(in_service, f"{component} is in service", seconds=600)
 
 
 def wait_for_the_listing(cloud: LocalCloud) -> None:
@@ -173,7 +204,7 @@ class ByHand:
             },
             RuntimeConfig={"CopyCount": 1},
         )
-        self.wait(self.base)
+        wait_for_service(self._cloud, self.base)
         return self
 
     def __exit__(
@@ -191,7 +222,7 @@ class ByHand:
     def adapter(self, adapter: str, directory: Path | None = None) -> str:
         """Create an adapter component, wait until it serves, and return its name."""
         name = self._create(adapter, directory or V1 / adapter)
-        self.wait(name)
+        wait_for_service(self._cloud, name)
         return name
 
     def adapters(self, directories: Mapping[str, Path]) -> dict[str, str]:
@@ -208,15 +239,7 @@ class ByHand:
 
     def _create(self, adapter: str, directory: Path) -> str:
         name = f"{adapter}-{self._id}"
-        write(
-            self._sagemaker.create_inference_component,
-            InferenceComponentName=name,
-            EndpointName=self.endpoint,
-            Specification={
-                "BaseInferenceComponentName": self.base,
-                "Container": {"ArtifactUrl": self.archive(directory)},
-            },
-        )
+        create_adapter(self._cloud, name, self.archive(directory), endpoint=self.endpoint, base=self.base)
         return name
 
     def update(self, component: str, directory: Path) -> None:
@@ -226,7 +249,7 @@ class ByHand:
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.archive(directory)}},
         )
-        self.wait(component)
+        wait_for_service(self._cloud, component)
 
     def archive(self, directory: Path) -> str:
         """Pack a directory, upload it under a new key, and return its S3 URI."""
@@ -260,13 +283,3 @@ class ByHand:
             EndpointNameEquals=self.endpoint, PaginationConfig={"PageSize": 100}, **filters
         )
         return [item["InferenceComponentName"] for page in pages for item in page["InferenceComponents"]]
-
-    def wait(self, component: str) -> None:
-        """Wait until a component is in service."""
-
-        def in_service() -> bool:
-            found = self._sagemaker.describe_inference_component(InferenceComponentName=component)
-            assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
-            return bool(found["InferenceComponentStatus"] == "InService")
-
-        until(in_service, f"{component} is in service", seconds=600)

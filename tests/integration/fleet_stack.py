@@ -100,6 +100,8 @@ class Fleet:
 class Deployment:
     """What became of one call of CloudFormation.
 
+    operation:
+        `CREATE`, `UPDATE` or `DELETE`.
     status:
         That of the stack at the end.
     reasons:
@@ -110,6 +112,7 @@ class Deployment:
         From the call to the end; without the synthesis.
     """
 
+    operation: str
     status: str
     reasons: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -119,6 +122,11 @@ class Deployment:
     def reason(self) -> str:
         """All reasons in one text."""
         return "\n".join(self.reasons.values())
+
+    def succeeded(self) -> "Deployment":
+        """Return this deployment. Fail with the reasons if it was rolled back or did not end well."""
+        assert self.status == f"{self.operation}_COMPLETE", f"{self.status}: {self.reason}"
+        return self
 
 
 class FleetStack:
@@ -142,6 +150,7 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
+        self._operation = ""
         self.container: IContainer = LmiContainer(version=LmiVersion.V19)
         self.lora = LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
@@ -160,6 +169,7 @@ class FleetStack:
         """
         started = time.monotonic()
         template = self._synthesize(fleets or {}, broken)
+        self._operation = "CREATE"
         self._id = self._stacks.create_stack(
             StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
         )["StackId"]
@@ -171,6 +181,7 @@ class FleetStack:
         """Update the stack."""
         template = self._synthesize(fleets, broken)
         started = time.monotonic()
+        self._operation = "UPDATE"
         self._stacks.update_stack(
             StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
         )
@@ -179,6 +190,7 @@ class FleetStack:
     def delete(self) -> Deployment:
         """Delete the stack."""
         started = time.monotonic()
+        self._operation = "DELETE"
         self._stacks.delete_stack(StackName=self.name)
         return self.wait(started)
 
@@ -208,6 +220,7 @@ class FleetStack:
             if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason.lower():
                 reasons[event["LogicalResourceId"]] = reason
         return Deployment(
+            operation=self._operation,
             status=stack["StackStatus"],
             reasons=reasons,
             outputs={item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},

@@ -24,7 +24,7 @@ from multi_adapter_inference import (
     LmiVersion,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import client, prompts, until, write
+from tests.integration.by_hand import client, prompts, until, wait_for_service, write
 from tests.integration.fleet_stack import FleetStack
 
 
@@ -63,16 +63,7 @@ class ScaledStack(FleetStack):
             DesiredRuntimeConfig={"CopyCount": copies},
         )
         self.wait_for_copies(base, copies)
-        self.wait_until_steady(base)
-
-    def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
-        """Wait until no change of a component is in progress."""
-
-        def is_steady() -> bool:
-            described = self._components.describe_inference_component(InferenceComponentName=base)
-            return bool(described["InferenceComponentStatus"] == "InService")
-
-        until(is_steady, f"{base} is in service", seconds=seconds)
+        wait_for_service(self.cloud, base)
 
     def wait_for_copies(self, base: str, copies: int, *, seconds: float = 60) -> float:
         """Wait until a component has this many copies; return how long that took."""

@@ -86,16 +86,14 @@ def garbage(
     folder = tmp_path_factory.mktemp("gc")
     stack = FleetStack(cloud, folder, endpoint=shared_endpoint)
     yield Garbage(stack, shared_endpoint, folder / "home")
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
     stacks.delete_stack(StackName=TOOLKIT)
 
 
 def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage) -> None:
-    created = garbage.stack.create({"Tenants": Fleet(adapters=FIRST)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    garbage.stack.create({"Tenants": Fleet(adapters=FIRST)}).succeeded()
     before = garbage.archives()
-    updated = garbage.stack.update({"Tenants": Fleet(adapters=SECOND)})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    updated = garbage.stack.update({"Tenants": Fleet(adapters=SECOND)}).succeeded()
     garbage.command("rollback", "acme")
     assert garbage.serves(FIRST)
 
@@ -111,7 +109,6 @@ def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage)
 
     # The copies go with the fleet.
     assert any("/fleet-" in key for key in garbage.archives())
-    updated = garbage.stack.update({})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    garbage.stack.update({}).succeeded()
     garbage.collect()
     assert not any("/fleet-" in key for key in garbage.archives())

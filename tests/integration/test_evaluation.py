@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from adapters_cli.evaluation.result import EvaluationResult, read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import adapters, client, until, write
+from tests.integration.by_hand import adapters, client, create_adapter, until, wait_for_service, write
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -38,22 +37,10 @@ class Desk:
 
     def __init__(self, cloud: LocalCloud, endpoint: Endpoint, folder: Path) -> None:
         self.cloud, self.endpoint, self.folder = cloud, endpoint, folder
-        self._sagemaker = client(cloud, "sagemaker")
         for label in LABELS:
-            write(
-                self._sagemaker.create_inference_component,
-                InferenceComponentName=label,
-                EndpointName=endpoint.name,
-                Specification={
-                    "BaseInferenceComponentName": endpoint.base,
-                    "Container": {"ArtifactUrl": Archives(cloud).uri(label)},
-                },
-            )
-            until(partial(self._serves, label), f"{label} serves")
-
-    def _serves(self, label: str) -> bool:
-        found = self._sagemaker.describe_inference_component(InferenceComponentName=label)
-        return bool(found["InferenceComponentStatus"] == "InService")
+            uri = Archives(cloud).uri(label)
+            create_adapter(cloud, label, uri, endpoint=endpoint.name, base=endpoint.base)
+            wait_for_service(cloud, label)
 
     def dataset(self, items: int) -> Path:
         """Return a file of the first items. They have the same ids in each such file."""
@@ -82,8 +69,9 @@ class Desk:
         return read_result(self.folder / output / "result.json")
 
     def close(self) -> None:
+        sagemaker = client(self.cloud, "sagemaker")
         for component in LABELS:
-            write(self._sagemaker.delete_inference_component, InferenceComponentName=component)
+            write(sagemaker.delete_inference_component, InferenceComponentName=component)
         until(
             lambda: not set(LABELS) & set(components(self.cloud, self.endpoint.name)),
             "all components are gone",

@@ -92,7 +92,7 @@ def stack(
     stack = WatchedStack(cloud, tmp_path_factory.mktemp("watched"), min=1, max=2)
     with changed_settings(cloud, time_scale=SCALE):
         yield stack
-        assert stack.delete().status == "DELETE_COMPLETE"
+        stack.delete().succeeded()
 
 
 def fleets(stack: WatchedStack, **more: str) -> dict[str, Fleet]:
@@ -130,7 +130,7 @@ class Watched:
 
     def update(self, **more: str) -> None:
         """Deploy the fleet with more adapters."""
-        assert self.stack.update(fleets(self.stack, **more)).status == "UPDATE_COMPLETE"
+        self.stack.update(fleets(self.stack, **more)).succeeded()
 
     def alarms(self) -> dict[str, str]:
         """Return the short names of the alarms by their own; a deployment may have replaced one."""
@@ -224,8 +224,7 @@ def this_minute() -> float:
 @pytest.fixture(scope="module")
 def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
     """A fleet after a run of load, and after a request that found no copy; its use is counted."""
-    created = stack.create(fleets(stack))
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create(fleets(stack)).succeeded()
     made = Watched(cloud, stack, created.outputs)
     callers = stack.callers(made.endpoint, ADAPTERS)
     with callers.load(2):
@@ -446,7 +445,7 @@ def change_does_not_end(watched: Watched) -> Iterator[None]:
     watched.stack.update(fleets(watched.stack, four="triage"), wait=False)
     yield
     watched.cloud.admin.release(component)
-    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.stack.wait().succeeded()
     watched.update()
 
 
@@ -603,5 +602,5 @@ def test_deployment_whose_execution_somebody_stops_goes_on_by_itself(watched: Wa
         machines.stop_execution(executionArn=execution)
     until(lambda: running() - stopped, "another goes on", seconds=20)
     watched.cloud.admin.release(component)
-    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.stack.wait().succeeded()
     watched.update()
