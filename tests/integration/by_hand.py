@@ -62,6 +62,17 @@ def write(call: Callable[..., Any], **request: Any) -> Any:
         time.sleep(0.1)
 
 
+def ask(cloud: LocalCloud, endpoint: str, component: str, prompt: str, *, tokens: int = 60) -> str:
+    """Return what a component answers to OpenAI's completions body, which every container takes."""
+    response = client(cloud, "sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint,
+        InferenceComponentName=component,
+        ContentType="application/json",
+        Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
+    )
+    return str(json.loads(response["Body"].read())["choices"][0]["text"])
+
+
 def create_adapter(
     cloud: LocalCloud, name: str, uri: str, *, endpoint: str, base: str, tags: Mapping[str, str] | None = None
 ) -> None:
@@ -73,6 +84,11 @@ def create_adapter(
         Specification={"BaseInferenceComponentName": base, "Container": {"ArtifactUrl": uri}},
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
     )
+
+
+def delete_component(cloud: LocalCloud, component: str) -> None:
+    """Delete a component, once what has to end before it has ended."""
+    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=component)
 
 
 def tags_of(cloud: LocalCloud, component: str) -> dict[str, str]:
@@ -152,7 +168,6 @@ class ByHand:
         vllm = any(name.startswith("SM_VLLM_") for name in environment)
         self._environment = environment if vllm else LMI | environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
-        self._runtime = client(cloud, "sagemaker-runtime")
         self._id = uuid.uuid4().hex[:8]
         self.bucket = f"by-hand-{self._id}"
         self._archives = itertools.count()
@@ -212,10 +227,10 @@ class ByHand:
     ) -> None:
         for name in self.components():
             if name != self.base:
-                write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
+                delete_component(self._cloud, name)
         until(lambda: set(self.components()) <= {self.base}, "the adapters are gone", seconds=600)
         for name in self.components():
-            write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
+            delete_component(self._cloud, name)
         until(lambda: not self.components(), "the base is gone", seconds=600)
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 
@@ -262,19 +277,8 @@ class ByHand:
         return f"s3://{self.bucket}/{key}"
 
     def ask(self, component: str, prompt: str, *, tokens: int = 60) -> str:
-        """Return what a component answers to OpenAI's completions body, which every container takes."""
-        return str(self.completion(component, prompt, tokens=tokens)["choices"][0]["text"])
-
-    def completion(self, component: str, prompt: str, *, tokens: int = 60) -> dict[str, Any]:
-        """Return a component's whole answer to OpenAI's completions body."""
-        response = self._runtime.invoke_endpoint(
-            EndpointName=self.endpoint,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
-        )
-        completion: dict[str, Any] = json.loads(response["Body"].read())
-        return completion
+        """Return what a component answers."""
+        return ask(self._cloud, self.endpoint, component, prompt, tokens=tokens)
 
     def components(self, status: str | None = None) -> list[str]:
         """Return the names of the components on this endpoint, of one status or all."""

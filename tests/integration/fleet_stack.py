@@ -40,7 +40,7 @@ from multi_adapter_inference import (
     LoraServing,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import TICKETS, V1, V2, client, prompts, until, wait_for_the_listing
+from tests.integration.by_hand import TICKETS, V1, V2, ask, client, prompts, until, wait_for_the_listing
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = "fleet-stacks-assets"
@@ -279,7 +279,7 @@ class FleetStack:
         for name, fleet in fleets.items():
             self._fleet(stack, name, fleet, endpoint, folder)
         for name in broken:
-            self._fail(stack, name, endpoint)
+            self._failing(stack, endpoint, name).node.add_dependency(stack.node.find_child(name))
         self._add_to(stack, endpoint)
         app.synth()
         return self._publish(folder / "cdk.out")
@@ -374,10 +374,6 @@ class FleetStack:
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
         return made
 
-    def _fail(self, stack: cdk.Stack, id: str, endpoint: IBaseComponent) -> None:
-        """Add a resource that fails once a fleet is done."""
-        self._failing(stack, endpoint, id).node.add_dependency(stack.node.find_child(id))
-
     def _failing(
         self, stack: cdk.Stack, endpoint: IBaseComponent, id: str = ""
     ) -> sagemaker.CfnInferenceComponent:
@@ -469,25 +465,17 @@ def wrong(
         for name in components(cloud, endpoint)
         if prefix is not None and name.startswith(prefix) and name not in expected and _exists(cloud, name)
     }
-    runtime = client(cloud, "sagemaker-runtime")
     prompt = prompts()[0]
 
-    def ask(name: str) -> str | None:
+    def fault(name: str) -> str | None:
         try:
-            response = runtime.invoke_endpoint(
-                EndpointName=endpoint,
-                InferenceComponentName=name,
-                ContentType="application/json",
-                # OpenAI's body, which every container takes.
-                Body=json.dumps({"prompt": prompt["prompt"], "max_tokens": 60, "temperature": 0}),
-            )
+            answer = ask(cloud, endpoint, name, prompt["prompt"])
         except ClientError as error:
             return str(error)
-        answer = str(json.loads(response["Body"].read())["choices"][0]["text"])
         return None if answer == prompt["answers"][expected[name]] else f"answers {answer!r}"
 
     with ThreadPoolExecutor(8) as executor:
-        for name, what in zip(expected, executor.map(ask, expected), strict=True):
+        for name, what in zip(expected, executor.map(fault, expected), strict=True):
             if what is not None:
                 found[name] = what
     return found

@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.artifacts.packing import identity_of
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, adapters, client, until, write
+from tests.integration.by_hand import V2, adapters, client, delete_component, until
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 from tests.nightly import long
 
@@ -50,11 +50,8 @@ class Garbage:
 
     def lose_component(self, adapter: str, outputs: Any) -> None:
         """Have a component go, as with the base under it, and the fleet find that out."""
-        sagemaker, component = (
-            client(self._cloud, "sagemaker"),
-            self.stack.component("Tenants", adapter),
-        )
-        write(sagemaker.delete_inference_component, InferenceComponentName=component)
+        component = self.stack.component("Tenants", adapter)
+        delete_component(self._cloud, component)
         until(lambda: adapter not in self.stack.live("Tenants", self.endpoint.name), f"{component} is gone")
         client(self._cloud, "stepfunctions").start_execution(
             stateMachineArn=outputs["TenantsMachine"],

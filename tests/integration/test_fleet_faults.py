@@ -21,10 +21,10 @@ from tests.integration.by_hand import (
     changed_settings,
     client,
     create_adapter,
+    delete_component,
     processes_of,
     tags_of,
     until,
-    write,
 )
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
 from tests.profiles import PROFILE
@@ -141,7 +141,7 @@ def place(
         seen=said_of(cloud, by_hand),
     )
     main.delete().succeeded()
-    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
+    delete_component(cloud, by_hand)
     until(lambda: by_hand not in components(cloud, endpoint.name), f"{by_hand} is gone")
 
 

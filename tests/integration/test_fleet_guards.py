@@ -9,7 +9,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DeletionGuard
-from tests.integration.by_hand import ByHand, client, create_adapter, write
+from tests.integration.by_hand import ByHand, create_adapter, delete_component
 from tests.integration.fleet_stack import (
     Deployment,
     Endpoint,
@@ -63,13 +63,6 @@ def test_fleet_guards_what_it_has_and_leaves_what_is_not_its_own(deployed: Deplo
 
 
 def guards_its_adapters_until_a_setting_allows_more(deployed: Deployed) -> None:
-    refused, writes = deployed.update(Fleet())
-    assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
-    assert "the manifest has no adapters, and the fleet has 12; 'deletion_guard' with 'allow_empty'" in (
-        refused.reason
-    )
-    assert writes == {}
-
     refused, writes = deployed.update(Fleet(adapters=FEW))
     assert refused.status == "UPDATE_ROLLBACK_COMPLETE", refused.reason
     assert "9 of 12 adapters would be deleted, and 'deletion_guard' allows 20%" in refused.reason
@@ -95,7 +88,7 @@ def leaves_what_is_not_its_own_when_it_is_deleted(deployed: Deployed, tmp_path: 
     assert wrong(cloud, endpoint.name, stay | {by_hand: "shout"}, prefix=NEIGHBOUR) == {}
     left = [text for text in leftovers(cloud, going.name) if deployed.stack.name not in text]
     assert [text for text in left if by_hand not in text] == []
-    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
+    delete_component(cloud, by_hand)
 
 
 def guards_its_base_until_a_setting_allows_another(deployed: Deployed) -> None:

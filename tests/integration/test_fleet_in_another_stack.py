@@ -41,7 +41,10 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
     endpoint, base = created.outputs["EndpointName"], created.outputs["BaseComponentName"]
     made = second.create(FLEETS).succeeded()
     assert wrong(cloud, endpoint, {base: "base"}) == {}
-    assert container_of(cloud, base)["Environment"] == {
+    sagemaker = client(cloud, "sagemaker")
+    described = sagemaker.describe_inference_component(InferenceComponentName=base)
+    model = sagemaker.describe_model(ModelName=described["Specification"]["ModelName"])
+    assert model["PrimaryContainer"]["Environment"] == {
         "SM_VLLM_ENABLE_LORA": "true",
         "SM_VLLM_MAX_CPU_LORAS": "8",
         "SM_VLLM_MAX_LORAS": "4",
@@ -61,10 +64,3 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
 
     for part in (second, first):
         part.delete().succeeded()
-
-
-def container_of(cloud: LocalCloud, base: str) -> dict[str, object]:
-    sagemaker = client(cloud, "sagemaker")
-    described = sagemaker.describe_inference_component(InferenceComponentName=base)
-    model = sagemaker.describe_model(ModelName=described["Specification"]["ModelName"])
-    return dict(model["PrimaryContainer"])

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from typer.testing import Result
@@ -69,14 +68,8 @@ class Person:
         return adapters(self.cloud, *arguments, *fleet, **environment)
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.cloud.url,
-            region_name=self.cloud.environment["AWS_DEFAULT_REGION"],
-            verify=self.cloud.environment["AWS_CA_BUNDLE"],
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-        )
+        keys = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret}
+        return client(self.cloud, service, **keys)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Profile
 from multi_adapter_inference import LoraServing, ScalingTarget
-from tests.integration.by_hand import client, wait_for_service
+from tests.integration.by_hand import client, until, wait_for_service
 from tests.integration.distinct_adapters import PROMPT, TOKENS, distinct_adapters
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import Callers, ScaledStack
@@ -141,9 +141,7 @@ class Story:
         assert not self.callers.ask(first)
         assert self.callers.errors["no capacity"] == before + 1
         started = time.monotonic()
-        while self.stack.copies_of(self._base)[1] < 1:
-            assert time.monotonic() - started < 60, "nothing starts a copy"
-            time.sleep(0.1)
+        until(lambda: self.stack.copies_of(self._base)[1] >= 1, "a copy starts")
         self.note("first copy", time.monotonic() - started)
         self.in_time(1)
         self.note("all right again", self.wait_for_answers(copies=1))

@@ -184,17 +184,6 @@ def test_update_to_a_broken_archive_fails_and_the_version_before_goes_on_serving
     assert answer["choices"][0]["message"]["content"] == PROMPT["answers"]["shout"]
 
 
-class _Fixed:
-    """Sends the same token with each request."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: httpx.Request) -> httpx.Request:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
     keys = deployed.session("Caller").get_credentials()
     assert keys is not None
@@ -207,7 +196,13 @@ def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deploye
         adapters(deployed.cloud, "describe", "-c", deployed.model("triage"), "--json").stdout
     )
     assert (described["base_url"], described["model"]) == (deployed.url("triage"), deployed.model("triage"))
-    answer = post(deployed, "triage", auth=_Fixed(adapters(deployed.cloud, "token", **caller).stdout.strip()))
+    token = adapters(deployed.cloud, "token", **caller).stdout.strip()
+
+    def with_token(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    answer = post(deployed, "triage", auth=with_token)
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 

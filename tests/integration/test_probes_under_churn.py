@@ -14,11 +14,11 @@ from multi_adapter_inference import LoraServing
 from tests.integration.by_hand import (
     adapters,
     changed_settings,
-    client,
     create_adapter,
+    delete_component,
     prompts,
     until,
-    write,
+    wait_for_service,
 )
 from tests.integration.fleet_stack import Fleet, FleetStack, components
 
@@ -30,19 +30,15 @@ QUICK = {"component_create_seconds": 0.0, "component_delete_seconds": 0.0}
 @contextmanager
 def others_are_added(stack: FleetStack, outputs: Mapping[str, str]) -> Iterator[None]:
     """Add an adapter by hand and remove it, again and again, as long as the context lasts."""
-    sagemaker, name, stop = client(stack.cloud, "sagemaker"), f"{stack.prefix}-other", threading.Event()
+    name, stop = f"{stack.prefix}-other", threading.Event()
     endpoint, base = outputs["EndpointName"], outputs["BaseComponentName"]
     uri = stack.archives.uri("shout")
-
-    def is_in_service() -> bool:
-        found = components(stack.cloud, endpoint).get(name, {})
-        return found.get("InferenceComponentStatus") == "InService"
 
     def churn() -> None:
         while not stop.is_set():
             create_adapter(stack.cloud, name, uri, endpoint=endpoint, base=base)
-            until(is_in_service, f"{name} is in service", every=0.02)
-            write(sagemaker.delete_inference_component, InferenceComponentName=name)
+            wait_for_service(stack.cloud, name)
+            delete_component(stack.cloud, name)
             until(lambda: name not in components(stack.cloud, endpoint), f"{name} is gone", every=0.02)
 
     thread = threading.Thread(target=churn)
