@@ -141,11 +141,6 @@ def _annotations(construct: IConstruct, kind: str) -> list[str]:
     return [str(entry.data) for entry in construct.node.metadata if entry.type == kind]
 
 
-def content_addressed(number: int) -> str:
-    """Return the last part of a key that holds its digest."""
-    return f"sha256-{number:064x}.tar.gz"
-
-
 @pytest.fixture
 def write_manifest(tmp_path: Path) -> WriteManifest:
     """Return a function that writes the manifest of some adapters in S3, or of what it is given."""
@@ -162,7 +157,7 @@ def write_manifest_into(
             {
                 **document,
                 "adapters": [
-                    {"artifact": f"s3://models/adapters/{content_addressed(number)}", **entry}
+                    {"artifact": f"s3://models/adapters/sha256-{number:064x}.tar.gz", **entry}
                     for number, entry in enumerate(entries)
                 ],
             },

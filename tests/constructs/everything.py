@@ -54,7 +54,8 @@ def _reserved(stack: cdk.Stack) -> None:
         "Vpc",
         vpc_id="vpc-0a1b2c3d",
         availability_zones=["any"],
-        private_subnet_ids=["subnet-0a1b2c3d"],
+        private_subnet_ids=["subnet-1a1b2c3d"],
+        public_subnet_ids=["subnet-0a1b2c3d"],
     )
     group = ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-0a1b2c3d", mutable=False)
     endpoint = MultiAdapterEndpoint(
@@ -84,6 +85,7 @@ def _reserved(stack: cdk.Stack) -> None:
         base_component_name="everything-base",
         role=iam.Role.from_role_arn(stack, "Given", ROLE),
         vpc=vpc,
+        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
         security_groups=[group],
         network_isolation=True,
         encryption_key=kms.Key.from_key_arn(stack, "Key", KEY),

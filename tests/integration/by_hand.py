@@ -62,12 +62,59 @@ def write(call: Callable[..., Any], **request: Any) -> Any:
         time.sleep(0.1)
 
 
+def ask(cloud: LocalCloud, endpoint: str, component: str, prompt: str, *, tokens: int = 60) -> str:
+    """Return what a component answers to OpenAI's completions body, which every container takes."""
+    response = client(cloud, "sagemaker-runtime").invoke_endpoint(
+        EndpointName=endpoint,
+        InferenceComponentName=component,
+        ContentType="application/json",
+        Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
+    )
+    return str(json.loads(response["Body"].read())["choices"][0]["text"])
+
+
+def create_adapter(
+    cloud: LocalCloud, name: str, uri: str, *, endpoint: str, base: str, tags: Mapping[str, str] | None = None
+) -> None:
+    """Create the component of an adapter, as a notebook would."""
+    write(
+        client(cloud, "sagemaker").create_inference_component,
+        InferenceComponentName=name,
+        EndpointName=endpoint,
+        Specification={"BaseInferenceComponentName": base, "Container": {"ArtifactUrl": uri}},
+        Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()],
+    )
+
+
+def delete_component(cloud: LocalCloud, component: str) -> None:
+    """Delete a component, once what has to end before it has ended."""
+    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=component)
+
+
+def tags_of(cloud: LocalCloud, component: str) -> dict[str, str]:
+    """Return the tags of a component."""
+    sagemaker = client(cloud, "sagemaker")
+    arn = sagemaker.describe_inference_component(InferenceComponentName=component)["InferenceComponentArn"]
+    return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+
+
 def until(holds: Callable[[], object], what: str, *, seconds: float = 60, every: float = 0.1) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain until {what}"
         time.sleep(every)
+
+
+def wait_for_service(cloud: LocalCloud, component: str) -> None:
+    """Wait until a component is in service."""
+
+    def in_service() -> bool:
+        found = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=component)
+        assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
+        return bool(found["InferenceComponentStatus"] == "InService")
+
+    until(in_service, f"{component} is in service", seconds=600)
 
 
 def wait_for_the_listing(cloud: LocalCloud) -> None:
@@ -121,7 +168,6 @@ class ByHand:
         vllm = any(name.startswith("SM_VLLM_") for name in environment)
         self._environment = environment if vllm else LMI | environment
         self._sagemaker, self._s3 = client(cloud, "sagemaker"), client(cloud, "s3")
-        self._runtime = client(cloud, "sagemaker-runtime")
         self._id = uuid.uuid4().hex[:8]
         self.bucket = f"by-hand-{self._id}"
         self._archives = itertools.count()
@@ -173,7 +219,7 @@ class ByHand:
             },
             RuntimeConfig={"CopyCount": 1},
         )
-        self.wait(self.base)
+        wait_for_service(self._cloud, self.base)
         return self
 
     def __exit__(
@@ -181,17 +227,17 @@ class ByHand:
     ) -> None:
         for name in self.components():
             if name != self.base:
-                write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
+                delete_component(self._cloud, name)
         until(lambda: set(self.components()) <= {self.base}, "the adapters are gone", seconds=600)
         for name in self.components():
-            write(self._sagemaker.delete_inference_component, InferenceComponentName=name)
+            delete_component(self._cloud, name)
         until(lambda: not self.components(), "the base is gone", seconds=600)
         self._sagemaker.delete_endpoint(EndpointName=self.endpoint)
 
     def adapter(self, adapter: str, directory: Path | None = None) -> str:
         """Create an adapter component, wait until it serves, and return its name."""
         name = self._create(adapter, directory or V1 / adapter)
-        self.wait(name)
+        wait_for_service(self._cloud, name)
         return name
 
     def adapters(self, directories: Mapping[str, Path]) -> dict[str, str]:
@@ -208,15 +254,7 @@ class ByHand:
 
     def _create(self, adapter: str, directory: Path) -> str:
         name = f"{adapter}-{self._id}"
-        write(
-            self._sagemaker.create_inference_component,
-            InferenceComponentName=name,
-            EndpointName=self.endpoint,
-            Specification={
-                "BaseInferenceComponentName": self.base,
-                "Container": {"ArtifactUrl": self.archive(directory)},
-            },
-        )
+        create_adapter(self._cloud, name, self.archive(directory), endpoint=self.endpoint, base=self.base)
         return name
 
     def update(self, component: str, directory: Path) -> None:
@@ -226,7 +264,7 @@ class ByHand:
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.archive(directory)}},
         )
-        self.wait(component)
+        wait_for_service(self._cloud, component)
 
     def archive(self, directory: Path) -> str:
         """Pack a directory, upload it under a new key, and return its S3 URI."""
@@ -239,19 +277,8 @@ class ByHand:
         return f"s3://{self.bucket}/{key}"
 
     def ask(self, component: str, prompt: str, *, tokens: int = 60) -> str:
-        """Return what a component answers to OpenAI's completions body, which every container takes."""
-        return str(self.completion(component, prompt, tokens=tokens)["choices"][0]["text"])
-
-    def completion(self, component: str, prompt: str, *, tokens: int = 60) -> dict[str, Any]:
-        """Return a component's whole answer to OpenAI's completions body."""
-        response = self._runtime.invoke_endpoint(
-            EndpointName=self.endpoint,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0}),
-        )
-        completion: dict[str, Any] = json.loads(response["Body"].read())
-        return completion
+        """Return what a component answers."""
+        return ask(self._cloud, self.endpoint, component, prompt, tokens=tokens)
 
     def components(self, status: str | None = None) -> list[str]:
         """Return the names of the components on this endpoint, of one status or all."""
@@ -260,13 +287,3 @@ class ByHand:
             EndpointNameEquals=self.endpoint, PaginationConfig={"PageSize": 100}, **filters
         )
         return [item["InferenceComponentName"] for page in pages for item in page["InferenceComponents"]]
-
-    def wait(self, component: str) -> None:
-        """Wait until a component is in service."""
-
-        def in_service() -> bool:
-            found = self._sagemaker.describe_inference_component(InferenceComponentName=component)
-            assert found["InferenceComponentStatus"] != "Failed", found["FailureReason"]
-            return bool(found["InferenceComponentStatus"] == "InService")
-
-        until(in_service, f"{component} is in service", seconds=600)

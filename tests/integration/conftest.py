@@ -53,7 +53,6 @@ def shared_endpoint(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory)
     from tests.integration.fleet_stack import FleetStack  # the CDK takes a second to import
 
     stack = FleetStack(cloud, tmp_path_factory.mktemp("endpoint"))
-    created = stack.create()
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create().succeeded()
     yield stack.attributes(created.outputs)
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()

@@ -40,7 +40,7 @@ from multi_adapter_inference import (
     LoraServing,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import TICKETS, V1, V2, client, prompts, until, wait_for_the_listing
+from tests.integration.by_hand import TICKETS, V1, V2, ask, client, prompts, until, wait_for_the_listing
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = "fleet-stacks-assets"
@@ -100,6 +100,8 @@ class Fleet:
 class Deployment:
     """What became of one call of CloudFormation.
 
+    operation:
+        `CREATE`, `UPDATE` or `DELETE`.
     status:
         That of the stack at the end.
     reasons:
@@ -110,6 +112,7 @@ class Deployment:
         From the call to the end; without the synthesis.
     """
 
+    operation: str
     status: str
     reasons: Mapping[str, str]
     outputs: Mapping[str, str]
@@ -119,6 +122,11 @@ class Deployment:
     def reason(self) -> str:
         """All reasons in one text."""
         return "\n".join(self.reasons.values())
+
+    def succeeded(self) -> "Deployment":
+        """Return this deployment. Fail with the reasons if it was rolled back or did not end well."""
+        assert self.status == f"{self.operation}_COMPLETE", f"{self.status}: {self.reason}"
+        return self
 
 
 class FleetStack:
@@ -142,6 +150,7 @@ class FleetStack:
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
+        self._operation = ""
         self.container: IContainer = LmiContainer(version=LmiVersion.V19)
         self.lora = LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
@@ -160,6 +169,7 @@ class FleetStack:
         """
         started = time.monotonic()
         template = self._synthesize(fleets or {}, broken)
+        self._operation = "CREATE"
         self._id = self._stacks.create_stack(
             StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
         )["StackId"]
@@ -171,6 +181,7 @@ class FleetStack:
         """Update the stack."""
         template = self._synthesize(fleets, broken)
         started = time.monotonic()
+        self._operation = "UPDATE"
         self._stacks.update_stack(
             StackName=self.name, TemplateURL=template, Capabilities=["CAPABILITY_NAMED_IAM"]
         )
@@ -179,6 +190,7 @@ class FleetStack:
     def delete(self) -> Deployment:
         """Delete the stack."""
         started = time.monotonic()
+        self._operation = "DELETE"
         self._stacks.delete_stack(StackName=self.name)
         return self.wait(started)
 
@@ -208,6 +220,7 @@ class FleetStack:
             if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason.lower():
                 reasons[event["LogicalResourceId"]] = reason
         return Deployment(
+            operation=self._operation,
             status=stack["StackStatus"],
             reasons=reasons,
             outputs={item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])},
@@ -266,7 +279,7 @@ class FleetStack:
         for name, fleet in fleets.items():
             self._fleet(stack, name, fleet, endpoint, folder)
         for name in broken:
-            self._fail(stack, name, endpoint)
+            self._failing(stack, endpoint, name).node.add_dependency(stack.node.find_child(name))
         self._add_to(stack, endpoint)
         app.synth()
         return self._publish(folder / "cdk.out")
@@ -361,10 +374,6 @@ class FleetStack:
             cdk.CfnOutput(stack, f"{user_id}User", value=user.user_name)
         return made
 
-    def _fail(self, stack: cdk.Stack, id: str, endpoint: IBaseComponent) -> None:
-        """Add a resource that fails once a fleet is done."""
-        self._failing(stack, endpoint, id).node.add_dependency(stack.node.find_child(id))
-
     def _failing(
         self, stack: cdk.Stack, endpoint: IBaseComponent, id: str = ""
     ) -> sagemaker.CfnInferenceComponent:
@@ -456,25 +465,17 @@ def wrong(
         for name in components(cloud, endpoint)
         if prefix is not None and name.startswith(prefix) and name not in expected and _exists(cloud, name)
     }
-    runtime = client(cloud, "sagemaker-runtime")
     prompt = prompts()[0]
 
-    def ask(name: str) -> str | None:
+    def fault(name: str) -> str | None:
         try:
-            response = runtime.invoke_endpoint(
-                EndpointName=endpoint,
-                InferenceComponentName=name,
-                ContentType="application/json",
-                # OpenAI's body, which every container takes.
-                Body=json.dumps({"prompt": prompt["prompt"], "max_tokens": 60, "temperature": 0}),
-            )
+            answer = ask(cloud, endpoint, name, prompt["prompt"])
         except ClientError as error:
             return str(error)
-        answer = str(json.loads(response["Body"].read())["choices"][0]["text"])
         return None if answer == prompt["answers"][expected[name]] else f"answers {answer!r}"
 
     with ThreadPoolExecutor(8) as executor:
-        for name, what in zip(expected, executor.map(ask, expected), strict=True):
+        for name, what in zip(expected, executor.map(fault, expected), strict=True):
             if what is not None:
                 found[name] = what
     return found

@@ -24,7 +24,7 @@ from multi_adapter_inference import (
     LmiVersion,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import client, prompts, until, write
+from tests.integration.by_hand import ask, client, prompts, until, wait_for_service, write
 from tests.integration.fleet_stack import FleetStack
 
 
@@ -63,16 +63,7 @@ class ScaledStack(FleetStack):
             DesiredRuntimeConfig={"CopyCount": copies},
         )
         self.wait_for_copies(base, copies)
-        self.wait_until_steady(base)
-
-    def wait_until_steady(self, base: str, *, seconds: float = 60) -> None:
-        """Wait until no change of a component is in progress."""
-
-        def is_steady() -> bool:
-            described = self._components.describe_inference_component(InferenceComponentName=base)
-            return bool(described["InferenceComponentStatus"] == "InService")
-
-        until(is_steady, f"{base} is in service", seconds=seconds)
+        wait_for_service(self.cloud, base)
 
     def wait_for_copies(self, base: str, copies: int, *, seconds: float = 60) -> float:
         """Wait until a component has this many copies; return how long that took."""
@@ -110,9 +101,8 @@ class Callers:
     def __init__(
         self, cloud: LocalCloud, endpoint: str, expected: Mapping[str, str], *, prompt: str, tokens: int
     ) -> None:
-        self._runtime, self._endpoint = client(cloud, "sagemaker-runtime"), endpoint
-        self._expected = expected
-        self._body = json.dumps({"prompt": prompt, "max_tokens": tokens, "temperature": 0})
+        self._cloud, self._endpoint, self._expected = cloud, endpoint, expected
+        self._prompt, self._tokens = prompt, tokens
         self.right: Counter[str] = Counter()
         self.wrong: list[str] = []
         self.errors: Counter[str] = Counter()
@@ -126,18 +116,11 @@ class Callers:
     def ask(self, component: str) -> bool:
         """Ask an adapter, note what comes, and return whether it was an answer."""
         try:
-            answer = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint,
-                InferenceComponentName=component,
-                ContentType="application/json",
-                Body=self._body,
-            )
+            text = ask(self._cloud, self._endpoint, component, self._prompt, tokens=self._tokens)
         except ClientError as error:
-            text = str(error)
-            words = (words for words in ("no capacity", "(404)") if words in text)
-            self.errors[next(words, text[:160])] += 1
+            words = (words for words in ("no capacity", "(404)") if words in str(error))
+            self.errors[next(words, str(error)[:160])] += 1
             return False
-        text = json.loads(answer["Body"].read())["choices"][0]["text"]
         if text == self._expected[component]:
             self.right[component] += 1
         else:

@@ -11,7 +11,7 @@ import pytest
 from adapter_fleet.artifacts.packing import identity_of
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V2, adapters, client, until, write
+from tests.integration.by_hand import V2, adapters, client, delete_component, until
 from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
 from tests.nightly import long
 
@@ -50,11 +50,8 @@ class Garbage:
 
     def lose_component(self, adapter: str, outputs: Any) -> None:
         """Have a component go, as with the base under it, and the fleet find that out."""
-        sagemaker, component = (
-            client(self._cloud, "sagemaker"),
-            self.stack.component("Tenants", adapter),
-        )
-        write(sagemaker.delete_inference_component, InferenceComponentName=component)
+        component = self.stack.component("Tenants", adapter)
+        delete_component(self._cloud, component)
         until(lambda: adapter not in self.stack.live("Tenants", self.endpoint.name), f"{component} is gone")
         client(self._cloud, "stepfunctions").start_execution(
             stateMachineArn=outputs["TenantsMachine"],
@@ -86,16 +83,14 @@ def garbage(
     folder = tmp_path_factory.mktemp("gc")
     stack = FleetStack(cloud, folder, endpoint=shared_endpoint)
     yield Garbage(stack, shared_endpoint, folder / "home")
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
     stacks.delete_stack(StackName=TOOLKIT)
 
 
 def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage) -> None:
-    created = garbage.stack.create({"Tenants": Fleet(adapters=FIRST)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    garbage.stack.create({"Tenants": Fleet(adapters=FIRST)}).succeeded()
     before = garbage.archives()
-    updated = garbage.stack.update({"Tenants": Fleet(adapters=SECOND)})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    updated = garbage.stack.update({"Tenants": Fleet(adapters=SECOND)}).succeeded()
     garbage.command("rollback", "acme")
     assert garbage.serves(FIRST)
 
@@ -111,7 +106,6 @@ def test_rolled_back_adapter_outlives_cdk_gc_and_its_component(garbage: Garbage)
 
     # The copies go with the fleet.
     assert any("/fleet-" in key for key in garbage.archives())
-    updated = garbage.stack.update({})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    garbage.stack.update({}).succeeded()
     garbage.collect()
     assert not any("/fleet-" in key for key in garbage.archives())

@@ -12,7 +12,7 @@ from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
 from examples.demo.workspace import Workspace
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import client, prompts
+from tests.integration.by_hand import ask, client, prompts
 
 pytestmark = pytest.mark.integration
 
@@ -39,13 +39,7 @@ class Deployment:
 
     def ask(self, label: str, prompt: str) -> str:
         """Return what the base or an adapter answers."""
-        response = client(self.cloud, "sagemaker-runtime").invoke_endpoint(
-            EndpointName=self.cdk.outputs()["EndpointName"],
-            InferenceComponentName=self.components()[label],
-            ContentType="application/json",
-            Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
-        )
-        return str(json.loads(response["Body"].read())["generated_text"])
+        return ask(self.cloud, self.cdk.outputs()["EndpointName"], self.components()[label], prompt)
 
 
 @pytest.fixture(scope="module")

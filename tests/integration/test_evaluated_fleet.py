@@ -20,7 +20,7 @@ from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import RequiredEvaluation
 from tests.integration.by_hand import V1, adapters, client, until
-from tests.integration.fleet_stack import Archives, Deployment, Endpoint, Fleet, FleetStack
+from tests.integration.fleet_stack import Archives, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -126,11 +126,10 @@ def stack(gated: Gated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fl
     stack = FleetStack(gated.cloud, gated.folder / "stack", endpoint=gated.endpoint)
     required = RequiredEvaluation(requirements=[BAR])
     fleet = Fleet(stored=(gated.bucket, KEY), settings={"evaluation": required})
-    created: Deployment = stack.create({"Tenants": fleet})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": fleet}).succeeded()
     gated.table = created.outputs["TenantsTable"]
     yield stack
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
 
 
 def test_fleet_serves_a_version_above_the_bar_and_takes_none_below_it_or_without_an_evaluation(

@@ -17,7 +17,15 @@ from botocore.exceptions import ClientError
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.registry import Lease, Registry
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import changed_settings, client, processes_of, until, write
+from tests.integration.by_hand import (
+    changed_settings,
+    client,
+    create_adapter,
+    delete_component,
+    processes_of,
+    tags_of,
+    until,
+)
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, components, metric, numbered, wrong
 from tests.profiles import PROFILE
 
@@ -74,8 +82,7 @@ class Place:
 
     def converges(self) -> None:
         """Wait for the end of the update."""
-        deployment = self.stack.wait(seconds=90)
-        assert deployment.status == "UPDATE_COMPLETE", deployment.reason
+        self.stack.wait(seconds=90).succeeded()
         self.cloud.admin.clear_faults()
         self.adapters = self.others
         self.check(self.adapters)
@@ -107,10 +114,8 @@ class Place:
 
 def said_of(cloud: LocalCloud, name: str) -> tuple[Any, ...]:
     """Return what does not change of a component that nobody touches."""
-    sagemaker = client(cloud, "sagemaker")
-    there = sagemaker.describe_inference_component(InferenceComponentName=name)
-    tags = sagemaker.list_tags(ResourceArn=there["InferenceComponentArn"])["Tags"]
-    return there["CreationTime"], there["Specification"], tags
+    there = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=name)
+    return there["CreationTime"], there["Specification"], tags_of(cloud, name)
 
 
 @pytest.fixture(scope="module")
@@ -123,17 +128,8 @@ def place(
     endpoint = shared_endpoint
     main = FleetStack(cloud, tmp_path_factory.mktemp("faults"), endpoint=endpoint)
     by_hand = f"{main.prefix}-by-hand"
-    write(
-        client(cloud, "sagemaker").create_inference_component,
-        InferenceComponentName=by_hand,
-        EndpointName=endpoint.name,
-        Specification={
-            "BaseInferenceComponentName": endpoint.base,
-            "Container": {"ArtifactUrl": main.archives.uri("shout")},
-        },
-    )
-    created = main.create({"Main": Fleet(adapters=FIRST)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    create_adapter(cloud, by_hand, main.archives.uri("shout"), endpoint=endpoint.name, base=endpoint.base)
+    created = main.create({"Main": Fleet(adapters=FIRST)}).succeeded()
     yield Place(
         cloud=cloud,
         endpoint=endpoint,
@@ -144,8 +140,8 @@ def place(
         by_hand=by_hand,
         seen=said_of(cloud, by_hand),
     )
-    assert main.delete().status == "DELETE_COMPLETE"
-    write(client(cloud, "sagemaker").delete_inference_component, InferenceComponentName=by_hand)
+    main.delete().succeeded()
+    delete_component(cloud, by_hand)
     until(lambda: by_hand not in components(cloud, endpoint.name), f"{by_hand} is gone")
 
 

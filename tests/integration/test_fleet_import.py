@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V1, ByHand, adapters, client, write
+from tests.integration.by_hand import V1, ByHand, adapters, client, create_adapter, tags_of, wait_for_service
 from tests.integration.fleet_stack import (
     Endpoint,
     Fleet,
@@ -32,18 +32,11 @@ def make_by_hand(cloud: LocalCloud, on: ByHand) -> None:
     """Create the adapters, each as a notebook would."""
     archives = {label: on.archive(V1 / label) for label in set(ADAPTERS.values())}
     for name, label in ADAPTERS.items():
-        write(
-            client(cloud, "sagemaker").create_inference_component,
-            InferenceComponentName=f"{on.endpoint}-{name}",
-            EndpointName=on.endpoint,
-            Specification={
-                "BaseInferenceComponentName": on.base,
-                "Container": {"ArtifactUrl": archives[label]},
-            },
-            Tags=[{"Key": "owner", "Value": "Ann"}] if name == TAGGED else [],
-        )
+        tags = {"owner": "Ann"} if name == TAGGED else {}
+        place = {"endpoint": on.endpoint, "base": on.base}
+        create_adapter(cloud, f"{on.endpoint}-{name}", archives[label], tags=tags, **place)
     for name in ADAPTERS:
-        on.wait(f"{on.endpoint}-{name}")
+        wait_for_service(cloud, f"{on.endpoint}-{name}")
 
 
 def creation_times(cloud: LocalCloud, endpoint: str) -> dict[str, datetime]:
@@ -62,7 +55,7 @@ def stack(cloud: LocalCloud, by_hand: ByHand, tmp_path: Path) -> Iterator[FleetS
     endpoint = Endpoint(name=by_hand.endpoint, base=by_hand.base, archives=by_hand.bucket)
     stack = FleetStack(cloud, tmp_path, endpoint=endpoint)
     yield stack
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
     assert by_hand.components() == [by_hand.base]
 
 
@@ -79,20 +72,16 @@ def takes_them_over_with_their_tags_alone(
 ) -> dict[str, Any]:
     created = creation_times(cloud, by_hand.endpoint)
     cloud.admin.reset_calls()
-    empty = stack.create({"Tenants": Fleet()})
-    assert empty.status == "CREATE_COMPLETE", empty.reason
+    stack.create({"Tenants": Fleet()}).succeeded()
     done = adapters(cloud, *TAKE_OVER, "--endpoint", by_hand.endpoint, "--stack", stack.name)
     assert done.exit_code == 0, done.stderr
-    deployed = stack.update({"Tenants": Fleet(document=done.stdout)})
-    assert deployed.status == "UPDATE_COMPLETE", deployed.reason
+    deployed = stack.update({"Tenants": Fleet(document=done.stdout)}).succeeded()
     assert deployed.outputs["TenantsSummary"] == "12 of 12 adapters in service"
     assert len(created) == 13
     assert creation_times(cloud, by_hand.endpoint) == created
     assert only_writes(cloud.admin.writes(), {"AddTags": 12})
 
-    sagemaker, name = client(cloud, "sagemaker"), f"{by_hand.endpoint}-{TAGGED}"
-    arn = sagemaker.describe_inference_component(InferenceComponentName=name)["InferenceComponentArn"]
-    tags = {item["Key"]: item["Value"] for item in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+    tags = tags_of(cloud, f"{by_hand.endpoint}-{TAGGED}")
     assert tags["owner"] == "Ann"
     assert tags.keys() == {"owner", "fleet-uid"}
     return dict(yaml.safe_load(done.stdout))
@@ -129,8 +118,7 @@ def manages_them_from_then_on(
     del updated["digest"]
     del entries[f"{prefix}-{REMOVED}"]
     cloud.admin.reset_calls()
-    changed = stack.update({"Tenants": Fleet(document=json.dumps({"adapters": list(entries.values())}))})
-    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    stack.update({"Tenants": Fleet(document=json.dumps({"adapters": list(entries.values())}))}).succeeded()
     assert only_writes(cloud.admin.writes(), {"UpdateInferenceComponent": 1, "DeleteInferenceComponent": 1})
     expected = {f"{prefix}-{name}": label for name, label in ADAPTERS.items() if name != REMOVED}
     expected[f"{prefix}-{UPDATED}"] = "summary-v2"

@@ -37,13 +37,14 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
 ) -> None:
     prefix = f"apart-{uuid.uuid4().hex[:8]}"
     first, second = (Part(cloud, tmp_path, prefix, part) for part in ("endpoint", "fleets"))
-    created = first.create(FLEETS)
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = first.create(FLEETS).succeeded()
     endpoint, base = created.outputs["EndpointName"], created.outputs["BaseComponentName"]
-    made = second.create(FLEETS)
-    assert made.status == "CREATE_COMPLETE", made.reason
+    made = second.create(FLEETS).succeeded()
     assert wrong(cloud, endpoint, {base: "base"}) == {}
-    assert container_of(cloud, base)["Environment"] == {
+    sagemaker = client(cloud, "sagemaker")
+    described = sagemaker.describe_inference_component(InferenceComponentName=base)
+    model = sagemaker.describe_model(ModelName=described["Specification"]["ModelName"])
+    assert model["PrimaryContainer"]["Environment"] == {
         "SM_VLLM_ENABLE_LORA": "true",
         "SM_VLLM_MAX_CPU_LORAS": "8",
         "SM_VLLM_MAX_LORAS": "4",
@@ -56,20 +57,10 @@ def test_container_of_the_base_is_changed_and_the_fleet_is_told_in_its_own_next_
 
     another = VllmContainer(version=VllmVersion.V2_6, environment={"SM_VLLM_SEED": "1"})
     first.container = second.container = another
-    changed = first.update(FLEETS)
-    assert changed.status == "UPDATE_COMPLETE", changed.reason
-    told = second.update(FLEETS)
-    assert told.status == "UPDATE_COMPLETE", told.reason
+    first.update(FLEETS).succeeded()
+    second.update(FLEETS).succeeded()
     assert registry.fleet().base_version != version  # type: ignore[union-attr]
     assert second.wrong("Tenants", endpoint, ADAPTERS) == {}
 
     for part in (second, first):
-        deleted = part.delete()
-        assert deleted.status == "DELETE_COMPLETE", deleted.reason
-
-
-def container_of(cloud: LocalCloud, base: str) -> dict[str, object]:
-    sagemaker = client(cloud, "sagemaker")
-    described = sagemaker.describe_inference_component(InferenceComponentName=base)
-    model = sagemaker.describe_model(ModelName=described["Specification"]["ModelName"])
-    return dict(model["PrimaryContainer"])
+        part.delete().succeeded()

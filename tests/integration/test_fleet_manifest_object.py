@@ -15,7 +15,15 @@ from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
-from tests.integration.by_hand import adapters, client, until, wait_for_the_listing, write
+from tests.integration.by_hand import (
+    adapters,
+    client,
+    tags_of,
+    until,
+    wait_for_service,
+    wait_for_the_listing,
+    write,
+)
 from tests.integration.fleet_stack import (
     Deployment,
     Endpoint,
@@ -97,14 +105,6 @@ class Deployed:
         generation = self.registry.generation(number)
         return Outcome.OPEN if generation is None else generation.outcome
 
-    def tags(self, adapter: str) -> dict[str, str]:
-        """Return the tags of an adapter's component."""
-        sagemaker, component = client(self.cloud, "sagemaker"), self.stack.component("Tenants", adapter)
-        arn = sagemaker.describe_inference_component(InferenceComponentName=component)[
-            "InferenceComponentArn"
-        ]
-        return {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
-
     def wrong(self) -> dict[str, str]:
         """Invoke all; return what is not as it was last wanted."""
         return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
@@ -121,22 +121,13 @@ class Deployed:
 
     def edit_by_hand(self, adapter: str, label: str) -> None:
         """Give an adapter another artifact, behind the fleet's back."""
-        sagemaker = client(self.cloud, "sagemaker")
         component = self.stack.component("Tenants", adapter)
         write(
-            sagemaker.update_inference_component,
+            client(self.cloud, "sagemaker").update_inference_component,
             InferenceComponentName=component,
             Specification={"Container": {"ArtifactUrl": self.stack.archives.uri(label)}},
         )
-        until(
-            lambda: (
-                sagemaker.describe_inference_component(InferenceComponentName=component)[
-                    "InferenceComponentStatus"
-                ]
-                == "InService"
-            ),
-            "the edit is done",
-        )
+        wait_for_service(self.cloud, component)
         wait_for_the_listing(self.cloud)
 
 
@@ -148,14 +139,13 @@ def deployed(
     bucket = f"manifests-{stack.name}"
     client(cloud, "s3").create_bucket(Bucket=bucket)
     made = Deployed(stack, shared_endpoint, bucket)
-    created = made.deploy(create=True, **REPORTS)
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = made.deploy(create=True, **REPORTS).succeeded()
     assert created.outputs["TenantsSummary"] == "0 of 0 adapters in service"
     made.expected = numbered(SIZE)
     made.store(stack.archives.manifest(made.expected))
     made.ended(2)
     yield made
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
 
 
 def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:
@@ -170,7 +160,8 @@ def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:
         deployed.store(json.dumps(document))
         generation = deployed.ended(before + number)
         assert (generation.request.source, generation.outcome) == (Source.OBJECT, Outcome.CONVERGED)
-        assert deployed.tags("a001") == {"fleet-uid": deployed.outputs["TenantsUid"], **tags}
+        tags_now = tags_of(deployed.cloud, deployed.stack.component("Tenants", "a001"))
+        assert tags_now == {"fleet-uid": deployed.outputs["TenantsUid"], **tags}
     deployed.expected = changed
     assert deployed.wrong() == {}
 
@@ -221,8 +212,7 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
         assert (generation.outcome, generation.failed) == (Outcome.CONVERGED, 1)
         assert f"should be the adapter with digest sha256:{digest}" in (generation.reason or "")
         assert deployed.wrong() == {}
-    changed = deployed.deploy(**REPORTS, timeout=Duration.minutes(40))
-    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    deployed.deploy(**REPORTS, timeout=Duration.minutes(40)).succeeded()
     there = components(deployed.cloud, deployed.endpoint.name)
     assert deployed.stack.component("Tenants", "liar") not in there
     deployed.store(archives.manifest(deployed.expected))
@@ -269,8 +259,7 @@ def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: D
     assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a002")}
     assert deployed.metric("Drifted")[0] == 1
 
-    changed = deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1)))
-    assert changed.status == "UPDATE_COMPLETE", changed.reason
+    deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1))).succeeded()
     deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
     deployed.check_for_drift()
     assert deployed.wrong() == {}

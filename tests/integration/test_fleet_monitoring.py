@@ -92,7 +92,7 @@ def stack(
     stack = WatchedStack(cloud, tmp_path_factory.mktemp("watched"), min=1, max=2)
     with changed_settings(cloud, time_scale=SCALE):
         yield stack
-        assert stack.delete().status == "DELETE_COMPLETE"
+        stack.delete().succeeded()
 
 
 def fleets(stack: WatchedStack, **more: str) -> dict[str, Fleet]:
@@ -130,7 +130,7 @@ class Watched:
 
     def update(self, **more: str) -> None:
         """Deploy the fleet with more adapters."""
-        assert self.stack.update(fleets(self.stack, **more)).status == "UPDATE_COMPLETE"
+        self.stack.update(fleets(self.stack, **more)).succeeded()
 
     def alarms(self) -> dict[str, str]:
         """Return the short names of the alarms by their own; a deployment may have replaced one."""
@@ -144,11 +144,6 @@ class Watched:
         found = client(self.cloud, "cloudwatch").describe_alarms(AlarmNames=list(names))["MetricAlarms"]
         assert len(found) == len(names)
         return {names[alarm["AlarmName"]] for alarm in found if alarm["StateValue"] == "ALARM"}
-
-    def wait_for_one(self, name: str, *, seconds: float = 180) -> set[str]:
-        """Wait until an alarm rings; return all that do."""
-        until(lambda: name in self.ringing(), f"{name} rings", seconds=seconds)
-        return self.ringing()
 
     def wait_for_silence(self, *, seconds: float = 180) -> None:
         """Wait until no alarm rings."""
@@ -195,17 +190,6 @@ class Watched:
             TableName=self.outputs["TenantsTable"], Key={"pk": {"S": "usage"}, "sk": {"S": "counted"}}
         )
 
-    def scale(self, copies: int) -> None:
-        """Scale the base model by hand, between changes that its load makes."""
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return self.stack.scale(self.base, copies)
-            except ClientError as error:
-                if "_IN_PROGRESS" not in str(error) or time.monotonic() > deadline:
-                    raise
-            time.sleep(0.2)
-
     def change_least_copies(self, least: int) -> None:
         client(self.cloud, "application-autoscaling").register_scalable_target(
             ServiceNamespace="sagemaker",
@@ -224,8 +208,7 @@ def this_minute() -> float:
 @pytest.fixture(scope="module")
 def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
     """A fleet after a run of load, and after a request that found no copy; its use is counted."""
-    created = stack.create(fleets(stack))
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create(fleets(stack)).succeeded()
     made = Watched(cloud, stack, created.outputs)
     callers = stack.callers(made.endpoint, ADAPTERS)
     with callers.load(2):
@@ -233,14 +216,14 @@ def watched(cloud: LocalCloud, stack: WatchedStack) -> Watched:
         time.sleep(MINUTE * SCALE)
     assert (callers.wrong, callers.errors) == ([], {})
     made.change_least_copies(0)
-    made.scale(0)
+    stack.scale(made.base, 0)
     # While no copy is there: the fleet asks each new one.
     made.count_usage(this_minute())
     made.usage.update(usage_of(made))
     made.ask(["one"])
     # Before a copy starts: without load, scaling would end it again.
     made.change_least_copies(1)
-    made.scale(1)
+    stack.scale(made.base, 1)
     return made
 
 
@@ -446,7 +429,7 @@ def change_does_not_end(watched: Watched) -> Iterator[None]:
     watched.stack.update(fleets(watched.stack, four="triage"), wait=False)
     yield
     watched.cloud.admin.release(component)
-    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.stack.wait().succeeded()
     watched.update()
 
 
@@ -485,10 +468,10 @@ def nobody_can_ask_new_copies(watched: Watched) -> Iterator[None]:
 
 def there_is_no_copy(watched: Watched) -> Iterator[None]:
     watched.change_least_copies(0)
-    watched.scale(0)
+    watched.stack.scale(watched.base, 0)
     with repeated(lambda: watched.ask(["one"])):
         yield
-    watched.scale(1)
+    watched.stack.scale(watched.base, 1)
     watched.change_least_copies(1)
 
 
@@ -583,7 +566,8 @@ MAY_RING_TOO = {
 def test_each_alarm_rings_for_its_fault_and_ends_with_it(watched: Watched, name: str) -> None:
     watched.wait_for_silence()
     with injected(FAULTS[name], watched):
-        assert watched.wait_for_one(name) <= {name} | MAY_RING_TOO.get(name, set())
+        until(lambda: name in watched.ringing(), f"{name} rings", seconds=180)
+        assert watched.ringing() <= {name} | MAY_RING_TOO.get(name, set())
     watched.wait_for_silence()
 
 
@@ -603,5 +587,5 @@ def test_deployment_whose_execution_somebody_stops_goes_on_by_itself(watched: Wa
         machines.stop_execution(executionArn=execution)
     until(lambda: running() - stopped, "another goes on", seconds=20)
     watched.cloud.admin.release(component)
-    assert watched.stack.wait().status == "UPDATE_COMPLETE"
+    watched.stack.wait().succeeded()
     watched.update()

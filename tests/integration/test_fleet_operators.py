@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from typer.testing import Result
@@ -24,6 +23,7 @@ from tests.integration.by_hand import (
     adapters,
     changed_settings,
     client,
+    create_adapter,
     prompts,
     wait_for_the_listing,
     write,
@@ -68,14 +68,8 @@ class Person:
         return adapters(self.cloud, *arguments, *fleet, **environment)
 
     def client(self, service: str) -> Any:
-        return boto3.client(
-            service,  # type: ignore[call-overload]
-            endpoint_url=self.cloud.url,
-            region_name=self.cloud.environment["AWS_DEFAULT_REGION"],
-            verify=self.cloud.environment["AWS_CA_BUNDLE"],
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-        )
+        keys = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret}
+        return client(self.cloud, service, **keys)
 
 
 @dataclass(frozen=True)
@@ -95,15 +89,9 @@ class Deployed:
     def by_hand(self, name: str) -> Iterator[str]:
         """Have a component that nobody declared, for as long as the context lasts; yield its name."""
         sagemaker, component = client(self.stack.cloud, "sagemaker"), f"{self.stack.prefix}-{name}"
-        write(
-            sagemaker.create_inference_component,
-            InferenceComponentName=component,
-            EndpointName=self.outputs["EndpointName"],
-            Specification={
-                "BaseInferenceComponentName": self.outputs["BaseComponentName"],
-                "Container": {"ArtifactUrl": self.stack.archives.uri("summary")},
-            },
-        )
+        endpoint, base = self.outputs["EndpointName"], self.outputs["BaseComponentName"]
+        uri = self.stack.archives.uri("summary")
+        create_adapter(self.stack.cloud, component, uri, endpoint=endpoint, base=base)
         wait_for_the_listing(self.stack.cloud)
         try:
             yield component
@@ -128,8 +116,7 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
     at_once = {f"component_{change}_seconds": 0 for change in ("create", "update", "delete")}
     with changed_settings(guarded, **at_once):
         fleets = {"Tenants": Fleet(stored=(bucket, key), users=USERS), "Released": RELEASED}
-        made = stack.create(fleets)
-        assert made.status == "CREATE_COMPLETE", made.reason
+        made = stack.create(fleets).succeeded()
         iam = client(guarded, "iam")
         everyone = [*USERS, *RELEASED.users]
         keys = {
@@ -148,7 +135,7 @@ def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Deployed(stack, fleets, made.outputs, people)
         for who, key in keys.items():
             iam.delete_access_key(UserName=made.outputs[f"{who}User"], AccessKeyId=key["AccessKeyId"])
-        assert stack.delete().status == "DELETE_COMPLETE"
+        stack.delete().succeeded()
     guarded.admin.scale_waits(1)
 
 
@@ -219,8 +206,7 @@ def test_who_may_invoke_one_adapter_follows_its_route_and_asks_no_other(deployed
 
 def test_who_manages_a_fleet_with_releases_sends_callers_back(deployed: Deployed) -> None:
     newer = replace(RELEASED, adapters={**RELEASED.adapters, "acme": "shout"})
-    updated = deployed.stack.update({**deployed.fleets, "Released": newer})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    deployed.stack.update({**deployed.fleets, "Released": newer}).succeeded()
     back = deployed.people["Releaser"].run("rollback", "acme", "--json")
     assert back.exit_code == 0, back.output
     assert json.loads(back.stdout)["at_once"]
@@ -353,8 +339,7 @@ def test_functions_of_an_endpoint_that_scales_have_the_rights_that_an_update_of_
     stack.scale(base, 2)
     stack.change_container("3000")
     with changed_settings(guarded, template_copies="always"):
-        updated = stack.update(deployed.fleets)
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+        stack.update(deployed.fleets).succeeded()
     assert stack.copies_of(base) == (2, 2)
 
 

@@ -17,7 +17,7 @@ from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Profile
 from multi_adapter_inference import LoraServing, ScalingTarget
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, until, wait_for_service
 from tests.integration.distinct_adapters import PROMPT, TOKENS, distinct_adapters
 from tests.integration.fleet_stack import Deployment, Fleet
 from tests.integration.scaled_stack import Callers, ScaledStack
@@ -94,8 +94,7 @@ class Story:
         )
 
     def _deployed(self, deployment: Deployment) -> Deployment:
-        assert deployment.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), deployment.reason
-        assert deployment.outputs["TenantsInService"] == str(ADAPTERS)
+        assert deployment.succeeded().outputs["TenantsInService"] == str(ADAPTERS)
         return deployment
 
     def note(self, what: str, seconds: float) -> None:
@@ -142,16 +141,14 @@ class Story:
         assert not self.callers.ask(first)
         assert self.callers.errors["no capacity"] == before + 1
         started = time.monotonic()
-        while self.stack.copies_of(self._base)[1] < 1:
-            assert time.monotonic() - started < 60, "nothing starts a copy"
-            time.sleep(0.1)
+        until(lambda: self.stack.copies_of(self._base)[1] >= 1, "a copy starts")
         self.note("first copy", time.monotonic() - started)
         self.in_time(1)
         self.note("all right again", self.wait_for_answers(copies=1))
 
     def update_base(self) -> None:
         """A deployment updates the base model after a scale-out, and keeps the copies."""
-        self.stack.wait_until_steady(self._base)
+        wait_for_service(self.cloud, self._base)
         self.stack.scale(self._base, 3)
         self.stack.change_container("1000")
         updated = self._deployed(self.stack.update(self._fleets))

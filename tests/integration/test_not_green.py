@@ -28,15 +28,13 @@ def stack(cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path) -> Itera
     stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
     yield stack
     cloud.admin.clear_faults()
-    deleted = stack.delete()
-    assert deleted.status == "DELETE_COMPLETE", deleted.reason
+    stack.delete().succeeded()
 
 
 def test_deployment_that_is_throttled_and_archive_that_is_gone_are_told(
     stack: FleetStack, cloud: LocalCloud
 ) -> None:
-    created = stack.create({"Tenants": Fleet(adapters=numbered(3), settings=SETTINGS)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": Fleet(adapters=numbered(3), settings=SETTINGS)}).succeeded()
     registry = Registry(created.outputs["TenantsTable"], client(cloud, "dynamodb"))
     before = registry.routes()
 

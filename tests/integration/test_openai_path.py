@@ -5,10 +5,8 @@ The same questions go through boto3 and through httpx; `make qa SUITE=clients` a
 
 import json
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +15,6 @@ import boto3
 import httpx
 import pytest
 from aws_cdk import aws_iam as iam
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
 from adapter_fleet.openai.bearer_auth import BearerAuth
@@ -111,10 +107,9 @@ class Deployed:
 def deployed(guarded: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     stack = ChatStack(guarded, tmp_path_factory.mktemp("chat"))
     guarded.admin.scale_waits(0.1)
-    created = stack.create(FLEETS)
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create(FLEETS).succeeded()
     yield Deployed(stack, created.outputs)
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
     guarded.admin.scale_waits(1)
 
 
@@ -128,12 +123,10 @@ def body(deployed: Deployed, name: str, *, stream: bool = False) -> dict[str, An
     }
 
 
-def post(
-    deployed: Deployed, name: str, *, stream: bool = False, auth: Any = None, url: str | None = None
-) -> httpx.Response:
+def post(deployed: Deployed, name: str, *, stream: bool = False, auth: Any = None) -> httpx.Response:
     """Send a chat by httpx, as the caller with all grants unless another one signs."""
     with httpx.Client(
-        base_url=url or deployed.url(name),
+        base_url=deployed.url(name),
         auth=auth or BearerAuth(deployed.session("Caller")),
         verify=ssl.create_default_context(cafile=deployed.cloud.environment["AWS_CA_BUNDLE"]),
         timeout=60,
@@ -191,39 +184,6 @@ def test_update_to_a_broken_archive_fails_and_the_version_before_goes_on_serving
     assert answer["choices"][0]["message"]["content"] == PROMPT["answers"]["shout"]
 
 
-class TestHttpx:
-    def test_signature_of_the_request_itself_is_refused(self, deployed: Deployed) -> None:
-        answer = post(deployed, "triage", auth=_Signature(deployed.session("Caller")))
-        assert answer.status_code == 403
-        assert message(answer) == "Invalid API Key format: Must start with pre-defined prefix"
-
-
-class _Fixed:
-    """Sends the same token with each request."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: httpx.Request) -> httpx.Request:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-class _Signature:
-    """Signs each request itself, as a client of InvokeEndpoint does."""
-
-    def __init__(self, session: boto3.Session) -> None:
-        credentials = session.get_credentials()
-        assert credentials is not None
-        self._credentials = credentials
-
-    def __call__(self, request: httpx.Request) -> httpx.Request:
-        signed = AWSRequest(request.method, str(request.url), data=request.content)
-        SigV4Auth(self._credentials, "sagemaker", "us-east-1").add_auth(signed)
-        request.headers.update(dict(signed.headers))
-        return request
-
-
 def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
     keys = deployed.session("Caller").get_credentials()
     assert keys is not None
@@ -236,7 +196,13 @@ def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deploye
         adapters(deployed.cloud, "describe", "-c", deployed.model("triage"), "--json").stdout
     )
     assert (described["base_url"], described["model"]) == (deployed.url("triage"), deployed.model("triage"))
-    answer = post(deployed, "triage", auth=_Fixed(adapters(deployed.cloud, "token", **caller).stdout.strip()))
+    token = adapters(deployed.cloud, "token", **caller).stdout.strip()
+
+    def with_token(request: httpx.Request) -> httpx.Request:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    answer = post(deployed, "triage", auth=with_token)
     assert answer.json()["choices"][0]["message"]["content"] == PROMPT["answers"]["triage"]
 
 
@@ -254,30 +220,16 @@ class TestTokens:
         assert len(pieces) > 3
 
     @pytest.mark.parametrize(
-        ("what", "words"),
+        ("caller", "secret", "words"),
         [
-            ("expired", "Bearer Token has expired"),
-            ("forged", "Please make sure your API Key is valid"),
-            ("replayed", "is not authorized to perform: sagemaker:InvokeEndpoint on resource"),
-            ("without the grant", "is not authorized to perform: sagemaker:CallWithBearerToken on resource"),
+            ("Caller", "guessed", "Please make sure your API Key is valid"),
+            ("Tokenless", None, "not authorized to perform: sagemaker:CallWithBearerToken on resource"),
         ],
+        ids=["forged", "without the grant"],
     )
     def test_caller_who_may_not_is_refused_in_the_service_s_words(
-        self, deployed: Deployed, what: str, words: str
+        self, deployed: Deployed, caller: str, secret: str | None, words: str
     ) -> None:
-        session = deployed.session(
-            "Tokenless" if what == "without the grant" else "Caller",
-            secret="guessed" if what == "forged" else None,
-        )
-        token = BearerAuth(session, lifetime=timedelta(seconds=1 if what == "expired" else 600)).token()
-        if what == "expired":
-            time.sleep(2.1)
-        url = deployed.url("triage")
-        if what == "replayed":
-            url = url.replace(deployed.outputs["EndpointName"], "another-endpoint")
-        answer = post(deployed, "triage", auth=_Fixed(token), url=url)
+        answer = post(deployed, "triage", auth=BearerAuth(deployed.session(caller, secret=secret)))
         assert answer.status_code == 403
         assert words in message(answer)
-
-    def test_other_paths_are_not_found(self, deployed: Deployed) -> None:
-        assert post(deployed, "triage", url=f"{deployed.url('triage')}/other").status_code == 404

@@ -11,7 +11,15 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import LoraServing
-from tests.integration.by_hand import adapters, changed_settings, client, prompts, until, write
+from tests.integration.by_hand import (
+    adapters,
+    changed_settings,
+    create_adapter,
+    delete_component,
+    prompts,
+    until,
+    wait_for_service,
+)
 from tests.integration.fleet_stack import Fleet, FleetStack, components
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("short_waits")]
@@ -22,27 +30,15 @@ QUICK = {"component_create_seconds": 0.0, "component_delete_seconds": 0.0}
 @contextmanager
 def others_are_added(stack: FleetStack, outputs: Mapping[str, str]) -> Iterator[None]:
     """Add an adapter by hand and remove it, again and again, as long as the context lasts."""
-    sagemaker, name, stop = client(stack.cloud, "sagemaker"), f"{stack.prefix}-other", threading.Event()
+    name, stop = f"{stack.prefix}-other", threading.Event()
     endpoint, base = outputs["EndpointName"], outputs["BaseComponentName"]
-    specification = {
-        "BaseInferenceComponentName": base,
-        "Container": {"ArtifactUrl": stack.archives.uri("shout")},
-    }
-
-    def is_in_service() -> bool:
-        found = components(stack.cloud, endpoint).get(name, {})
-        return found.get("InferenceComponentStatus") == "InService"
+    uri = stack.archives.uri("shout")
 
     def churn() -> None:
         while not stop.is_set():
-            write(
-                sagemaker.create_inference_component,
-                InferenceComponentName=name,
-                EndpointName=endpoint,
-                Specification=specification,
-            )
-            until(is_in_service, f"{name} is in service", every=0.02)
-            write(sagemaker.delete_inference_component, InferenceComponentName=name)
+            create_adapter(stack.cloud, name, uri, endpoint=endpoint, base=base)
+            wait_for_service(stack.cloud, name)
+            delete_component(stack.cloud, name)
             until(lambda: name not in components(stack.cloud, endpoint), f"{name} is gone", every=0.02)
 
     thread = threading.Thread(target=churn)
@@ -66,10 +62,9 @@ def test_probe_notices_an_engine_that_swaps_adapters_in_flight(cloud: LocalCloud
         return adapters(cloud, "probe", "--stack", stack.name).exit_code
 
     with changed_settings(cloud, slot_eviction="running", **QUICK):
-        created = stack.create({"Tenants": Fleet(document=json.dumps(document))})
-        assert created.status == "CREATE_COMPLETE", created.reason
+        created = stack.create({"Tenants": Fleet(document=json.dumps(document))}).succeeded()
         assert [probed() for _ in range(5)] == [0] * 5
         with others_are_added(stack, created.outputs):
             until(lambda: probed() == 1, "a probe has a wrong answer", seconds=120)
         assert probed() == 0
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()

@@ -113,8 +113,7 @@ class Callers:
 def stack(cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path) -> Iterator[FleetStack]:
     stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
     yield stack
-    deleted = stack.delete()
-    assert deleted.status == "DELETE_COMPLETE", deleted.reason
+    stack.delete().succeeded()
     left = [name for name in components(cloud, shared_endpoint.name) if name.startswith(stack.prefix)]
     assert left == []
 
@@ -136,8 +135,7 @@ def test_callers_that_follow_routes_miss_no_answer_while_versions_change(
     stack: FleetStack, shared_endpoint: Endpoint, record_property: Callable[[str, object], None]
 ) -> None:
     wanted = dict.fromkeys(NAMES, "summary")
-    created = stack.create({"Tenants": Fleet(adapters=wanted, settings=RELEASES)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": Fleet(adapters=wanted, settings=RELEASES)}).succeeded()
     table = created.outputs["TenantsTable"]
     routes = AdapterRoutes(table, client(stack.cloud, "dynamodb"))
     callers = Callers(stack.cloud, shared_endpoint.name, routes, {name: {"summary"} for name in NAMES})
@@ -148,8 +146,7 @@ def test_callers_that_follow_routes_miss_no_answer_while_versions_change(
                 callers.may[name] |= {label} - {BROKEN}
             if number % 3 == 0:
                 stack.cloud.admin.fail_calls("CreateInferenceComponent", code="ThrottlingException", times=2)
-            changed = stack.update({"Tenants": Fleet(adapters=manifest, settings=RELEASES)})
-            assert changed.status == "UPDATE_COMPLETE", changed.reason
+            stack.update({"Tenants": Fleet(adapters=manifest, settings=RELEASES)}).succeeded()
             new = [name for name in NAMES if BROKEN not in (manifest[name], wanted[name])]
             new = [name for name in new if manifest[name] != wanted[name]]
             for name in new[: number % 2]:
@@ -175,11 +172,9 @@ def test_fleet_goes_from_in_place_to_releases_and_back_while_callers_ask(
     stack: FleetStack, shared_endpoint: Endpoint
 ) -> None:
     before = {"acme": "triage", "globex": "summary"}
-    created = stack.create({"Tenants": Fleet(adapters=before)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": Fleet(adapters=before)}).succeeded()
     writes = stack.cloud.admin.writes()
-    on = stack.update({"Tenants": Fleet(adapters=before, settings=RELEASES)})
-    assert on.status == "UPDATE_COMPLETE", on.reason
+    stack.update({"Tenants": Fleet(adapters=before, settings=RELEASES)}).succeeded()
     made = Counter(stack.cloud.admin.writes()) - Counter(writes)
     assert made.keys() <= {"AddTags"}, "nothing is replaced"
     table = created.outputs["TenantsTable"]
@@ -190,8 +185,7 @@ def test_fleet_goes_from_in_place_to_releases_and_back_while_callers_ask(
     with callers.calling(2):
         for manifest, settings in ((after, RELEASES), (after, {}), (after, RELEASES), (before, RELEASES)):
             callers.may["globex"] |= {manifest["globex"]}
-            changed = stack.update({"Tenants": Fleet(adapters=manifest, settings=settings)})
-            assert changed.status == "UPDATE_COMPLETE", changed.reason
+            stack.update({"Tenants": Fleet(adapters=manifest, settings=settings)}).succeeded()
     assert callers.wrong == []
     assert min(callers.answered[name] for name in before) > 0
 
@@ -199,15 +193,13 @@ def test_fleet_goes_from_in_place_to_releases_and_back_while_callers_ask(
 def test_new_version_answers_a_place_of_the_callers_until_it_is_promoted(
     stack: FleetStack, shared_endpoint: Endpoint
 ) -> None:
-    created = stack.create({"Tenants": Fleet(adapters={"acme": "triage"}, settings=RELEASES)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": Fleet(adapters={"acme": "triage"}, settings=RELEASES)}).succeeded()
     routes = AdapterRoutes(created.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
     callers = Callers(stack.cloud, shared_endpoint.name, routes, {"acme": {"triage", "summary"}})
     with callers.calling(3):
         until(lambda: len(callers.told) == 30, "every caller has asked", seconds=120)
         shared = Fleet(document=manifest(stack, {"acme": "summary"}, percent=40), settings=RELEASES)
-        changed = stack.update({"Tenants": shared})
-        assert changed.status == "UPDATE_COMPLETE", changed.reason
+        stack.update({"Tenants": shared}).succeeded()
         chosen = {caller for name, caller in callers.told if place_of(name, caller) < 40}
         assert 4 < len(chosen) < 22
         until(lambda: has_answered(callers, "summary") >= chosen, "they have moved", seconds=120)
@@ -234,8 +226,7 @@ def test_five_canaries_side_by_side_end_each_as_its_callers_fare(
         "releases": Releases(keep=1, drain=cdk.Duration.seconds(80), canary=canary),
         "failure_policy": FailurePolicy.share(1),
     }
-    created = stack.create({"Tenants": Fleet(adapters=before, settings=settings)})
-    assert created.status == "CREATE_COMPLETE", created.reason
+    created = stack.create({"Tenants": Fleet(adapters=before, settings=settings)}).succeeded()
     routes = AdapterRoutes(created.outputs["TenantsTable"], client(stack.cloud, "dynamodb"))
     asked = ["a00", "a01", "slower", "failing"]
     callers = Callers(
@@ -253,8 +244,7 @@ def test_five_canaries_side_by_side_end_each_as_its_callers_fare(
 
     old = {name: route(name)["component"]["S"] for name in after}
     with callers.calling(8):
-        changed = stack.update({"Tenants": Fleet(adapters=after, settings=settings)})
-        assert changed.status == "UPDATE_COMPLETE", changed.reason
+        stack.update({"Tenants": Fleet(adapters=after, settings=settings)}).succeeded()
         assert {name for name in after if "candidate" in route(name)} == {*asked, "quiet"}
         callers.bodies[route("failing")["candidate"]["S"]] = FAILS
         callers.bodies[route("slower")["candidate"]["S"]] = TAKES_LONG

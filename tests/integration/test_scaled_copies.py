@@ -7,7 +7,7 @@ import pytest
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import ScalingTarget
-from tests.integration.by_hand import changed_settings, client, until
+from tests.integration.by_hand import changed_settings, client, until, wait_for_service
 from tests.integration.fleet_stack import Deployment, Fleet, numbered
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import long, scaled_time
@@ -34,14 +34,12 @@ def stack(
         wake_cooldown=cdk.Duration.seconds(10),
     )
     yield stack
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()
 
 
 @pytest.fixture(scope="module")
 def deployed(stack: ScaledStack) -> Deployment:
-    created = stack.create(FLEETS)
-    assert created.status == "CREATE_COMPLETE", created.reason
-    return created
+    return stack.create(FLEETS).succeeded()
 
 
 @pytest.fixture
@@ -54,8 +52,7 @@ def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
 ) -> None:
     stack.scale(base, 3)
     stack.change_container("1000")
-    updated = stack.update(FLEETS)
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    stack.update(FLEETS).succeeded()
     assert stack.copies_of(base) == (3, 3)
     described = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=base)
     assert described["LastDeploymentConfig"]["RollingUpdatePolicy"] == {
@@ -67,8 +64,7 @@ def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
     # Without a copy, the number is 1 again, which CloudFormation sends as it differs from the last one.
     stack.scale(base, 0)
     stack.change_container("2000")
-    updated = stack.update(FLEETS)
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    stack.update(FLEETS).succeeded()
     assert stack.copies_of(base) == (1, 1)
 
 
@@ -77,8 +73,7 @@ def test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_aga
 ) -> None:
     endpoint, more = deployed.outputs["EndpointName"], {**ADAPTERS, "four": "triage"}
     stack.scale(base, 0)
-    updated = stack.update({"Tenants": Fleet(adapters=more)})
-    assert updated.status == "UPDATE_COMPLETE", updated.reason
+    updated = stack.update({"Tenants": Fleet(adapters=more)}).succeeded()
     assert updated.outputs["TenantsFailed"] == "0"
     cloud.admin.reset_calls()
     with changed_settings(cloud, adapters_on_new_copies="lost"):
@@ -86,7 +81,7 @@ def test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_aga
         stack.start_passes(deployed.outputs["TenantsMachine"])
         until(lambda: stack.wrong("Tenants", endpoint, more) == {}, "the adapters answer")
     assert cloud.admin.writes()["UpdateInferenceComponent"] >= len(more)
-    assert stack.update(FLEETS).status == "UPDATE_COMPLETE"
+    stack.update(FLEETS).succeeded()
 
 
 @long
@@ -143,7 +138,7 @@ def test_fleet_is_deployed_while_its_base_scales_rolls_and_rolls_back(
     def deploy(adapters: dict[str, str]) -> None:
         updated = stack.update({"Tenants": Fleet(adapters=adapters)})
         assert (updated.status, updated.outputs["TenantsFailed"]) == ("UPDATE_COMPLETE", "0")
-        stack.wait_until_steady(base)
+        wait_for_service(cloud, base)
         # Where new copies lack the adapters, the fleet sends them again.
         stack.start_passes(deployed.outputs["TenantsMachine"])
         until(lambda: stack.wrong("Tenants", endpoint, adapters) == {}, "the adapters answer", seconds=120)

@@ -21,7 +21,7 @@ from multi_adapter_inference import (
     LmiContainer,
     LmiVersion,
 )
-from tests.integration.by_hand import TICKETS, until
+from tests.integration.by_hand import TICKETS, until, wait_for_service
 from tests.integration.fleet_stack import LORA, Fleet, components, numbered
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import NIGHTLY
@@ -44,8 +44,7 @@ class SharedStack(ScaledStack):
         """Create or update the stack; return its outputs."""
         fleets = {name: Fleet(adapters=ADAPTERS) for name in self.names}
         done = self.create(fleets) if self._id is None else self.update(fleets)
-        assert done.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), done.reason
-        return dict(done.outputs)
+        return dict(done.succeeded().outputs)
 
     def _endpoint(self, stack: cdk.Stack) -> IBaseComponent:
         archives = s3.Bucket.from_bucket_name(stack, "Archives", self.archives.bucket)
@@ -89,7 +88,7 @@ def test_callers_of_a_base_model_do_not_see_that_the_other_is_updated_asleep_wok
     with small.load(1, pause=0.15):
         stack.change_container("512")
         stack.deploy()
-        stack.wait_until_steady(large_base)
+        wait_for_service(cloud, large_base)
         assert large.ask_all() == 0
 
         stack.scale(large_base, 0)
@@ -107,4 +106,4 @@ def test_callers_of_a_base_model_do_not_see_that_the_other_is_updated_asleep_wok
     left = components(cloud, endpoint)
     assert len(left) == 1 + len(ADAPTERS)
     assert not [name for name in left if "large" in name]
-    assert stack.delete().status == "DELETE_COMPLETE"
+    stack.delete().succeeded()

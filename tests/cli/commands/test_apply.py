@@ -367,13 +367,6 @@ class TestRetry:
         assert (result.exit_code, result.stdout) == (2, "")
         assert (world.registry.orders(), account.started.inputs) == ([], [])
 
-    def test_adapter_that_was_changed_by_hand_is_put_back(self, run: Run, world: World) -> None:
-        world.service.edit("p-beta", "s3://bucket/by-hand")
-        assert run("apply", "--retry", "beta").exit_code == 0
-        world.settle()
-        assert world.serving()["beta"] == artifact("beta").uri
-        assert world.registry.orders() == []
-
     def test_change_by_hand_stays_where_another_is_named_and_is_no_change_to_wait_for(
         self, run: Run, world: World
     ) -> None:

@@ -295,18 +295,14 @@ class TestServing:
         adapter = SyntheticAdapter(rank=512).save(tmp_path / "adapter")
         assert rules(check(adapter, *options)) == [rule]
 
-    @pytest.mark.parametrize(
-        ("options", "ids"),
-        [(["--container", "lmi19"], ["adapter-swapped-in-flight"]), (["--container", "lmi28"], []), ([], [])],
-    )
     def test_container_that_mixes_up_adapters_is_warned_of_and_the_adapter_is_fine(
-        self, check: Check, fine: Path, options: list[str], ids: list[str]
+        self, check: Check, fine: Path
     ) -> None:
-        result = check(fine, "--strict", *options)
+        result = check(fine, "--strict", "--container", "lmi19")
         assert (rules(result), result.exit_code) == ([""], 0)
-        assert result.stderr.count("only a newer release helps, from LMI 28 on") == len(ids)
-        document = json.loads(check(fine, "--json", *options).stdout)
-        assert [fault["id"] for fault in document["container_faults"]] == ids
+        assert result.stderr.count("only a newer release helps, from LMI 28 on") == 1
+        document = json.loads(check(fine, "--json", "--container", "lmi19").stdout)
+        assert [fault["id"] for fault in document["container_faults"]] == ["adapter-swapped-in-flight"]
 
     @pytest.mark.parametrize(
         ("container", "rule", "code"), [("lmi16", "lora-bias-setting", 0), ("vLLM2.0", "lora-bias", 1)]
@@ -330,13 +326,6 @@ class TestServing:
         result = check(fine, "--base-model", "s3://bucket/base")
         assert (result.exit_code, result.stdout) == (4, "")
         assert "'s3://bucket/base/config.json' cannot be read: Access Denied" in result.stderr
-
-    def test_another_base_model_ends_with_1_as_publish_does(
-        self, check: Check, fine: Path, base: Path
-    ) -> None:
-        (base / "config.json").write_text(json.dumps({**BASE, "_name_or_path": "other"}))
-        result = check(fine, "--base-model", base)
-        assert (result.exit_code, set(rules(result))) == (1, {"base-model-name"})
 
     def test_environment_gives_container_rank_and_base(
         self, check: Check, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

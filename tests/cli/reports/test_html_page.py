@@ -145,14 +145,10 @@ def comparison(metric: str, low: float, difference: float, high: float) -> Compa
     return replace(made, difference=difference, interval=Interval(low=low, high=high))
 
 
-def heights(outline: str) -> list[float]:
-    return [float(step.split("H")[0]) for step in outline.removeprefix("M0 100V").split("V")[:-1]]
-
-
 def test_the_steps_of_a_distribution_are_the_shares_of_the_items() -> None:
     drawn = pictures.distribution(ROUGE, [0.01 * n for n in range(8)], [0.99] * 4 + [0.5] * 4)
     assert drawn is not None
-    steps = heights(drawn.subject)
+    steps = [float(step.split("H")[0]) for step in drawn.subject.removeprefix("M0 100V").split("V")[:-1]]
     assert [index for index, height in enumerate(steps) if height < 100] == [10, 19]
     assert steps[10] == steps[19]
     assert drawn.subject_mean == pytest.approx(74.5)

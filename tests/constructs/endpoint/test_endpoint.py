@@ -83,24 +83,6 @@ def test_in_a_vpc_model_and_endpoint_have_its_private_subnets_and_a_security_gro
         assert routes <= set(resource["DependsOn"])
 
 
-def test_given_subnets_and_security_groups_are_used(stack: cdk.Stack, make_endpoint: MakeEndpoint) -> None:
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-1",
-        availability_zones=["a"],
-        private_subnet_ids=["subnet-private"],
-        public_subnet_ids=["subnet-public"],
-    )
-    make_endpoint(
-        vpc=vpc,
-        vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
-        security_groups=[ec2.SecurityGroup.from_security_group_id(stack, "Group", "sg-1")],
-    )
-    model = Resources.of(stack).only("AWS::SageMaker::Model")
-    assert model["VpcConfig"] == {"Subnets": ["subnet-public"], "SecurityGroupIds": ["sg-1"]}
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

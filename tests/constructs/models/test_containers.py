@@ -239,10 +239,6 @@ def test_update_that_no_cached_prefix_can_answer_for_is_not_warned_of(
     assert warnings_of(stack) == []
 
 
-def stack_in(app: cdk.App, region: str) -> cdk.Stack:
-    return cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
-
-
 FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-gov-west-1"]
 
 
@@ -251,7 +247,7 @@ FEWER = ["cn-north-1", "cn-northwest-1", "eusc-de-east-1", "us-gov-east-1", "us-
 def test_release_is_an_error_in_a_region_where_it_is_not_published(
     app: cdk.App, version: VllmVersion, region: str
 ) -> None:
-    stack = stack_in(app, region)
+    stack = cdk.Stack(app, region, env=cdk.Environment(account="123456789012", region=region))
     with pytest.raises(ValueError, match=f"no image of {version.title} .* in the region '{region}'; .*"):
         vllm(version)._image(stack)
     assert vllm(VllmVersion.V2_4)._image(stack).uri

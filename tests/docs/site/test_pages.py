@@ -25,10 +25,6 @@ def site(tmp_path: Path) -> SiteFolder:
     return SiteFolder(repository=tmp_path, documents=tmp_path / "docs")
 
 
-def rewritten(site: SiteFolder, text: str) -> str:
-    return site.rewrite(text, site.documents / "guides" / "fleets.md")[0]
-
-
 def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> None:
     links = "[a](../../examples/client.py#L1), [`b`](../../examples/client.py)"
     text, wanted = site.rewrite(links, site.documents / "guides" / "fleets.md")
@@ -50,7 +46,7 @@ def test_link_to_a_file_leads_to_the_page_with_its_text(site: SiteFolder) -> Non
     ids=["document", "anchor", "host", "dead", "code", "code in a list"],
 )
 def test_everything_else_stays_as_it_is(site: SiteFolder, text: str) -> None:
-    assert rewritten(site, text) == text
+    assert site.rewrite(text, site.documents / "guides" / "fleets.md")[0] == text
 
 
 def test_page_of_a_hidden_file_is_not_hidden(site: SiteFolder) -> None:
