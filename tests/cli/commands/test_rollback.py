@@ -190,6 +190,15 @@ class TestRollbackOfReleases:
         assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
         assert run("apply", "--retry", "acme@3333").stdout.startswith("1 adapter will be tried again")
 
+    def test_route_that_cannot_be_read_stops_no_command_on_another_adapter(
+        self, run: Run, world: World
+    ) -> None:
+        world.apply(released("acme", 3), released("zeta", 3))
+        why = world.registry.spoil("routes", "zeta")
+        commands = (["history"], ["promote"], ["apply", "--retry"], ["rollback"])
+        assert [run(*command, "acme").exit_code for command in commands] == [0, 1, 0, 0]
+        assert {run(*command, "zeta").stderr for command in commands} == {f"adapters: {why}\n"}
+
     def test_plan_says_which_version_a_release_follows(self, run: Run, tmp_path: Path) -> None:
         entry = {"name": "acme", "artifact": artifact("acme", 4).uri, "digest": f"sha256:{'4' * 64}"}
         (tmp_path / "next.json").write_text(json.dumps({"adapters": [{**entry, "percent": 5}]}))
