@@ -743,7 +743,7 @@ class Pass:
             self._note_accepted(component, first=first)
 
     def _note_unanswered(self, step: Step, record: AdapterRecord) -> None:
-        """Let this pass look at the copies, once, if an adapter in service does not answer a retry."""
+        """Let this pass look at the copies, once, if an adapter in service does not itself answer a retry."""
         if not step.asks or not record.ordered or self._reports or self._base_check.doubted:
             return
         self._base_check.doubted = self._looks_again = record.recheck in (Recheck.SEND, Recheck.RESEND)
