@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.fleet.state.dynamodb_table import key, put_action
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Lease, Registry
+from adapter_fleet.fleet.state.routes import Route
 
 Item = dict[str, Any]
 
@@ -291,6 +292,10 @@ class MemoryRegistry(Registry):
             f"row '{sk}' of '{pk}' in the registry cannot be read, maybe because a later release wrote it:"
             " JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
         )
+
+    def routes(self) -> dict[str, Route]:
+        """Return the routes that can be read, by adapter."""
+        return self.read_routes()[0]
 
     def overwrite(self, record: AdapterRecord) -> None:
         """Write a record without the lease."""

@@ -36,7 +36,7 @@ def test_deployment_that_is_throttled_and_archive_that_is_gone_are_told(
 ) -> None:
     created = stack.create({"Tenants": Fleet(adapters=numbered(3), settings=SETTINGS)}).succeeded()
     registry = Registry(created.outputs["TenantsTable"], client(cloud, "dynamodb"))
-    before = registry.routes()
+    before = registry.read_routes()
 
     for operation in WRITES:
         cloud.admin.fail_calls(operation, code="ThrottlingException", message="Rate exceeded", times=None)
@@ -45,7 +45,7 @@ def test_deployment_that_is_throttled_and_archive_that_is_gone_are_told(
     assert "3 adapters are pending (a000, a001, a002), and nothing of what this changes" in failed.reason
     assert "Rate exceeded" in failed.reason
     assert failed.outputs["TenantsSummary"] == "3 of 3 adapters in service"
-    assert registry.routes() == before
+    assert registry.read_routes() == before
     cloud.admin.clear_faults()
 
     serving = {record.name: record for record in registry.records().values()}

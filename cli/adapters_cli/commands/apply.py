@@ -86,9 +86,8 @@ def apply(
 
     --retry is for every fleet, and does not wait. It starts the fleet's state machine again if a named
     adapter is pending. One in service is asked again, and sent again if its probe was right before and is
-    wrong now. What somebody changed by hand is put back, of the named adapters alone; without a name, of all
-    whose change the fleet knows. It ends with 1 and orders nothing if a named adapter is rolled back, and
-    has no failure on record.
+    wrong now. If it does not answer, the fleet looks at the others, too. What somebody changed by hand is put
+    back, of the named adapters alone; without a name, of all whose change the fleet knows.
     """
     if not retry and len(words or ()) != 1:
         raise UsageError("give one manifest, or --retry")

@@ -88,9 +88,9 @@ def _what_helps(fleet: Fleet, seen: FleetStatus, bad: Set[str]) -> str:
     base = read_base(fleet, seen.active)
     if base.outage or base.note:
         return base.outage or base.note or ""
-    served = {one.name for one in seen.adapters if one.group is StateGroup.IN_SERVICE and not one.pinned}
+    served = {one.name for one in seen.adapters if one.group is StateGroup.IN_SERVICE}
     if not bad <= served or len(bad) > _MOST_NAMED:
-        return "'adapters status' says what helps, and what is rolled back"
+        return "'adapters status' says what helps"
     return (
         f"'adapters apply --retry {' '.join(sorted(bad))}' asks again, and sends again what answers wrongly"
     )

@@ -43,8 +43,9 @@ def promote(
     newest = newest_generation(fleet)
     check_takes_orders(newest)
     releases = in_force(fleet.registry, newest).request.target.settings.releases
-    AdapterLookup(fleet, newest).find([name])  # raises for a name that no adapter has
-    route = fleet.registry.routes().get(name)
+    lookup = AdapterLookup(fleet, newest)
+    lookup.find([name])  # raises for a name that no adapter has
+    route = lookup.route(name)
     candidate = None if route is None else route.candidate
     if releases is None or route is None or candidate is None:
         raise CommandError(f"adapter '{name}' has no new version that answers a share of the callers")

@@ -73,7 +73,7 @@ def rollback(
         raise CommandError(
             f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
-    route = _route(fleet, want)
+    route = AdapterLookup(fleet, newest_generation(fleet)).route(want.name)
     record = fleet.registry.record(want.component)
     versions = record.versions if record is not None else ()
     if route is not None:
@@ -91,11 +91,6 @@ def rollback(
     component = None if route is None else _send_back(fleet, route, artifact, order)
     fleet.order([order])
     _print(fleet, want, artifact, undo=False, component=component, as_json=as_json)
-
-
-def _route(fleet: Fleet, want: DesiredAdapter) -> Route | None:
-    """Return the route of an adapter, None for one that has always been updated in place."""
-    return fleet.registry.routes().get(want.name)
 
 
 def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> str | None:

@@ -59,7 +59,14 @@ class AdapterLookup:
     @property
     def has_routes(self) -> bool:
         """True if a route says which version of an adapter answers."""
-        return bool(self._routes)
+        return any(self._routes)
+
+    def route(self, adapter: str) -> Route | None:
+        """Return the route of an adapter; None if it is updated in place. Raises UnreadableError."""
+        routes, unreadable = self._routes
+        if adapter in unreadable:
+            raise UnreadableError(unreadable[adapter])
+        return routes.get(adapter)
 
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
@@ -74,7 +81,7 @@ class AdapterLookup:
         """Return the components of an adapter's versions, also of an adapter that is gone."""
         found = [self.component(name), self._default_component(name)]
         if self.has_routes:
-            route = self._routes.get(name)
+            route = self.route(name)
             found += [] if route is None else [version.component for version in route.all_versions]
             found += [component for component, adapter in self._names.items() if adapter == name]
         return [*dict.fromkeys(found)]
@@ -85,7 +92,7 @@ class AdapterLookup:
 
     def _find(self, name: str) -> str | None:
         adapter, _, version = name.partition("@")
-        route = self._routes.get(adapter)
+        route = self.route(adapter)
         if route is not None:
             named = [
                 one.component for one in route.all_versions if not version or is_named(one.artifact, version)
@@ -111,9 +118,9 @@ class AdapterLookup:
             return name
 
     @cached_property
-    def _routes(self) -> dict[str, Route]:
-        """The routes by adapter. They stay where releases were switched off."""
-        return self._fleet.registry.routes()
+    def _routes(self) -> tuple[dict[str, Route], dict[str, str]]:
+        """The routes, and why others cannot be read, by adapter. They stay where releases are off."""
+        return self._fleet.registry.read_routes()
 
     @cached_property
     def _desired(self) -> dict[str, str]:

@@ -23,7 +23,9 @@ def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> Fl
         found |= endpoint.described(sorted(serving - found.keys())[:MOST_READ_BY_NAME])
     except ServiceError as error:
         return replace(seen, not_compared=str(error))
-    problems = {name: _problem(found.get(name), seen.owned.get(name)) for name in serving}
+    if more := len(serving - found.keys()):
+        seen = replace(seen, not_compared=f"{more} more that the listing lacks")
+    problems = {name: _problem(found[name], seen.owned.get(name)) for name in serving & found.keys()}
     return seen.with_states(
         [
             one.out_of_service(problem) if (problem := problems.get(one.component)) is not None else one

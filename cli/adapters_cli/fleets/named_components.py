@@ -102,10 +102,11 @@ def _serving(account: Account, found: NamedComponents) -> Mapping[str, str]:
     if found.fleet is not None:
         registry = found.fleet.registry
         desired = desired_by(registry, in_force(registry, newest_generation(found.fleet))).adapters
-        routes = registry.routes()
+        routes, unreadable = registry.read_routes()
         answering = {
             routes[each.name].live.component if each.name in routes else each.component: each.name
             for each in desired
+            if each.name not in unreadable
         }
         adapters = {component: name for component, name in answering.items() if component in serving}
     else:

@@ -27,7 +27,7 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     """Order another attempt of named adapters, or without names of every one that failed or was changed.
 
     Returns their names by component, and how many adapters of the fleet are pending. Raises CommandError, and
-    orders nothing, if a named adapter is gone or rolled back.
+    orders nothing, if a named adapter is gone.
     """
     newest = newest_generation(fleet)
     check_takes_orders(newest)
@@ -59,7 +59,7 @@ def _named(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[st
     """Return named adapters by component: what failed or is pending of them, else what serves.
 
     Somebody may have changed what serves by hand since the last pass. Raises CommandError for an adapter that
-    is gone or rolled back.
+    is gone.
     """
     states = {adapter.component: adapter for adapter in seen.adapters}
     tried = {
@@ -70,15 +70,8 @@ def _named(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[st
         or _has_failure(fleet, component)
     }
     others = {component: name for component, name in named.items() if name not in tried.values()}
-    refused = [
-        f"adapter '{name}' is rolled back; 'adapters rollback {name} --undo' ends that"
-        if component in states
-        else f"adapter '{name}' is gone"
-        for component, name in others.items()
-        if component not in states or states[component].pinned
-    ]
-    if refused:
-        raise CommandError("\n".join(refused))
+    if gone := others.keys() - states.keys():
+        raise CommandError("\n".join(f"adapter '{named[component]}' is gone" for component in sorted(gone)))
     return tried | others
 
 

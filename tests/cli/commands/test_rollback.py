@@ -34,7 +34,10 @@ class TestRollback:
         fields = status.stdout.splitlines()[0].split("\t")
         assert (status.exit_code, fields[2], fields[-1]) == (0, "v1.tar.gz", "rolled back from v2.tar.gz")
         assert world.serving()["acme"] == artifact("acme", 1).uri
-        assert "'adapters rollback acme --undo' ends" in run("apply", "--retry", "acme").stderr
+        world.service.remove("p-acme")
+        assert run("apply", "--retry", "acme").exit_code == 0, "as 'status' says"
+        assert run("status", "--wait").exit_code == 0
+        assert world.serving()["acme"] == artifact("acme", 1).uri
 
     def test_undo_goes_back_to_the_manifest(self, run: Run, world: World) -> None:
         document = json.loads(run("rollback", "acme", "--json").stdout)
@@ -157,6 +160,11 @@ class TestRollbackOfReleases:
         fields = run("status").stdout.splitlines()
         assert len(fields) == 1
         assert fields[0].split("\t")[-1] == "rolled back from 333333333333"
+        world.service.remove("p-acme-22222222")
+        assert run("apply", "--retry", "acme").exit_code == 0
+        world.settle()
+        assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
+        assert world.serving()["acme-22222222"] == artifact("acme", 2).uri
 
     def test_version_that_is_gone_is_loaded_again(self, run: Run, world: World) -> None:
         world.settle()
@@ -189,6 +197,15 @@ class TestRollbackOfReleases:
         world.settle()
         assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
         assert run("apply", "--retry", "acme@3333").stdout.startswith("1 adapter will be tried again")
+
+    def test_route_that_cannot_be_read_stops_no_command_on_another_adapter(
+        self, run: Run, world: World
+    ) -> None:
+        world.apply(released("acme", 3), released("zeta", 3))
+        why = world.registry.spoil("routes", "zeta")
+        commands = (["history"], ["promote"], ["apply", "--retry"], ["rollback"])
+        assert [run(*command, "acme").exit_code for command in commands] == [0, 1, 0, 0]
+        assert {run(*command, "zeta").stderr for command in commands} == {f"adapters: {why}\n"}
 
     def test_plan_says_which_version_a_release_follows(self, run: Run, tmp_path: Path) -> None:
         entry = {"name": "acme", "artifact": artifact("acme", 4).uri, "digest": f"sha256:{'4' * 64}"}

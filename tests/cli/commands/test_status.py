@@ -383,10 +383,16 @@ class TestComponentsThatPeopleChanged:
         # The other call looks at the base component.
         assert world.service.calls == {"ListInferenceComponents": 1, "DescribeInferenceComponent": 1}
 
-    def test_late_listing_is_no_sign_of_a_deletion(self, run: Run, world: World) -> None:
+    def test_late_listing_is_no_sign_of_a_deletion(
+        self, run: Run, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         empty = world.service.list_page("endpoint")._replace(components={})
         world.service.list_page = lambda *_args, **_options: empty  # type: ignore[method-assign]
         assert run("status").exit_code == 0
+        monkeypatch.setattr("adapters_cli.fleets.endpoint_comparison.MOST_READ_BY_NAME", 1)
+        result = run("status")
+        note = "not compared with SageMaker's components: 1 more that the listing lacks\n"
+        assert (result.exit_code, result.stderr) == (0, note)
 
     def test_what_a_report_found_is_no_change_under_way(self, run: Run, world: World) -> None:
         world.with_settings(FleetSettings(drift=DriftAction.REPORT))

@@ -38,6 +38,8 @@ def test_named_adapters_of_a_fleet_keep_their_order_which_is_that_of_popularity(
 def test_all_adapters_of_a_fleet_that_serve_are_asked_if_none_is_named(account: FakeAccount) -> None:
     account.world.deploy(adapter("beta"), adapter("acme"), adapter("late"))
     assert set(adapters(account, stack="Tenants").names.values()) == {"acme", "beta"}
+    account.world.registry.spoil("routes", "acme")  # nobody knows where its callers are sent
+    assert set(adapters(account, stack="Tenants").names.values()) == {"beta"}
 
 
 def test_components_are_of_the_named_endpoint_whatever_the_environment_says(

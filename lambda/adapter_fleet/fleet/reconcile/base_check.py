@@ -63,12 +63,14 @@ class BaseCheck:
     steady:
         True if the base was described in service, with a copy, and as the model that its adapters were last
         checked on. Only then does a drift check ask for probes.
+    doubted:
+        True once an adapter in service did not answer a retry: its copy may have lost the others, too.
     """
 
     def __init__(self, session: Session, records: RecordCache, executor: Executor) -> None:
         self._session, self._records = session, records
         self._pool: CallPool[set[Answer]] = CallPool(executor)
-        self.steady = False
+        self.steady = self.doubted = False
         self._updating = self._doubtful = False
 
     @property
@@ -141,13 +143,14 @@ class BaseCheck:
 
         Scaling brings new copies, and so does an update that was rolled back, or a deployment that changes
         the instance type or the number of copies. A drift check always looks, as SageMaker replaces copies
-        by itself, and so does a look that an event started. A pass that only waits for copies goes by their
-        number: requests are load, too, which may keep copies from ending.
+        by itself, and so does a look that an event or a lost adapter started. A pass that only waits for
+        copies goes by their number: requests are load, too, which may keep copies from ending.
         """
         fleet, pass_input = self._session.fleet, self._session.pass_input
         return (
             pass_input.trigger == DRIFT_TRIGGER
             or pass_input.starts_look
+            or self.doubted
             or fleet.unchecked_copies > 0
             or (not self._waits and fleet.base_modified not in (None, base.live.modified))
             or fleet.hosting not in (None, self._session.target.hosting)

@@ -46,7 +46,7 @@ from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, Recheck, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     READ_OPERATIONS,
     WRITE_OPERATIONS,
@@ -148,6 +148,8 @@ class Pass:
         # Artifacts that have to be read before they are sent.
         self._unverified: dict[str, Artifact] = {}
         self._orphans_read = False
+        # The copies are looked at once more.
+        self._looks_again = False
         self._counted_calls = session.service.calls.copy()
         self._saved_at = session.clock.now()
 
@@ -522,7 +524,11 @@ class Pass:
         self._follow_routes()
         while True:
             self._take_steps(writes=True)
-            if self._over_limit:
+            if self._looks_again and not self._session.is_late():
+                self._looks_again = False
+                self._check_copies()
+                self._advance_all()
+            elif self._over_limit:
                 if self._fails():
                     return
             elif self._waits_only_for_deletions and not self._session.is_late():
@@ -629,7 +635,7 @@ class Pass:
         queue, clock = self._queue, self._session.clock
         while True:
             self._collect(seconds=0.0)
-            if self._session.is_late():
+            if self._looks_again or self._session.is_late():
                 break
             now, writing = clock.now(), writes and not self._over_limit
             looks = self._polling.next_times() if writing else []
@@ -724,6 +730,7 @@ class Pass:
             self._records.note_written(component)
         for event in result.events:
             self._records.log(event)
+        self._note_unanswered(step, result.record)
         if self._ends_here(component, step, result):
             return
         if result.foreign is not None:
@@ -734,6 +741,12 @@ class Pass:
             self._read_tags(component)  # a drift check wants the tags though no decision does
         if result.accepted:
             self._note_accepted(component, first=first)
+
+    def _note_unanswered(self, step: Step, record: AdapterRecord) -> None:
+        """Let this pass look at the copies, once, if an adapter in service does not itself answer a retry."""
+        if not step.asks or not record.ordered or self._reports or self._base_check.doubted:
+            return
+        self._base_check.doubted = self._looks_again = record.recheck in (Recheck.SEND, Recheck.RESEND)
 
     def _note_accepted(self, component: str, *, first: bool) -> None:
         """Note that SageMaker took a write, and plan when to look at it."""

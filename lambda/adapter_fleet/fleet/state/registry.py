@@ -474,13 +474,6 @@ class Registry:
 
     # Routes.
 
-    def routes(self) -> dict[str, Route]:
-        """Return the routes by adapter. Raises UnreadableError: nobody knows what a route names then."""
-        routes, unreadable = self.read_routes()
-        for why in unreadable.values():
-            raise UnreadableError(why)
-        return routes
-
     def published_routes(self, adapters: Collection[str]) -> dict[str, PublishedRoute]:
         """Return what callers of adapters read. A row that is lost, or that no release wrote, is left out."""
         published = {}

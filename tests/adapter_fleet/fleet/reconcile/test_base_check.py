@@ -17,7 +17,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.records import Recheck
+from adapter_fleet.fleet.state.records import OrderKind, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import FakeClock
@@ -215,14 +215,18 @@ class TestBaseUpdateThatWasRolledBack:
         assert world.writes() == []
         assert world.log.metrics[-1]["drifted"] == 12
 
-    def test_look_that_an_event_started_sends_lost_adapters_again(self) -> None:
+    @pytest.mark.parametrize("order", [True, False])
+    def test_look_that_an_event_or_a_retry_started_sends_lost_adapters_again(self, order: bool) -> None:
         world = fleet(replace(STRICT, drift=DriftAction.REPORT))
         # A container that restarts changes nothing that SageMaker shows.
         for one in world.service.components.values():
             one.serves = None
         world.trigger("scaling")
         assert answering(world) == 0
-        world.trigger("look")
+        if order:
+            world.carry_out(OrderKind.RETRY, "a05")
+        else:
+            world.trigger("look")
         assert answering(world) == 12
 
     def test_look_that_an_event_started_leaves_what_people_changed_by_hand(self) -> None:
