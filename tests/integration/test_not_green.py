@@ -10,7 +10,7 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck, Releases
-from tests.integration.by_hand import adapters, client
+from tests.integration.by_hand import adapters, client, until
 from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, check_for_drift, metric, numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -57,6 +57,10 @@ def test_deployment_that_is_throttled_and_archive_that_is_gone_are_told(
     assert planned.exit_code == 3
     assert planned.stdout.startswith("a001\tunusable")
     assert "no new copy or restart can load it" in planned.stdout
-    assert check_for_drift(cloud, created.outputs["TenantsMachine"]) == "SUCCEEDED"
-    assert "no new copy or restart can load it" in adapters(cloud, "status", "--stack", stack.name).stdout
+
+    def is_told() -> bool:
+        check_for_drift(cloud, created.outputs["TenantsMachine"])  # not while another pass is at work
+        return "no new copy or restart can load it" in adapters(cloud, "status", "--stack", stack.name).stdout
+
+    until(is_told, "a drift check has told it")
     assert metric(cloud, created.outputs["TenantsUid"], "LostArchives")[0] == 1
