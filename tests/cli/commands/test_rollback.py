@@ -9,7 +9,7 @@ from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.output.errors import CommandError
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, uris
 from tests.cli.fleet_account import FakeAccount, Run, Write
 
 
@@ -35,6 +35,22 @@ class TestRollback:
         assert (status.exit_code, fields[2], fields[-1]) == (0, "v1.tar.gz", "rolled back from v2.tar.gz")
         assert world.serving()["acme"] == artifact("acme", 1).uri
         assert "'adapters rollback acme --undo' ends" in run("apply", "--retry", "acme").stderr
+
+    def test_change_by_hand_is_restored_of_the_adapter_that_is_named_alone(
+        self, run: Run, world: World
+    ) -> None:
+        world.apply(adapter("acme", 2), adapter("zeta", 2))
+        run("rollback", "zeta")
+        world.settle()
+        world.service.faults.broken[artifact("acme", 3).uri] = "bad tensors"
+        world.with_settings(replace(world.settings, failures=FailureLimit(count=1)))
+        world.apply(adapter("acme", 3), adapter("zeta", 2))
+        for component in ("p-acme", "p-zeta"):
+            world.service.edit(component, "s3://bucket/by-hand")
+        world.drift()
+        run("rollback", "acme")
+        world.settle()
+        assert world.serving() == uris("acme", version=2) | {"zeta": "s3://bucket/by-hand"}
 
     def test_undo_goes_back_to_the_manifest(self, run: Run, world: World) -> None:
         document = json.loads(run("rollback", "acme", "--json").stdout)
@@ -172,6 +188,8 @@ class TestRollbackOfReleases:
         world.service.edit("p-acme-22222222", "s3://bucket/by-hand")
         assert json.loads(run("rollback", "acme", "--json").stdout)["at_once"] is False
         assert world.registry.routes()["acme"].live.component == "p-acme-33333333"
+        world.settle()
+        assert world.registry.routes()["acme"].live.component == "p-acme-22222222", "it is restored first"
 
     def test_version_that_fails_is_shown_and_tried_again_beside_the_one_that_answers(
         self, run: Run, world: World

@@ -41,7 +41,7 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.route_cache import RouteCache
-from adapter_fleet.fleet.reconcile.session import ORDER_TRIGGER, PassHaltedError, PassResult, Session
+from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
@@ -203,9 +203,7 @@ class Pass:
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
-        # A pin or a claim stays. Its own execution restores what was changed by hand, and no other.
-        standing = self._desired.orders if self._session.pass_input.trigger == ORDER_TRIGGER else []
-        named = self._desired.names_of([*self._retries, *self._desired.unpinned, *standing], self._records)
+        named = self._desired.names_of([*self._retries, *self._desired.unpinned], self._records)
         for known in list(self._records.values()):
             if known.name in named:
                 self._records.put(replace(known, ordered=True))
