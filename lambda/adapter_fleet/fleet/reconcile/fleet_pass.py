@@ -46,7 +46,7 @@ from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     READ_OPERATIONS,
     WRITE_OPERATIONS,
@@ -121,6 +121,9 @@ class Pass:
             self._records.put(record)
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
+        # The retry of a rollback or an import restores what was changed by hand, and tries nothing again.
+        others = {(order.component, order.at) for order in orders if order.kind is not OrderKind.RETRY}
+        self._attempts = [order for order in self._retries if (order.component, order.at) not in others]
         self._records.declare(self._desired.wanted)
         self._routes.follow_versions(self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
@@ -207,7 +210,7 @@ class Pass:
         for known in list(self._records.values()):
             if known.name in named:
                 self._records.put(replace(known, ordered=True))
-        for order in self._retries:
+        for order in self._attempts:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:
                 self._records.put(replace(record, failure=None, restore_at=None))
@@ -220,7 +223,7 @@ class Pass:
         Not before the copies are checked, which asks adapters that nobody else is about to ask. The first
         copy after none is asked for every adapter anyway.
         """
-        for order in self._retries:
+        for order in self._attempts:
             record = self._records.get(order.component)
             if record is None:
                 continue
