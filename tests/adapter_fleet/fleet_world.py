@@ -93,6 +93,11 @@ def uris(*names: str, version: int = 1) -> dict[str, str]:
     return {name: artifact(name, version).uri for name in names}
 
 
+def with_retry(order: Order) -> list[Order]:
+    """Return a pin or a claim as the commands write it: what people changed by hand is restored, too."""
+    return [order, Order(kind=OrderKind.RETRY, component=order.component, at=order.at)]
+
+
 def adapter(
     name: str,
     version: int = 1,
@@ -221,8 +226,9 @@ class World:
         return generation
 
     def order(self, kind: OrderKind, name: str, **fields: Any) -> None:
-        component = f"{PREFIX}-{name}"
-        self.registry.order([Order(kind=kind, component=component, at=self.clock.now(), **fields)])
+        """Give an order as the commands do: they retry what they pin or claim."""
+        order = Order(kind=kind, component=f"{PREFIX}-{name}", at=self.clock.now(), **fields)
+        self.registry.order(with_retry(order) if kind in (OrderKind.PIN, OrderKind.CLAIM) else [order])
         self.start_machine("order")
 
     def carry_out(self, kind: OrderKind, name: str, **fields: Any) -> None:

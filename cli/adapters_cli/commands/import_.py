@@ -24,6 +24,7 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, stack_of_environment
 from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, find_status
+from adapters_cli.fleets.orders import with_retries
 from adapters_cli.manifests.entries import entries_of, entry_of, names_of, valid_entries
 from adapters_cli.output.confirmation import check_terminal, confirm
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError, error_text
@@ -232,6 +233,6 @@ def _hand_over(given: _GivenFleet, components: dict[str, ObservedComponent]) -> 
         # The fleet has nothing to do until its manifest has them.
         fleet.registry.order(orders)
     else:
-        fleet.order(orders)
+        fleet.order(with_retries(orders))
     number = counted(len(orders), "adapter")
     print_note(f"{fleet.record.name} takes over {number} once its manifest has them")

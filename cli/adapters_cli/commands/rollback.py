@@ -13,7 +13,7 @@ from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, in_force
-from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders, is_proven, write_route
+from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders, is_proven, with_retries, write_route
 from adapters_cli.fleets.versions import is_named, version_document
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.results import JsonOption, print_result
@@ -88,12 +88,13 @@ def rollback(
         artifact=artifact,
         replaces=want.artifact,
     )
-    component = None if route is None else _send_back(fleet, route, artifact, order)
-    fleet.order([order])
+    orders = with_retries([order])
+    component = None if route is None else _send_back(fleet, route, artifact, orders)
+    fleet.order(orders)
     _print(fleet, want, artifact, undo=False, component=component, as_json=as_json)
 
 
-def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> str | None:
+def _send_back(fleet: Fleet, route: Route, artifact: Artifact, orders: list[Order]) -> str | None:
     """Route callers back to a version that stays in service; return its component.
 
     Returns None if the version is to be loaded again.
@@ -105,7 +106,7 @@ def _send_back(fleet: Fleet, route: Route, artifact: Artifact, order: Order) -> 
     for version in route.served[: releases.keep + 1]:
         if version.artifact.same_version_as(artifact) and is_proven(fleet, version):
             back = route.to(version.component, version.artifact, now=now, releases=releases)
-            write_route(fleet, back, [order])
+            write_route(fleet, back, orders)
             return version.component
     return None
 

@@ -48,6 +48,11 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     return components, seen.counts[StateGroup.PENDING]
 
 
+def with_retries(orders: Sequence[Order]) -> list[Order]:
+    """Return pins or claims with a retry of each adapter, which restores what people changed by hand."""
+    return [*orders, *(Order(kind=OrderKind.RETRY, component=one.component, at=one.at) for one in orders)]
+
+
 def _failed(seen: FleetStatus) -> dict[str, str]:
     """Return the names of the adapters that failed, or that somebody changed by hand, by component."""
     return {

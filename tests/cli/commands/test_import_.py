@@ -9,7 +9,7 @@ from typer.testing import Result
 
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 from adapter_fleet.manifest.manifest import Manifest
@@ -188,6 +188,18 @@ class TestTakeOver:
         self.take_over(run)
         world.settle()
         assert run("status").stdout.count("in service") == 3
+
+    def test_adapter_that_was_created_again_by_hand_is_taken_over_and_restored(
+        self, run: Run, world: World
+    ) -> None:
+        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
+        world.apply(ACME)
+        world.service.remove("p-acme")
+        world.drift()
+        world.service.make("p-acme", "s3://hand/made.tar.gz")
+        self.take_over(run)
+        world.settle()
+        assert world.serving()["acme"] == ACME.artifact.uri
 
     @pytest.mark.parametrize(
         ("options", "fleet", "code", "words"),

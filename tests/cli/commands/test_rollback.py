@@ -180,6 +180,8 @@ class TestRollbackOfReleases:
         world.service.edit("p-acme-22222222", "s3://bucket/by-hand")
         assert json.loads(run("rollback", "acme", "--json").stdout)["at_once"] is False
         assert world.registry.routes()["acme"].live.component == "p-acme-33333333"
+        world.settle()
+        assert world.registry.routes()["acme"].live.component == "p-acme-22222222", "it is restored first"
 
     def test_version_that_fails_is_shown_and_tried_again_beside_the_one_that_answers(
         self, run: Run, world: World

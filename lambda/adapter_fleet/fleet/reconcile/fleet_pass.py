@@ -41,12 +41,12 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.route_cache import RouteCache
-from adapter_fleet.fleet.reconcile.session import ORDER_TRIGGER, PassHaltedError, PassResult, Session
+from adapter_fleet.fleet.reconcile.session import PassHaltedError, PassResult, Session
 from adapter_fleet.fleet.reconcile.work_queue import QueuedStep, WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Outcome, Source, active_generation
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, Recheck, Write
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind, Recheck, Write
 from adapter_fleet.fleet.state.sagemaker_port import (
     READ_OPERATIONS,
     WRITE_OPERATIONS,
@@ -121,6 +121,9 @@ class Pass:
             self._records.put(record)
         # A report leaves them to the execution that the person started.
         self._retries = [] if reports else self._desired.retries
+        # The retry of a rollback or an import restores what was changed by hand, and tries nothing again.
+        others = {(order.component, order.at) for order in orders if order.kind is not OrderKind.RETRY}
+        self._attempts = [order for order in self._retries if (order.component, order.at) not in others]
         self._records.declare(self._desired.wanted)
         self._routes.follow_versions(self._desired.versions)
         # Made once: there may be many orders, and every step needs the claims among them.
@@ -205,13 +208,11 @@ class Pass:
 
     def _take_orders(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
-        # A pin or a claim stays. Its own execution restores what was changed by hand, and no other.
-        standing = self._desired.orders if self._session.pass_input.trigger == ORDER_TRIGGER else []
-        named = self._desired.names_of([*self._retries, *self._desired.unpinned, *standing], self._records)
+        named = self._desired.names_of([*self._retries, *self._desired.unpinned], self._records)
         for known in list(self._records.values()):
             if known.name in named:
                 self._records.put(replace(known, ordered=True))
-        for order in self._retries:
+        for order in self._attempts:
             record = self._records.get(order.component)
             if record is not None and record.failure is not None:
                 self._records.put(replace(record, failure=None, restore_at=None))
@@ -224,7 +225,7 @@ class Pass:
         Not before the copies are checked, which asks adapters that nobody else is about to ask. The first
         copy after none is asked for every adapter anyway.
         """
-        for order in self._retries:
+        for order in self._attempts:
             record = self._records.get(order.component)
             if record is None:
                 continue

@@ -64,17 +64,15 @@ class RequestHandler:
         before = event.get("OldResourceProperties")
         deletion = event["RequestType"] == "Delete"
         stack = self.describe_stack(event["StackId"])
-        # A release without the property takes it for one of the manifest, and has to recognize the deployment
-        # that it takes back.
-        with_code = before is not None and (_CODE in before) != (_CODE in properties)
         request = Request(
             delivery=delivery,
             source=Source.DELETION if deletion else Source.DEPLOYMENT,
             target=self._with_stack_tags(target_of(properties), stack),
             at=self.clock.now(),
-            source_digest=_digest(properties, with_code=with_code),
-            previous_digest=None if before is None else _digest(before, with_code=with_code),
-            code_alone=before is not None and _digest(before) == _digest(properties),
+            # With the code: an earlier release, too, has to recognize the deployment that it takes back.
+            source_digest=_digest(properties),
+            previous_digest=None if before is None else _digest(before),
+            code_alone=before is not None and _digest(before, _CODE) == _digest(properties, _CODE),
             # A creation never rolls back, but a deletion may roll a creation back.
             rolling_back=None if event["RequestType"] == "Create" or stack is None else stack.rolling_back,
         )
@@ -247,12 +245,11 @@ def target_of(properties: Mapping[str, Any]) -> Target:
 
 
 _CODE = "CodeDigest"
-"""The property that starts a pass after a deployment of new code alone. It is no part of the manifest."""
+"""The property that starts a pass after a deployment of new code alone."""
 
 
-def _digest(properties: Mapping[str, Any], *, with_code: bool = False) -> str:
-    ignored = ("ServiceToken",) if with_code else ("ServiceToken", _CODE)
-    return _hash({key: value for key, value in properties.items() if key not in ignored})
+def _digest(properties: Mapping[str, Any], *ignored: str) -> str:
+    return _hash({key: value for key, value in properties.items() if key not in ("ServiceToken", *ignored)})
 
 
 def _hash(value: object) -> str:

@@ -109,12 +109,11 @@ class RequestedManifest:
     def _before_deployment(self, newest: Generation, request: Request) -> Generation | None:
         """Return the generation before the deployment that a request rolls back."""
         last = self.registry.generation(newest.deployment)
-        if last is not None and not last.undo and last.request.source_digest == request.source_digest:
-            return last  # the deployment that is rolled back never made a generation
         if last is not None and last.undo:
-            undone = undone_number(last, self.registry.generation)
-            last = None if undone is None else self.registry.generation(undone)
-        return None if last is None else self.registry.generation(last.standing)
+            last = self.registry.generation(undone_number(last, self.registry.generation) or last.number)
+        if last is None or last.request.source_digest == request.source_digest:
+            return last  # the deployment that is rolled back never made a generation
+        return self.registry.generation(last.standing)
 
     def _newest_in_force(
         self, newest: Generation | None, counts: Callable[[Generation], bool]

@@ -332,7 +332,7 @@ class OrderKind(StrEnum):
     """The kinds of orders."""
 
     RETRY = "retry"
-    """Forget the failure and try again; ask what serves again."""
+    """Forget the failure and try again; ask what serves again. At the time of a pin or claim: restore."""
     PIN = "pin"
     """Serve `artifact` instead of `replaces`, until the manifest names another artifact than `replaces`."""
     UNPIN = "unpin"

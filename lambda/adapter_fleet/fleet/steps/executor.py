@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from botocore.exceptions import ClientError, HTTPClientError
 
-from adapter_fleet.common.aws_errors import PASSING, Meaning, meaning_of
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.planning.observe import with_description
@@ -66,7 +65,7 @@ def _execute(task: StepTask) -> StepResult:
 def _is_outage(error: Exception) -> bool:
     """Return True if the registry has the fault, and not the adapter: the service's errors are the port's."""
     if isinstance(error, ClientError):
-        return meaning_of(error) in (*PASSING, Meaning.ACCESS)
+        return "Validation" not in str(error)  # of an item of this adapter, also in a transaction
     return isinstance(error, HTTPClientError)
 
 

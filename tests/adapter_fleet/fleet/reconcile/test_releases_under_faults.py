@@ -34,7 +34,7 @@ from tests.adapter_fleet.fleet.reconcile.under_faults import (
     promise,
     run_stories,
 )
-from tests.adapter_fleet.fleet_world import UID, Execution, World
+from tests.adapter_fleet.fleet_world import UID, Execution, World, with_retry
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.nightly import stories
 
@@ -364,7 +364,8 @@ class FleetOfReleases(WatchedFleet):
             replaces=artifact(name, self.wanted[name]),
         )
         if self.world.registry.route_by_hand(
-            route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases), [order]
+            route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases),
+            with_retry(order),
         ):
             self._note_route(self.world.registry.routes()[name])
         self.world.start_machine("order")

@@ -81,6 +81,23 @@ def test_release_without_code_digest_recognizes_the_deployment_that_it_takes_bac
     assert deployment.newest().undo, "and so does this one"
 
 
+@pytest.mark.parametrize("before", [{}, {"CodeDigest": "1"}], ids=["first code", "later code"])
+@pytest.mark.parametrize("lost", [{}, {"CodeDigest": "3"}], ids=["loses code", "loses an update"])
+def test_rollback_of_an_update_whose_event_was_lost_is_an_undo(
+    deployment: Deployment, before: dict[str, str], lost: dict[str, str]
+) -> None:
+    old = deployment.create("a", **before)["ResourceProperties"]
+    deployment.converge(1)
+    new = with_code({**old, "Manifest": deployment.asset("two", "b")}, "2")
+    deployment.update(new, old=old)
+    deployment.converge(2)
+    deployment.rolling_back = True
+    del deployment.bucket.objects["two"]  # it is in the registry
+    for _ in range(2):
+        deployment.update(new, old=deployment.properties(Manifest=deployment.asset("three", "c"), **lost))
+        assert (deployment.newest().undo, deployment.names()) == (True, ["b"])
+
+
 class TestManifestInS3:
     @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.REFUSED])
     @pytest.mark.parametrize("undone", [True, False])

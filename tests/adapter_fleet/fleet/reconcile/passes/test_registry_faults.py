@@ -20,6 +20,9 @@ ERRORS = {
     "account's limit": client_error("RequestLimitExceeded"),
     "refused": client_error("AccessDeniedException"),
     "out of order": client_error("InternalServerError", "Internal server error"),
+    "expired": client_error("ExpiredTokenException"),
+    "without its key": client_error("KMSAccessDeniedException"),
+    "cancelled": client_error("TransactionCanceledException", "[ProvisionedThroughputExceeded, None]"),
     "unanswered": ConnectionClosedError(endpoint_url="https://dynamodb"),
 }
 

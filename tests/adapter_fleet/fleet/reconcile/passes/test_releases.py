@@ -190,7 +190,7 @@ def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_vers
 
 
 def roll_back(world: World, to: int, declared: int) -> bool:
-    """Do what `adapters rollback` does."""
+    """Do what `adapters rollback` of an earlier release does, which retries nothing."""
     route = world.registry.routes()["a"]
     back = route.to(component("a", to), artifact("a", to), now=world.clock.now(), releases=ReleaseSettings())
     pin = Order(

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
-from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, UnansweredError
 from tests.adapter_fleet.fake_service import Crash
 from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
@@ -223,12 +223,22 @@ class TestChangeByHandAtAnOrder:
         self.order(world, OrderKind.PIN, artifact=artifact("a", 2), replaces=artifact("a", 3))
         assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
 
-    def test_pin_that_stands_restores_nothing_at_a_scaling_alarm(self) -> None:
+    @pytest.mark.parametrize("trigger", ["scaling", "order"])
+    def test_pin_that_stands_restores_nothing(self, trigger: str) -> None:
         world = self.changed()
         self.order(world, OrderKind.PIN, artifact=artifact("a", 1), replaces=artifact("a", 2))
         world.service.edit("p-a", HOTFIX)
-        world.trigger("scaling")
+        world.trigger(trigger)
         assert world.serving() == {"a": HOTFIX, "b": HOTFIX}
+
+    def test_pin_of_an_earlier_release_which_retries_nothing_takes_effect(self) -> None:
+        world = World(settings=LENIENT)
+        for version in (1, 2):
+            world.apply(adapter("a", version))
+        pin = Order(kind=OrderKind.PIN, component="p-a", at=0.0, artifact=artifact("a"))
+        world.registry.order([replace(pin, replaces=artifact("a", 2))])
+        world.trigger("order")
+        assert world.serving() == uris("a")
 
     def test_pass_that_dies_after_it_took_the_order_leaves_it_to_the_next(self) -> None:
         world = self.changed()
