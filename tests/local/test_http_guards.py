@@ -15,8 +15,6 @@ from local_sagemaker.admin import AdminClient
 from local_sagemaker.gateway.body_guard import UNDECLARED_BYTES
 from local_sagemaker.http_guards import TOKEN_VARIABLE, RequestGuard, refusal
 from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, boto_client
-from tests.local.stacks import functions
 
 OWN = "127.0.0.1:4566"
 
@@ -196,17 +194,3 @@ def test_client_with_the_token_of_another_cloud_is_told_which_it_needs(cloud: Lo
     for call in (admin.settings, admin.clear_faults, lambda: admin.scale_waits(1)):
         with pytest.raises(PermissionError, match=TOKEN_VARIABLE):
             call()
-
-
-@pytest.mark.integration
-def test_no_function_and_no_client_inherits_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TOKEN_VARIABLE, "of-another-cloud")
-    with LocalCloud(settings=QUICK) as cloud:
-        assert TOKEN_VARIABLE not in cloud.environment
-        lambda_ = boto_client(cloud, "lambda")
-        for function in functions(lambda_):
-            arn = function("import os\ndef handler(event, context): return dict(os.environ)")
-            said = lambda_.invoke(FunctionName=arn)["Payload"].read().decode()
-            assert cloud.url in said
-            assert cloud.token not in said
-            assert TOKEN_VARIABLE not in said

@@ -20,6 +20,7 @@ import pytest
 from ministack.core import lambda_runtime
 from ministack.services import cloudwatch_logs, lambda_svc
 
+from local_sagemaker.http_guards import TOKEN_VARIABLE
 from local_sagemaker.ministack_patches import lambda_functions
 from local_sagemaker.ministack_patches.lambda_functions import raised_type, shown_log
 from local_sagemaker.server import LocalCloud
@@ -86,8 +87,10 @@ def handler(event, context):
 def test_function_has_its_own_variables_and_none_of_the_developer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GITHUB_TOKEN", "secret")
+    for variable in (TOKEN_VARIABLE, "GITHUB_TOKEN"):
+        monkeypatch.setenv(variable, "secret")
     with LocalCloud(state_dir=tmp_path, settings=QUICK) as cloud:
+        assert TOKEN_VARIABLE not in cloud.environment
         lambda_ = boto_client(cloud, "lambda")
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
@@ -97,7 +100,8 @@ def test_function_has_its_own_variables_and_none_of_the_developer(
         found = json.loads(lambda_.invoke(FunctionName="one")["Payload"].read())
     assert found["OWN"] == "1"
     assert found["AWS_ENDPOINT_URL"] == cloud.url
-    assert found.keys() & {"GITHUB_TOKEN", "HOME", "USER", "PYTHONPATH"} == set()
+    assert found.keys() & {"GITHUB_TOKEN", "HOME", "USER", "PYTHONPATH", TOKEN_VARIABLE} == set()
+    assert cloud.token not in found.values()
 
 
 @pytest.fixture
