@@ -457,7 +457,7 @@ class FleetOfReleases(WatchedFleet):
 
     @rule(
         data=st.data(),
-        how=st.sampled_from(["fleet's", "callers'", "both", "edited", "older", "what answers"]),
+        how=st.sampled_from(["fleet's", "callers'", "both", "edited", "another's", "older", "what answers"]),
         looks=st.booleans(),
     )
     def lose_a_route(self, data: st.DataObject, how: str, looks: bool) -> None:
@@ -472,6 +472,11 @@ class FleetOfReleases(WatchedFleet):
         match how:
             case "edited" if read:
                 read["route"] = {**read["route"], "component": {"S": f"p-{name}-99999999"}}
+            case "another's" if read:
+                other = data.draw(st.sampled_from(names))
+                theirs = data.draw(st.sampled_from([self.known[other].live.component, f"p-{other}-33333333"]))
+                rows[name] = {**rows[name], "doc": {"S": rows[name]["doc"]["S"].replace(live, theirs)}}
+                read["route"] = {**read["route"], "component": {"S": theirs}, "revision": {"N": "0"}}
             case "older" if name in self.older:
                 rows[name] = self.older.pop(name)
             case "older":
@@ -503,16 +508,21 @@ class FleetOfReleases(WatchedFleet):
         world.clock.time += 120.0  # after the lease of a pass that died, and after every lag
         self._run(600.0, world.executions[-1])
         pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
+        records = world.registry.records()
         for name, route in world.registry.routes().items():
             clashes = {"a", NAMES[-1]} <= self.wanted.keys() and name in ("a", NAMES[-1])
             if name not in self.wanted or clashes:
                 continue  # where one could take the other's component, both are left alone
             row = world.registry.items[f"route#{name}"].get("route", {"component": None})
             promise(row["component"] == {"S": route.live.component}, f"callers read {row}, not {route}")
-            there = world.service.components.get(route.live.component)
+            there, record = (
+                world.service.components.get(route.live.component),
+                records.get(route.live.component),
+            )
+            promise(record is None or record.name == name, f"{route} names {record}")
             others = [
                 record.component
-                for record in world.registry.records().values()
+                for record in records.values()
                 if record.name == name
                 and proven_artifact(record) is not None
                 and (record.failure, record.counted, record.intent) == (None, None, None)
