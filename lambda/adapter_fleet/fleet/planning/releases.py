@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH
+from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH, without_version
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
@@ -73,7 +73,7 @@ def versions_of(
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    owners = _owners(adapters, routes, records)
+    routes, owners = own_routes(routes, adapters, records), _owners(adapters, routes, records)
     found = []
     for adapter in adapters:
         own, clash, why = recorded.get(adapter.name, {}), None, unreadable.get(adapter.name)
@@ -158,14 +158,33 @@ def _left_alone(adapter: DesiredAdapter, own: Iterable[str], why: str, clash: st
     )
 
 
+def own_routes(
+    routes: Mapping[str, Route],
+    adapters: Collection[DesiredAdapter],
+    records: Mapping[str, AdapterRecord],
+) -> dict[str, Route]:
+    """Return the routes without those of declared adapters that name a component of another one."""
+    owners, declared = _owners(adapters, routes, records), {one.name: one.component for one in adapters}
+
+    def is_own(name: str, component: str) -> bool:
+        owner = owners.get(component.lower())
+        if owner is None:
+            return declared[name].lower() in (component.lower(), without_version(component).lower())
+        return owner.lower() == name.lower()
+
+    return {
+        name: route
+        for name, route in routes.items()
+        if name not in declared or all(is_own(name, one.component) for one in route.all_versions)
+    }
+
+
 def _owners(
-    adapters: Collection[DesiredAdapter], routes: Mapping[str, Route], records: Mapping[str, AdapterRecord]
+    adapters: Iterable[DesiredAdapter], routes: Iterable[str], records: Mapping[str, AdapterRecord]
 ) -> dict[str, str]:
     """Return the adapter that has a component, by its name in lower case, as SageMaker ignores the case."""
-    names = {adapter.name for adapter in adapters} | routes.keys()
-    answering = {one.component: route.adapter for route in routes.values() for one in route.answering}
-    own = {one.component: one.name for one in records.values() if one.is_own and one.name in names}
-    return {component.lower(): name for component, name in (answering | own).items()}
+    names = {*(adapter.name for adapter in adapters), *routes}
+    return {one.component.lower(): one.name for one in records.values() if one.is_own and one.name in names}
 
 
 def _taken(adapter: DesiredAdapter, components: Iterable[str], owners: dict[str, str]) -> str | None:

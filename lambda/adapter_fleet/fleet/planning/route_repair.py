@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.desired_state import pins_in_force
-from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
+from adapter_fleet.fleet.planning.releases import Versions, own_routes, proven_artifact
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
@@ -28,22 +28,26 @@ def with_rebuilt(
 ) -> dict[str, Route]:
     """Return the stored routes, with one rebuilt for each adapter whose route is lost or too old.
 
-    A stored route is too old if callers read a later one: both are written at once.
+    A stored route is too old if callers read a later one: both are written at once. One that names a
+    component of another adapter counts as lost.
     """
-    rebuilt, proven = dict(routes), _proven(records)
+    rebuilt, proven = own_routes(routes, adapters, records), _proven(records)
     pins = pins_in_force(adapters, orders)
     for adapter in adapters:
-        route, read = routes.get(adapter.name), published.get(adapter.name)
+        route, read = rebuilt.get(adapter.name), published.get(adapter.name)
         serving = proven.get(adapter.name, ())
         if read is None:
             lost = route is None and any(map(was_a_version, serving))
         else:
-            lost = route is None or read.revision > route.revision
+            known = records.get(read.component)
+            later = known is not None and known.name == adapter.name
+            lost = route is None or (later and read.revision > route.revision)
         if lost:
             read, pin = read or PublishedRoute(component=""), pins.get(adapter.name)
             found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
             if found is not None:
-                rebuilt[adapter.name] = replace(found, revision=0 if route is None else route.revision)
+                stored = routes.get(adapter.name)
+                rebuilt[adapter.name] = replace(found, revision=0 if stored is None else stored.revision)
     return rebuilt
 
 

@@ -545,11 +545,6 @@ class Pass:
 
     def _follow_routes(self) -> None:
         """Write the routes, and count the deletions of versions that nobody is sent to any more."""
-        if any(proven_artifact(self._records[component]) is None for component in self._routes.assumed):
-            self._records.flush()
-            self._plans_again = True
-            self._session.abandon()  # the registry did not know that one is gone; for the next pass, it does
-            return
         self._routes_open = True
         mended = self._routes.mend(self._records, self._desired.pins)
         self._routes.flush()
@@ -759,37 +754,39 @@ class Pass:
             self._polling.plan_after_write(last=not self._queue.writes)
 
     def _note_archive(self, component: str, result: StepResult) -> None:
-        """Note whether the archive has to be read first; end a pin whose archive is missing."""
+        """Note whether the archive has to be read first; follow what answers if that of a pin is missing."""
         self._unverified.pop(component, None)
         artifact = self._queue.decisions[component].artifact
         if result.unread and artifact is not None:
             self._unverified[component] = artifact
         pins = [] if result.missing is None else self._desired.pins_to(component, artifact)
         if pins:
-            self._end_pins(pins, self._records[component], why=result.missing or "")
+            self._move_pins(pins, self._records[component], result)
 
-    def _end_pins(self, pins: list[Order], record: AdapterRecord, *, why: str) -> None:
-        """Pin what answers instead of a version that is gone; without any, serve the declared version."""
+    def _move_pins(self, pins: list[Order], record: AdapterRecord, result: StepResult) -> None:
+        """Pin what answers instead of a version that is gone; without any, the rollback stays and fails."""
         answers = self._routes.answering(record.name) or proven_artifact(record)
-        stays = answers is not None and not any(
-            answers.same_version_as(other) for pin in pins for other in (pin.replaces, pin.artifact)
-        )
-        kept = [replace(pin, artifact=answers) for pin in pins if stays]
-        for pin, other in zip(pins, kept, strict=False):
+        given_up = [artifact for pin in pins for artifact in (pin.replaces, pin.artifact)]
+        if answers is None or any(map(answers.same_version_as, given_up)):
+            failure = result.record.failure
+            if failure is not None and failure.reason == result.missing:
+                reason = (
+                    f"{failure.reason}; it is rolled back to that version: publish another one, or run"
+                    f" 'adapters rollback {record.name} --undo'"
+                )
+                result.record = replace(result.record, failure=replace(failure, reason=reason))
+            return
+        kept = [replace(pin, artifact=answers) for pin in pins]
+        for pin, other in zip(pins, kept, strict=True):
             self._session.registry.replace_order(pin, other, self._session.lease)
-        if kept:
-            orders = [order for order in self._desired.orders if order not in pins]
-            self._desired = replace(self._desired, orders=[*orders, *kept])
-        else:
-            self._remove_orders(pins)
+        orders = [order for order in self._desired.orders if order not in pins]
+        self._desired = replace(self._desired, orders=[*orders, *kept])
         if self._desired.versions is None:
             self._desired = self._desired.with_pins_of(record.component, self._records)
         else:
             self._session.abandon()  # other components are wanted now
-        cause = f"the version that it was rolled back to is gone: {why}"
-        if stays and answers is not None:
-            cause += f"; {answers.version} goes on answering"
-        self._records.note(record, "unpinned", cause=cause)
+        cause = f"the version that it was rolled back to is gone: {result.missing}"
+        self._records.note(record, "unpinned", cause=f"{cause}; {answers.version} goes on answering")
 
     def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
         """Adapt the rates to the result of a call; return True if nothing more can be done in this pass."""

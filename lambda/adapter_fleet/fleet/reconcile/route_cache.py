@@ -12,6 +12,7 @@ from adapter_fleet.fleet.planning.releases import (
     Versions,
     is_superseded,
     new_route,
+    proven_artifact,
     without_failed_version,
 )
 from adapter_fleet.fleet.planning.route_repair import is_there, mended, was_a_version, with_rebuilt
@@ -28,7 +29,6 @@ class RouteCache:
     """The route of every adapter, if the fleet has routes.
 
     `unreadable` has by adapter why its stored route cannot be read.
-    `assumed` has the components that answer as far as the registry knows, though no stored route says so.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
     `worse` has by component the artifact of a canary that has ended, and why.
     """
@@ -40,8 +40,10 @@ class RouteCache:
         self._planned: Mapping[str, Route] = {}
         self._versions: Versions | None = None
         self._changed: set[str] = set()
-        self._misread: set[str] = set()
-        self.assumed: list[str] = []
+        # What callers are to read instead of what they read.
+        self._misread: dict[str, Route] = {}
+        # The stored routes are of no use, and nothing serves to rebuild them from.
+        self._void: set[str] = set()
         self.waits_for_copy = False
         self.worse: dict[str, tuple[Artifact, str]] = {}
         self._advances: set[str] = set()
@@ -65,13 +67,15 @@ class RouteCache:
         adapters = [adapter for adapter in adapters if adapter.name not in self.unreadable]
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
         published = session.registry.published_routes(names)
-        for name in stored.keys() & set(names):
-            meant, found = stored[name].published, published.get(name, PublishedRoute(component=""))
-            if found.revision <= meant.revision and replace(found, revision=meant.revision) != meant:
-                self._misread.add(name)
-        return with_rebuilt(
+        routes = with_rebuilt(
             stored, published, adapters, records, orders, releases=releases or IN_PLACE_AGAIN, now=self._began
         )
+        for name in routes.keys() & set(names):
+            found, wanted = published.get(name, PublishedRoute(component="")), routes[name].published
+            if found != replace(wanted, revision=found.revision):
+                self._misread[name] = routes[name]
+        self._void = stored.keys() - routes.keys()
+        return routes
 
     def follow_versions(self, versions: Versions | None) -> None:
         """Take over the routes of these versions, and note which ones are to be written."""
@@ -80,15 +84,7 @@ class RouteCache:
         stored, self._planned, self._routes = self._stored, versions.routes, dict(versions.routes)
         self._versions = replace(versions, routes=self._routes)
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
-        self.assumed = [
-            self._routes[name].live.component
-            for name in self._changed
-            if name not in stored or stored[name].live != self._routes[name].live
-        ]
-        # What was edited may name another adapter's component.
-        alone = versions.left_alone
-        self._misread = {name for name in self._misread if versions.declared.get(name) not in alone}
-        self._changed |= self._misread & self._routes.keys()
+        self._changed |= self._misread.keys() & self._routes.keys()
 
     def answering(self, adapter: str) -> Artifact | None:
         """Return the version that a route names for all callers or most; None without a route."""
@@ -96,10 +92,16 @@ class RouteCache:
         return None if route is None else route.live.artifact
 
     def publish(self, records: Mapping[str, AdapterRecord]) -> None:
-        """Write again what callers are to read, where that was lost or edited and what is meant serves."""
-        found = [self._stored[name] for name in sorted(self._misread)]
+        """Write again what callers are to read, where it was lost or edited and it serves."""
+        self._forget_void()
+        found = [route for _, route in sorted(self._misread.items())]
         misread = [route for route in found if is_there(records.get(route.live.component), route)]
         self._session.registry.put_routes(misread, self._session.lease)
+
+    def _forget_void(self) -> None:
+        """Delete routes that are of no use: nobody is sent to another adapter's component."""
+        self._session.registry.forget_routes(sorted(self._void), self._session.lease)
+        self._void = set()
 
     def mend(self, records: Mapping[str, AdapterRecord], pins: Mapping[str, Order]) -> bool:
         """Route to what serves, where a route names what is not there; return True if one did.
@@ -110,14 +112,21 @@ class RouteCache:
         if versions is None:
             return False
         for name, planned in self._planned.items():
-            alone = versions.declared.get(name) in versions.left_alone
-            if alone or is_there(records.get(planned.live.component), planned):
+            record, stored = records.get(planned.live.component), self._stored.get(name)
+            # It answers as the records say that this pass began with.
+            assumed = stored is None or stored.live != planned.live
+            there = proven_artifact(record) is not None if assumed else is_there(record, planned)
+            if there:
                 continue
+            alone = versions.declared.get(name) in versions.left_alone
             route = mended(versions, self._routes[name], records, pins.get(name), now=now)
-            if route is not None:
+            if route is not None and not alone:
                 self._routes[name] = route
                 self._changed.add(name)
-            found |= self._routes[name].live.component != planned.live.component
+            moved = self._routes[name].live.component != planned.live.component
+            if assumed and not moved:
+                self._changed.discard(name)  # the next pass knows what this one has found
+            found |= moved or assumed
         return found
 
     def judge(self) -> None:
@@ -189,6 +198,7 @@ class RouteCache:
 
     def flush(self) -> None:
         """Write what changed. Where somebody has rolled back meanwhile, the pass ends, and another begins."""
+        self._forget_void()
         if not self._changed:
             return
         now = self._session.clock.now()

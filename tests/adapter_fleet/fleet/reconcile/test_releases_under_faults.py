@@ -472,7 +472,12 @@ class FleetOfReleases(WatchedFleet):
         rows, read = items["routes"], items.get(f"route#{name}", {})
         match how:
             case "edited" if read:
-                read["route"] = {**read["route"], "component": {"S": f"p-{name}-99999999"}}
+                other = data.draw(st.sampled_from(names))
+                theirs = [f"p-{name}-99999999", f"p-{other}-33333333", self.known[other].live.component]
+                named = data.draw(st.sampled_from(theirs))
+                document = rows[name]["doc"]["S"].replace(live, data.draw(st.sampled_from([live, named])))
+                rows[name] = {**rows[name], "doc": {"S": document}}
+                read["route"] = {**read["route"], "component": {"S": named}, "revision": {"N": "0"}}
             case "older" if name in self.older:
                 rows[name] = self.older.pop(name)
             case "older":
@@ -504,6 +509,7 @@ class FleetOfReleases(WatchedFleet):
         world.clock.time += 120.0  # after the lease of a pass that died, and after every lag
         self._run(600.0, world.executions[-1])
         pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
+        records = world.registry.records()
         for name, route in world.registry.routes().items():
             clashes = {"a", NAMES[-1]} <= self.wanted.keys() and name in ("a", NAMES[-1])
             if name not in self.wanted or clashes:
@@ -511,9 +517,11 @@ class FleetOfReleases(WatchedFleet):
             row = world.registry.items[f"route#{name}"].get("route", {"component": None})
             promise(row["component"] == {"S": route.live.component}, f"callers read {row}, not {route}")
             there = world.service.components.get(route.live.component)
+            record = records.get(route.live.component)
+            promise(record is None or record.name == name, f"{route} names {record}")
             others = [
                 record.component
-                for record in world.registry.records().values()
+                for record in records.values()
                 if record.name == name
                 and proven_artifact(record) is not None
                 and (record.failure, record.counted, record.intent) == (None, None, None)

@@ -124,10 +124,6 @@ class TestRowOfARoute:
         "no version": lambda row: {**row, "doc": _changed(row, versions=[])},
         "of another adapter": lambda row: {**row, "doc": _changed(row, adapter="b")},
         "without a revision": lambda row: {**row, "revision": 0},
-        "to what another adapter has": lambda row: {
-            **row,
-            "doc": row["doc"].replace("p-a-11111111", "p-b-11111111"),
-        },
     }
 
     def world(self, form: str) -> World:

@@ -8,7 +8,6 @@ import pytest
 
 from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
-from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter
 from tests.adapter_fleet.fleet.steps.test_archive_verification import put, wanted
@@ -83,16 +82,18 @@ class TestCopies:
         assert world.failure("gone").reason == f"NoSuchKey: {gone.artifact.source} does not exist"
 
 
-def test_adapter_gets_the_version_of_the_manifest_once_the_pinned_archive_is_gone(world: World) -> None:
+def test_rollback_whose_archive_and_component_are_gone_stays_and_says_what_to_do(world: World) -> None:
     for version in (1, 2):
         world.apply(adapter("a", version))
     world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
-    assert world.serving() == {"a": artifact("a", 1).uri}
     world.service.faults.missing.add(artifact("a", 1).uri)
-    replace_base(world)
+    world.service.remove("p-a")
+    world.start_machine("deployment")
+    world.run_for(60)
+    assert world.serving() == {}
+    assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+    reason = world.failure("a").reason
+    assert reason.startswith(f"NoSuchKey: {artifact('a', 1).uri} does not exist; it is rolled back to that")
+    assert "'adapters rollback a --undo'" in reason
+    world.carry_out(OrderKind.UNPIN, "a")
     assert world.serving() == {"a": artifact("a", 2).uri}
-    assert world.record("a").failure is None
-    assert world.newest().outcome is Outcome.CONVERGED
-    (event,) = [event for event in world.log.events if event.what == "unpinned"]
-    assert artifact("a", 1).uri in str(event.cause)
-    assert world.registry.orders() == []

@@ -36,6 +36,15 @@ def lose(world: World, *which: str) -> None:
         del world.registry.items["route#a"]
 
 
+def edit(world: World, name: str, component: str, *, callers: bool = False) -> None:
+    """Let the fleet's row of an adapter's first version name another component; that of callers, too."""
+    row = world.registry.items["routes"][name]
+    document = row["doc"]["S"].replace(f"p-{name}-11111111", component)
+    world.registry.write("routes", name, doc=document, revision=int(row["revision"]["N"]))
+    if callers:
+        world.registry.items[f"route#{name}"]["route"]["component"] = {"S": component}
+
+
 def roll_back(world: World, version: int, *, declared: int = 2) -> None:
     world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", version), replaces=artifact("a", declared))
 
@@ -49,19 +58,17 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("trigger", [DriftAction.REPORT, DriftAction.REPAIR, "deployment"])
-@pytest.mark.parametrize("edited", [True, False])
-def test_row_of_callers_is_written_again(world: World, trigger: str, edited: bool) -> None:
+@pytest.mark.parametrize("revision", [None, 0, 10**9])
+def test_row_of_callers_is_written_again(world: World, trigger: str, revision: int | None) -> None:
+    if trigger != "deployment":
+        world.apply(adapter("a", 2), settings=replace(RELEASES, drift=DriftAction(trigger)), digest="drift")
     meant = read(world)
     lose(world, "callers")
-    if edited:
-        world.registry.items["route#a"] = {"route": {"pk": {"S": "route#a"}, "component": {"S": "p-b"}}}
-    if trigger != "deployment":
-        world.with_settings(replace(RELEASES, drift=DriftAction(trigger)))
-    world.deploy(adapter("a", 2), digest="again")
+    if revision is not None:
+        world.registry.write("route#a", "route", component="p-b", revision=revision)
     if trigger == "deployment":
-        world.settle()
+        world.apply(adapter("a", 2), digest="again")
     else:
-        world.end_executions()
         world.drift()
     assert read(world) == meant
 
@@ -96,6 +103,55 @@ def test_row_of_the_fleet_from_an_older_day_moves_no_caller(world: World) -> Non
     world.drift()
     assert routed(world)["a"] == read(world)["component"] == component("a", 2)
     assert world.deletions() == [f"DeleteInferenceComponent {component('a', 1)}"], "it was drained before"
+
+
+def test_older_row_of_the_fleet_and_a_component_that_is_gone_are_mended_in_one_pass(world: World) -> None:
+    older = world.registry.items["routes"]["a"]
+    world.apply(adapter("a", 3))
+    world.registry.items["routes"]["a"] = older
+    world.service.remove(component("a", 3))
+    world.start_machine("order")
+    world.step()
+    assert read(world)["component"] == component("a", 2)
+
+
+@pytest.mark.parametrize("report", [True, False])
+@pytest.mark.parametrize("callers", [True, False])
+def test_route_to_another_adapter_is_rebuilt_from_what_serves(report: bool, callers: bool) -> None:
+    world = deployed(adapter("a"), adapter("b"), settings=replace(RELEASES, drift=DriftAction.REPORT))
+    edit(world, "a", component("b", 1), callers=callers)
+    if report:
+        world.drift()
+        assert read(world)["component"] == component("a", 1)
+    world.apply(adapter("a", 2), adapter("b"))
+    assert (world.newest().outcome, world.newest().failed) == (Outcome.CONVERGED, 0)
+    assert routed(world) == {"a": component("a", 2), "b": component("b", 1)}
+
+
+@pytest.mark.parametrize("report", [True, False])
+def test_route_to_another_adapter_goes_where_nothing_serves_of_its_own(report: bool) -> None:
+    world = deployed(adapter("a"), adapter("b"), settings=replace(RELEASES, drift=DriftAction.REPORT))
+    world.service.remove(component("a", 1))
+    world.service.faults.missing.add(artifact("a", 1).uri)
+    world.start_machine("order")
+    world.run_for(60)
+    edit(world, "a", component("b", 1), callers=True)
+    world.end_executions()
+    world.clock.time += 3600.0
+    world.start_machine("drift" if report else "order")
+    world.step()
+    assert not world.registry.items["route#a"]
+    world.service.faults.missing.clear()
+    world.apply(adapter("a"), adapter("b"), digest="mended")
+    assert read(world)["component"] == component("a", 1)
+
+
+def test_route_to_the_next_version_of_another_adapter_stops_nobody() -> None:
+    world = deployed(adapter("a"), adapter("b"), settings=RELEASES)
+    edit(world, "b", component("a", 2))
+    world.apply(adapter("a", 2), adapter("b", 2))
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert routed(world) == {"a": component("a", 2), "b": component("b", 2)}
 
 
 def test_versions_beside_the_one_that_answers_are_drained_after_a_loss(world: World) -> None:
@@ -166,6 +222,21 @@ def test_nobody_is_sent_to_a_version_that_was_rolled_back_from(world: World) -> 
     world.settle()
     assert read(world)["component"] == component("a", 1)
     assert world.serving()["a-11111111"] == artifact("a", 1).uri
+
+
+def test_rollback_stays_where_nothing_else_is_left_than_what_it_went_back_from(world: World) -> None:
+    roll_back(world, 1)
+    world.service.faults.missing.add(artifact("a", 1).uri)
+    world.service.remove(component("a", 1))
+    world.clock.time += 3600.0
+    world.start_machine("drift")
+    world.run_for(60)
+    world.apply(adapter("a", 2), digest="again", retries=False)
+    assert read(world)["component"] == component("a", 1)
+    assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+    assert "'adapters rollback a --undo'" in str(world.newest().reason)
+    world.carry_out(OrderKind.UNPIN, "a")
+    assert read(world)["component"] == component("a", 2)
 
 
 @pytest.mark.parametrize("settings", [RELEASES, IN_PLACE], ids=["releases", "in place"])
