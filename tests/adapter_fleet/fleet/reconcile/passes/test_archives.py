@@ -1,7 +1,5 @@
 """Archives of what serves: a drift check looks at each of them once a day."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """An error with one adapter is the failure of that adapter; the others converge."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A pass dies before or after any single call, and the next passes reach the same end."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any

@@ -3,8 +3,6 @@
 A component of a CloudFormation stack is never taken over, as the stack would not notice the change.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

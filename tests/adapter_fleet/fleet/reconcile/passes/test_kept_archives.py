@@ -1,7 +1,5 @@
 """The fleet's own copies of archives from deployments, and pins whose archive is gone."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """SageMaker ignores the case of names, and lists a component as its creator spelled it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from adapter_fleet.common.naming import FLEET_TAG

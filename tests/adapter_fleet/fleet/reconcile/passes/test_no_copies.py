@@ -1,7 +1,5 @@
 """A base model without a copy, as after a time without requests: nobody fails, and nobody wakes it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

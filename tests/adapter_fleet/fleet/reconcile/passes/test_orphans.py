@@ -1,7 +1,5 @@
 """A component with the fleet's tag that no guard has counted is reported and left alone."""
 
-from __future__ import annotations
-
 import pytest
 
 from adapter_fleet.common.naming import FLEET_TAG

@@ -1,7 +1,5 @@
 """The adapter that answers is the one that was declared: every swap is a failure that says who answers."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """A table that throttles, refuses or does not answer is no failure of any adapter."""
 
-from __future__ import annotations
-
 from random import Random
 
 import pytest

@@ -3,8 +3,6 @@
 The deletion guard counts what the manifests of an hour delete together.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Releases: a component for each version of an adapter, and a route to the one that answers."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 

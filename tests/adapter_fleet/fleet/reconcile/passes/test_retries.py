@@ -1,7 +1,5 @@
 """Whatever holds a fleet up is retried with backoff, and everything else goes on."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Routes whose rows were lost, restored or edited, and routes to what is not there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

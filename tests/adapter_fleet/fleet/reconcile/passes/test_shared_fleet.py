@@ -1,7 +1,5 @@
 """How passes share a fleet: which one runs, what it waits for, and how many calls it makes at once."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Iterator

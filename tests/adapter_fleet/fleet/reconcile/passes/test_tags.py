@@ -1,7 +1,5 @@
 """Tags come late after a creation, or somebody removes the fleet's tag, which no listing shows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest
