@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from adapter_fleet.common.naming import component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.registry import UnreadableError
-from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.routes import Route, StoredRoutes
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
@@ -63,7 +63,7 @@ class AdapterLookup:
 
     def route(self, adapter: str) -> Route | None:
         """Return the route of an adapter; None if it is updated in place. Raises UnreadableError."""
-        routes, unreadable = self._routes
+        routes, unreadable, _ = self._routes
         if adapter in unreadable:
             raise UnreadableError(unreadable[adapter])
         return routes.get(adapter)
@@ -118,8 +118,8 @@ class AdapterLookup:
             return name
 
     @cached_property
-    def _routes(self) -> tuple[dict[str, Route], dict[str, str]]:
-        """The routes, and why others cannot be read, by adapter. They stay where releases are off."""
+    def _routes(self) -> StoredRoutes:
+        """The routes. They stay where releases are off."""
         return self._fleet.registry.read_routes()
 
     @cached_property

@@ -220,7 +220,7 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         return None
     active = in_force(registry, newest)
     desired, totals = desired_by(registry, active), None
-    routes, unread_routes = registry.read_routes()
+    routes, unread_routes, _ = registry.read_routes()
     orders, unreadable_orders = registry.read_orders()
     if only is None or routes or unread_routes:
         records = registry.records()

@@ -138,7 +138,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     """
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     orders = registry.orders()
-    stored, (routes, unreadable) = registry.records(), registry.read_routes()
+    stored, (routes, unreadable, _) = registry.records(), registry.read_routes()
     state = DesiredState.of(
         desired.adapters,
         orders,

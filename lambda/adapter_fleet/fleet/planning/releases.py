@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH, without_version
+from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
@@ -30,7 +30,7 @@ class Versions:
     named:
         The components that routes in force name, also those that are gone or not adopted again yet.
     left_alone:
-        The components of adapters whose rows mean nothing, and why.
+        The components of adapters whose rows cannot be used, and why.
     clash:
         Why an adapter cannot have its declared component, which another one has; None if each can.
     unreadable:
@@ -73,7 +73,7 @@ def versions_of(
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    routes, owners = own_routes(routes, adapters, records), _owners(adapters, routes, records)
+    owners = _owners(adapters, routes, records)
     found = []
     for adapter in adapters:
         own, clash, why = recorded.get(adapter.name, {}), None, unreadable.get(adapter.name)
@@ -156,27 +156,6 @@ def _left_alone(adapter: DesiredAdapter, own: Iterable[str], why: str, clash: st
         left_alone=dict.fromkeys(alone, why),
         clash=clash,
     )
-
-
-def own_routes(
-    routes: Mapping[str, Route],
-    adapters: Collection[DesiredAdapter],
-    records: Mapping[str, AdapterRecord],
-) -> dict[str, Route]:
-    """Return the routes without those of declared adapters that name a component of another one."""
-    owners, declared = _owners(adapters, routes, records), {one.name: one.component for one in adapters}
-
-    def is_own(name: str, component: str) -> bool:
-        owner = owners.get(component.lower())
-        if owner is None:
-            return declared[name].lower() in (component.lower(), without_version(component).lower())
-        return owner.lower() == name.lower()
-
-    return {
-        name: route
-        for name, route in routes.items()
-        if name not in declared or all(is_own(name, one.component) for one in route.all_versions)
-    }
 
 
 def _owners(

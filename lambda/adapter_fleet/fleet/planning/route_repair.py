@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.desired_state import pins_in_force
-from adapter_fleet.fleet.planning.releases import Versions, own_routes, proven_artifact
+from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
@@ -23,15 +23,18 @@ def with_rebuilt(
     records: Mapping[str, AdapterRecord],
     orders: Collection[Order],
     *,
+    edited: Mapping[str, int],
     releases: ReleaseSettings,
     now: float,
 ) -> dict[str, Route]:
     """Return the stored routes, with one rebuilt for each adapter whose route is lost or too old.
 
-    A stored route is too old if callers read a later one: both are written at once. One that names a
-    component of another adapter counts as lost.
+    A stored route is too old if callers read a later one: both are written at once.
+
+    edited:
+        The revisions of routes that count as lost because somebody edited them.
     """
-    rebuilt, proven = own_routes(routes, adapters, records), _proven(records)
+    rebuilt, proven = dict(routes), _proven(records)
     pins = pins_in_force(adapters, orders)
     for adapter in adapters:
         route, read = rebuilt.get(adapter.name), published.get(adapter.name)
@@ -46,8 +49,9 @@ def with_rebuilt(
             read, pin = read or PublishedRoute(component=""), pins.get(adapter.name)
             found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
             if found is not None:
-                stored = routes.get(adapter.name)
-                rebuilt[adapter.name] = replace(found, revision=0 if stored is None else stored.revision)
+                stored = routes.get(adapter.name, found)
+                revision = edited.get(adapter.name, stored.revision)
+                rebuilt[adapter.name] = replace(found, revision=revision)
     return rebuilt
 
 
@@ -158,7 +162,7 @@ def mended(
     def preference(record: AdapterRecord) -> tuple[bool, int, float]:
         known = record.component in served
         answers = record.component == declared and (known or versions.wanted[declared].percent == 100)
-        place = served.index(record.component) if known else len(served) + (record.component != declared)
+        place = served.index(record.component) if known else len(served) + (record.component == declared)
         return not answers, place, -(record.routed_at or 0.0)
 
     found = [

@@ -89,7 +89,7 @@ class Reconciler:
     def _drift_check(
         self, fleet: FleetRecord, newest: Generation, pass_input: PassInput
     ) -> DriftAction | None:
-        """Return what a run that nobody waits for does; None for nothing: another execution is at work."""
+        """Return what a drift check or a look does; None for nothing: another execution is at work."""
         current = active_generation(newest, self.registry.generation)
         if current is None:
             return None

@@ -35,7 +35,7 @@ class RouteCache:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stored, self.unreadable = session.registry.read_routes()
+        self._stored, self.unreadable, self._edited = session.registry.read_routes()
         self._routes: dict[str, Route] = {}
         self._planned: Mapping[str, Route] = {}
         self._versions: Versions | None = None
@@ -62,19 +62,27 @@ class RouteCache:
         """
         session, stored = self._session, self._stored
         releases = session.target.settings.releases
-        if releases is None and not stored and not any(map(was_a_version, records.values())):
+        is_empty = not (stored or self._edited)
+        if releases is None and is_empty and not any(map(was_a_version, records.values())):
             return stored
         adapters = [adapter for adapter in adapters if adapter.name not in self.unreadable]
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
         published = session.registry.published_routes(names)
         routes = with_rebuilt(
-            stored, published, adapters, records, orders, releases=releases or IN_PLACE_AGAIN, now=self._began
+            stored,
+            published,
+            adapters,
+            records,
+            orders,
+            edited=self._edited,
+            releases=releases or IN_PLACE_AGAIN,
+            now=self._began,
         )
         for name in routes.keys() & set(names):
             found, wanted = published.get(name, PublishedRoute(component="")), routes[name].published
             if found != replace(wanted, revision=found.revision):
                 self._misread[name] = routes[name]
-        self._void = stored.keys() - routes.keys()
+        self._void = {*stored, *self._edited} - routes.keys()
         return routes
 
     def follow_versions(self, versions: Versions | None) -> None:
@@ -231,7 +239,8 @@ class RouteCache:
         versions = self._versions
         if versions is None:
             return []
-        gone = sorted({*self._routes, *leaving, *versions.unreadable} - versions.declared.keys())
+        rows = {*self._routes, *leaving, *versions.unreadable, *self._edited}
+        gone = sorted(rows - versions.declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
         for name in gone:
             self._routes.pop(name, None)

@@ -11,7 +11,7 @@ The attribute of the table's time to live is `expires`.
 | `desired#<id>` | number | the desired state of a generation: compressed JSON in chunks |
 | `deliveries` | delivery | number of the generation that the delivery made |
 | `orders` | component and kind | one order (JSON) |
-| `routes` | adapter | the route of one adapter: `doc` (JSON), and its revision |
+| `routes` | adapter | the route of one adapter: `doc` (JSON), its revision, and a digest of both |
 | `route#<adapter>` | `route` | what callers of an adapter read: its component, and a candidate's |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
@@ -63,7 +63,7 @@ from adapter_fleet.fleet.state.generations import (
     superseded_by,
 )
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Order
-from adapter_fleet.fleet.state.routes import PublishedRoute, Route
+from adapter_fleet.fleet.state.routes import PublishedRoute, Route, StoredRoutes
 from adapter_fleet.manifest.desired import DesiredFleet
 
 if TYPE_CHECKING:
@@ -483,16 +483,20 @@ class Registry:
                 published[item["pk"].removeprefix("route#")] = converter.structure(row, PublishedRoute)
         return published
 
-    def read_routes(self) -> tuple[dict[str, Route], dict[str, str]]:
-        """Return the routes that can be read, and why each other one cannot, by adapter."""
-        routes: dict[str, Route] = {}
-        unreadable = {}
+    def read_routes(self) -> StoredRoutes:
+        """Return the routes of the fleet's adapters."""
+        found = StoredRoutes({}, {}, {})
         for item in self._table.query(ROUTES_PARTITION):
             try:
-                routes[item["sk"]] = _route_of(item)
+                route = _route_of(item)
             except UnreadableError as error:
-                unreadable[item["sk"]] = str(error)
-        return routes, unreadable
+                found.unreadable[item["sk"]] = str(error)
+                continue
+            if item.get("digest") == _digest(item["doc"], route.revision):
+                found.routes[route.adapter] = route
+            else:
+                found.edited[route.adapter] = route.revision
+        return found
 
     def put_routes(self, routes: Sequence[Route], lease: Lease) -> list[Route]:
         """Write routes; return those that are stored now. The others were changed since they were read."""
@@ -643,6 +647,11 @@ def _route_of(item: Item) -> Route:
         return route
 
 
+def _digest(document: str, revision: int) -> str:
+    """Return what tells a route that the fleet wrote from one that somebody edited."""
+    return hashlib.sha256(f"{revision} {document}".encode()).hexdigest()[:16]
+
+
 def _document_of(record: AdapterRecord) -> dict[str, Any]:
     """Return the document of a record. Of equal artifacts, only the first one has all details.
 
@@ -719,12 +728,14 @@ def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
     """Yield the two actions for each route, the first of which fails if another revision is stored."""
     for route in routes:
         before = {"before": route.revision} if route.revision else {}
+        document = _text(unstructured(replace(route, revision=0)))
         yield update_action(
             key(ROUTES_PARTITION, route.adapter),
-            "SET doc = :doc, revision = :next",
+            "SET doc = :doc, revision = :next, digest = :digest",
             condition="revision = :before" if before else "attribute_not_exists(pk)",
-            doc=_text(unstructured(replace(route, revision=0))),
+            doc=document,
             next=route.revision + 1,
+            digest=_digest(document, route.revision + 1),
             **before,
         )
         published = replace(route, revision=route.revision + 1).published

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import MAX_VERSIONS
@@ -185,3 +186,17 @@ class Route:
             for index, version in enumerate(self.versions)
             if version.until is not None and (index > releases.keep or version.abandoned)
         }
+
+
+class StoredRoutes(NamedTuple):
+    """The routes in a registry, by adapter.
+
+    unreadable:
+        Why a row cannot be read.
+    edited:
+        The revisions of rows that somebody edited: they count as lost.
+    """
+
+    routes: dict[str, Route]
+    unreadable: dict[str, str]
+    edited: dict[str, int]

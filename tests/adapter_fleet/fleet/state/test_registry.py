@@ -305,7 +305,7 @@ def test_largest_routes_are_written_unless_somebody_has_changed_them(
     artifact = Artifact(uri="s3://b/" + "k" * 1000, probe=Probe(prompt="漢" * 2000, answer="漢" * 200))
     versions = tuple(RoutedVersion(component=f"p-{number}", artifact=artifact) for number in range(6))
     stored = registry.put_routes([Route(adapter=f"a{n}", versions=versions) for n in range(60)], lease)
-    assert registry.read_routes() == ({route.adapter: route for route in stored}, {})
+    assert registry.read_routes() == ({route.adapter: route for route in stored}, {}, {})
     assert registry.route_by_hand(stored[0], [])
     written = registry.put_routes(stored, lease)
     assert [route.adapter for route in written] == [route.adapter for route in stored[1:]]
