@@ -66,7 +66,7 @@ class DesiredState:
         return frozenset(self.versions.declared[self.declared[component].name] for component in declared)
 
     def left_alone(self, records: Mapping[str, AdapterRecord]) -> list[AdapterRecord]:
-        """Return the records of adapters whose rows cannot be used: they are left alone as unreadable ones."""
+        """Return the records of adapters whose rows cannot be used: they stay as they are."""
         left = {} if self.versions is None else self.versions.left_alone
         known = {name: records.get(name) or new_record(name, self.wanted[name]) for name in left}
         return [

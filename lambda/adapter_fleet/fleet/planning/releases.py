@@ -245,12 +245,15 @@ def new_route(
     *,
     now: float,
     has_copies: bool,
+    answers: bool = True,
     advances: bool = False,
 ) -> Route | None:
     """Return the route to a declared version that is in service and proven; None if its route stays.
 
-    The first one of an adapter needs no copy of the base model: only a request to it brings one.
+    Where no other one answers, it needs no copy of the base model: only a request to it brings one.
 
+    answers:
+        True if what the route names is in service.
     advances:
         True if the canary's step has ended well.
     """
@@ -262,27 +265,37 @@ def new_route(
             return route.without_candidate(now=now, releases=versions.releases)
     if live is None or serving is None or not versions.is_declared(record):
         return None
+    keeps = decision.step is Step.KEEP
+    serves = keeps or (decision.step is Step.ASLEEP and live.status is Status.IN_SERVICE)
     if route is None:
-        first = decision.step is Step.KEEP or (
-            decision.step is Step.ASLEEP and live.status is Status.IN_SERVICE
-        )
-        return Route.first(record.name, record.component, serving, versions.releases) if first else None
-    is_there = route.live.component == record.component and route.live.artifact.same_as(serving)
-    if is_there or decision.step is not Step.KEEP or not has_copies:
+        return Route.first(record.name, record.component, serving, versions.releases) if serves else None
+    if route.live.component == record.component and route.live.artifact.same_as(serving):
         return None
-    percent = first_share(versions, route, record.component, serving)
+    if serves and not answers:
+        return route.to(record.component, serving, now=now, releases=versions.releases)
+    if not keeps or not has_copies:
+        return None
+    return _with_share(versions, route, record.component, serving, now=now, advances=advances)
+
+
+def _with_share(
+    versions: Versions, route: Route, component: str, serving: Artifact, *, now: float, advances: bool
+) -> Route | None:
+    """Return the route that gives a declared version its share; None if it has it."""
+    candidate = route.candidate
+    percent = first_share(versions, route, component, serving)
     if advances and candidate is not None and versions.releases.canary is not None:
         percent = versions.releases.canary.after(candidate.percent)
     if percent >= 100:
-        return route.to(record.component, serving, now=now, releases=versions.releases)
-    want = versions.wanted[record.component].percent
+        return route.to(component, serving, now=now, releases=versions.releases)
+    want = versions.wanted[component].percent
     if candidate is not None and (percent, want) == (candidate.percent, candidate.declared):
         return None
-    if candidate is not None and candidate.component != record.component:
+    if candidate is not None and candidate.component != component:
         route = route.without_candidate(now=now, releases=versions.releases)
     return route.with_candidate(
         Candidate(
-            component=record.component,
+            component=component,
             artifact=serving,
             percent=percent,
             since=now,

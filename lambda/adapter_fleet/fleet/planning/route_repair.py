@@ -87,13 +87,14 @@ def _rebuilt(
     and another one serves. Returns None if nothing serves, or only what somebody rolled back from.
     """
 
-    def preference(record: AdapterRecord) -> tuple[bool, bool, bool, float]:
+    def preference(record: AdapterRecord) -> tuple[bool, bool, bool, float, float]:
         ordered = pin is not None and record.serving is not None and record.serving.same_as(pin.artifact)
         return (
             record.component != read.component,
             _has_failed(record),
             not ordered,
             -(record.routed_at or 0.0),
+            record.owned or 0.0,  # of two that have the same version, the older one answered
         )
 
     def is_new(record: AdapterRecord) -> bool:

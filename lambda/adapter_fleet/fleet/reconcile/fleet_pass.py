@@ -324,7 +324,7 @@ class Pass:
             self._polling.learn(event)
         if decision.artifact is not None and self._unverified.get(component) == decision.artifact:
             decision = replace(decision, step=Step.VERIFY)
-        decision = self._routes.follow(record, decision)
+        decision = self._routes.follow(record, decision, self._records)
         if decision.step is Step.KEEP and (record.drifted is not None or record.ordered):
             # Someone has reverted the change by hand, or there was none.
             self._records.put(replace(record, drifted=None, ordered=False))

@@ -172,17 +172,21 @@ class RouteCache:
         by_hand = want is None or want.percent is not None
         return None if by_hand else due(route.candidate, self._versions.releases)
 
-    def follow(self, record: AdapterRecord, decision: Decision) -> Decision:
+    def follow(
+        self, record: AdapterRecord, decision: Decision, records: Mapping[str, AdapterRecord]
+    ) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
         versions, has_copies = self._versions, self._session.fleet.base_copies > 0
         if versions is None or record.unreadable is not None:
             return decision
+        named = self._routes.get(record.name)
         route = new_route(
             versions,
             record,
             decision,
             now=self._session.clock.now(),
             has_copies=has_copies,
+            answers=named is None or is_there(records.get(named.live.component), named),
             advances=record.component in self._advances,
         )
         if route is not None:

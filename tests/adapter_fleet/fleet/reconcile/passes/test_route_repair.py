@@ -143,14 +143,6 @@ def test_route_to_another_adapter_goes_where_nothing_serves_of_its_own(report: b
     assert read(world)["component"] == component("a", 1)
 
 
-def test_route_to_the_next_version_of_another_adapter_stops_nobody() -> None:
-    world = deployed(adapter("a"), adapter("b"), settings=RELEASES)
-    edit(world, "b", component("a", 2))
-    world.apply(adapter("a", 2), adapter("b", 2))
-    assert world.newest().outcome is Outcome.CONVERGED
-    assert routed(world) == {"a": component("a", 2), "b": component("b", 2)}
-
-
 def test_versions_beside_the_one_that_answers_are_drained_after_a_loss(world: World) -> None:
     world.with_settings(replace(RELEASES, releases=ReleaseSettings(keep=0, drain_seconds=900.0)))
     world.apply(adapter("a", 3), retries=False)
@@ -208,6 +200,15 @@ def test_route_to_what_is_gone_leads_to_the_version_before_and_back(world: World
     world.settle()
     assert read(world)["component"] == component("a", 2), "it is created again"
     assert world.newest().outcome is Outcome.CONVERGED
+
+
+@pytest.mark.parametrize("copies", [0, 1])
+def test_new_version_answers_all_where_what_answered_is_gone(copies: int) -> None:
+    world = deployed(adapter("a"), settings=CANARY)
+    world.service.copies = copies
+    world.service.remove(component("a", 1))
+    world.apply(adapter("a", 2), retries=False)
+    assert read(world) == {"component": component("a", 2)}
 
 
 def test_nobody_is_sent_to_a_version_that_was_rolled_back_from(world: World) -> None:
