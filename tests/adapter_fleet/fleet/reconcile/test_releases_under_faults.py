@@ -157,6 +157,8 @@ class FleetOfReleases(WatchedFleet):
             self._watch_deletion(name)
         if (verb, when) == ("put_routes", "after"):
             self._watch_routes()
+        if (verb, when) == ("forget_routes", "after"):
+            self.lost &= self.wanted.keys()
         if self.calls is not None:
             self.calls -= 1
             if self.calls < 0:
@@ -356,7 +358,8 @@ class FleetOfReleases(WatchedFleet):
             return
         there = self.world.service.components
         kept = [version for version in route.served[: releases.keep + 1] if version.component in there]
-        if index >= len(kept):
+        declared = artifact(name, self.wanted[name])
+        if index >= len(kept) or kept[index].artifact.same_version_as(declared):
             return
         to = kept[index]
         order = Order(
@@ -364,7 +367,7 @@ class FleetOfReleases(WatchedFleet):
             component=f"p-{name}",
             at=self.world.clock.now(),
             artifact=to.artifact,
-            replaces=artifact(name, self.wanted[name]),
+            replaces=declared,
         )
         if self.world.registry.route_by_hand(
             route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases),
@@ -607,7 +610,7 @@ class FleetOfReleases(WatchedFleet):
 
     def _part_adapters(self) -> None:
         """Do what a refusal asks for, where an adapter would take the component of another one."""
-        refused = re.match(
+        refused = re.search(
             "adapter '(.*?)' would take .* from adapter '(.*?)'", self.world.newest().reason or ""
         )
         if refused is None:
