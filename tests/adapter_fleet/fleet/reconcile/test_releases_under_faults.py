@@ -60,7 +60,7 @@ def artifact(name: str, version: int) -> Artifact:
     return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=digest)
 
 
-def adapters(manifest: dict[str, int], percents: dict[str, int]) -> tuple[DesiredAdapter, ...]:
+def adapters(manifest: dict[str, int], percents: dict[str, int | None]) -> tuple[DesiredAdapter, ...]:
     smoke = SmokeRequest(body={"inputs": "Hello"})
     return tuple(
         DesiredAdapter(
@@ -132,7 +132,7 @@ class FleetOfReleases(WatchedFleet):
         self.world.service.faults = faults
         self.before: dict[str, int] = {}
         self.wanted: dict[str, int] = {}
-        self.percents: dict[str, int] = {}
+        self.percents: dict[str, int | None] = {}
         self.named: dict[str, float] = {}
         """When a route last ceased to send callers to a component."""
         self.known: dict[str, Route] = {}
@@ -189,7 +189,8 @@ class FleetOfReleases(WatchedFleet):
                 assert there is not None
                 first = route.revision == 1 or live.component in self.proven
                 copies = service.copies or self.world.fleet().base_copies  # as the fleet saw them last
-                gone = before is not None and before.live.component not in service.components
+                known = service.components.keys() - self.contested
+                gone = before is not None and before.live.component not in known
                 awake = copies > 0 or gone  # a request to what is gone would wake nobody
                 promise(awake or first, f"{name} is routed to {live}, and nobody can have answered")
                 silent = name in SMOKED and live.artifact.uri in service.faults.silent
@@ -216,7 +217,7 @@ class FleetOfReleases(WatchedFleet):
         goes_on = before is not None and route.revision == before.revision + 1
         had = before.candidate if before is not None and goes_on else None
         releases = self.world.newest().request.target.settings.releases
-        judged = had is not None and had.declared is None and route.adapter not in self.percents
+        judged = had is not None and had.declared is None and self.percents.get(route.adapter) is None
         if before is not None and had is not None and judged and releases is not None and releases.canary:
             # It is compared with the version before, which may do as badly.
             worse = had.artifact.uri in faults.worse and before.live.artifact.uri not in faults.worse
@@ -298,9 +299,7 @@ class FleetOfReleases(WatchedFleet):
 
     @rule(name=st.sampled_from(NAMES), percent=st.sampled_from([None, 1, 50, 100]))
     def say_a_share(self, name: str, percent: int | None) -> None:
-        self.percents.pop(name, None)
-        if percent is not None:
-            self.percents[name] = percent
+        self.percents[name] = percent
 
     @rule(name=st.sampled_from(NAMES), percent=st.sampled_from([10, 60, 100]))
     def raise_by_hand(self, name: str, percent: int) -> None:
