@@ -444,8 +444,10 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         return with_failure(record, blamed, live.failure_reason or _NO_REASON, context)
     if known is not None and known.uri == served.uri:
         return record, []
-    if known is None and failure is not None and failure.cause.retried and failure.artifact.same_as(served):
-        failure = None  # it failed before a listing showed that it is there
+    if failure is not None and failure.artifact.same_as(served):
+        # It failed before a listing showed that it is there, or somebody else has sent it.
+        moot = known is None if failure.cause.retried else failure.cause is Cause.UPDATE_REFUSED
+        failure = None if moot else failure
     changed = replace(
         record,
         serving=served,

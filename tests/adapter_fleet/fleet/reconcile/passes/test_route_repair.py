@@ -70,14 +70,6 @@ def test_row_of_callers_is_written_again(world: World, trigger: str, revision: i
     assert read(world) == meant
 
 
-def test_first_pass_after_a_loss_writes_the_row_of_callers(world: World) -> None:
-    meant = read(world)
-    lose(world, "callers")
-    world.start_machine("order")
-    world.step()
-    assert read(world) == meant
-
-
 @pytest.mark.parametrize("rows", [("fleet",), ("callers",), ("fleet", "callers")])
 def test_rollback_outlives_the_loss_of_rows(world: World, rows: tuple[str, ...]) -> None:
     roll_back(world, 1)

@@ -125,6 +125,12 @@ class TestContainerThatRefusesUpdates:
         world.apply(adapter("a", 3), digest="on another base")
         assert world.serving() == uris("a", version=3)
 
+    def test_version_that_somebody_else_has_sent_has_not_failed(self, world: World) -> None:
+        world.apply(adapter("a", 2))
+        world.service.edit("p-a", uris("a", version=2)["a"])
+        world.apply(adapter("a", 2), digest="again")
+        assert world.record("a").failure is None
+
     def test_adapter_that_its_base_lost_fails_until_the_base_changes(self, world: World) -> None:
         world.service.replace_base("model-2", lost=True)
         world.apply(adapter("a"), digest="again")
