@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.components import EndpointComponents
 from adapters_cli.fleets.fleet_lookup import Fleet
-from adapters_cli.fleets.fleet_status import MOST_READ_BY_NAME, FleetStatus, StateGroup
+from adapters_cli.fleets.fleet_status import (
+    MENDED_BY_DEPLOYMENT,
+    MENDED_BY_ORDER,
+    MOST_READ_BY_NAME,
+    FleetStatus,
+    StateGroup,
+)
 
 
 def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> FleetStatus:
@@ -26,9 +33,11 @@ def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> Fl
     if more := len(serving - found.keys()):
         seen = replace(seen, not_compared=f"{more} more that the listing lacks")
     problems = {name: _problem(found[name], seen.owned.get(name)) for name in serving & found.keys()}
+    # Orders are refused after a generation that failed.
+    remedy = MENDED_BY_DEPLOYMENT if seen.newest.outcome is Outcome.FAILED else MENDED_BY_ORDER
     return seen.with_states(
         [
-            one.out_of_service(problem) if (problem := problems.get(one.component)) is not None else one
+            one if (problem := problems.get(one.component)) is None else one.out_of_service(problem, remedy)
             for one in seen.adapters
         ]
     )

@@ -36,7 +36,8 @@ from adapters_cli.output.errors import NoFleetError
 MOST_READ_BY_NAME = 100
 """Records that are read one by one, again and again, while a command waits."""
 
-_MENDED_BY = "'adapters apply --retry NAME' mends it, and so does a drift check with 'repair'"
+MENDED_BY_DEPLOYMENT = "another deployment or manifest mends it"
+MENDED_BY_ORDER = "'adapters apply --retry NAME' mends it, and so does a drift check with 'repair'"
 
 
 class Proof(StrEnum):
@@ -109,9 +110,9 @@ class AdapterState:
     beside: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    def out_of_service(self, state: str, why: str | None = None) -> "AdapterState":
+    def out_of_service(self, state: str, remedy: str, why: str | None = None) -> "AdapterState":
         """Return the state of an adapter that does not serve as declared, and that no pass is to mend."""
-        reason = "; ".join(filter(None, (why, _MENDED_BY.replace("NAME", self.name))))
+        reason = "; ".join(filter(None, (why, remedy.replace("NAME", self.name))))
         return replace(self, group=StateGroup.FAILED, state=state, reason=reason, settled=True)
 
 
@@ -420,7 +421,7 @@ def _states(
         route = routes.get(record.name)
         state = _state(record, want, decision, waits=component in retried)
         if idle and component not in retried and record.drifted is not None and decision.step in _UNDONE:
-            state = state.out_of_service(_drifted_word(record), record.drifted)
+            state = state.out_of_service(_drifted_word(record), MENDED_BY_ORDER, record.drifted)
         state = replace(
             state,
             artifact=record.serving,

@@ -367,9 +367,13 @@ class TestComponentsThatPeopleChanged:
         world.settle()
         assert run("status").exit_code == 0
 
-    def test_failed_one_and_one_that_somebody_made_again_are_no_green_either(
-        self, run: Run, world: World
-    ) -> None:
+    def test_after_a_failed_generation_another_one_mends_it(self, run: Run, world: World) -> None:
+        world.service.faults.broken[artifact("zeta", 2).uri] = "bad tensors"
+        world.apply(adapter("acme"), adapter("zeta", 2))
+        world.service.remove("p-acme")
+        assert "another deployment or manifest mends it" in run("status").stdout
+
+    def test_failed_one_and_one_made_again_are_no_green_either(self, run: Run, world: World) -> None:
         world.service.components["p-acme"].status = Status.FAILED
         world.service.touch("p-acme")
         world.service.remove("p-zeta")
@@ -383,7 +387,7 @@ class TestComponentsThatPeopleChanged:
         # The other call looks at the base component.
         assert world.service.calls == {"ListInferenceComponents": 1, "DescribeInferenceComponent": 1}
 
-    def test_late_listing_is_no_sign_of_a_deletion(
+    def test_late_listing_shows_nothing(
         self, run: Run, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         empty = world.service.list_page("endpoint")._replace(components={})
