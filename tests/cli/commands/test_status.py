@@ -387,9 +387,7 @@ class TestComponentsThatPeopleChanged:
         # The other call looks at the base component.
         assert world.service.calls == {"ListInferenceComponents": 1, "DescribeInferenceComponent": 1}
 
-    def test_late_listing_shows_nothing(
-        self, run: Run, world: World, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_listing_may_be_late(self, run: Run, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         empty = world.service.list_page("endpoint")._replace(components={})
         world.service.list_page = lambda *_args, **_options: empty  # type: ignore[method-assign]
         assert run("status").exit_code == 0

@@ -158,7 +158,7 @@ class FleetOfReleases(WatchedFleet):
         if (verb, when) == ("put_routes", "after"):
             self._watch_routes()
         if (verb, when) == ("forget_routes", "after"):
-            self.lost &= self.wanted.keys()
+            self.lost &= self.declared
         if self.calls is not None:
             self.calls -= 1
             if self.calls < 0:
@@ -262,8 +262,7 @@ class FleetOfReleases(WatchedFleet):
             return
         releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
         keep = 0 if releases is None else releases.keep
-        declared = self.wanted.keys() if self.world.newest().outcome is not Outcome.REFUSED else set()
-        lost = {name: self.known[name] for name in self.lost & self.known.keys() & declared}
+        lost = {name: self.known[name] for name in self.lost & self.known.keys() & self.declared}
         for route in (self.world.registry.routes() | lost).values():
             kept = [one.component for one in route.versions[: keep + 1] if not one.abandoned]
             promise(name not in {*kept, *_answering(route)}, f"{name} is deleted, and {route} names it")
@@ -272,6 +271,7 @@ class FleetOfReleases(WatchedFleet):
                 promise(waited >= (DRAIN if releases else 0.0) - 1, f"{name} is deleted after {waited} s")
 
     def _run(self, deadline: float, execution: Execution) -> None:
+        self.declared = self.wanted.keys() if self.world.newest().outcome is not Outcome.REFUSED else set()
         super()._run(deadline, execution)
         failures = [record.failure for record in self.world.registry.records().values() if record.failure]
         reasons = [failure.reason for failure in failures if failure.cause is Cause.UNEXPECTED]
