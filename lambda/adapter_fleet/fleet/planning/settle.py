@@ -446,7 +446,7 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
         return record, []
     if failure is not None and failure.artifact.same_as(served):
         # It failed before a listing showed that it is there, or somebody else has sent it.
-        moot = known is None if failure.cause.retried else failure.cause is Cause.UPDATE_REFUSED
+        moot = failure.cause.retried if known is None else failure.cause is Cause.UPDATE_REFUSED
         failure = None if moot else failure
     changed = replace(
         record,
