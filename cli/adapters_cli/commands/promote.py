@@ -41,7 +41,7 @@ def promote(
     """
     fleet = find_fleet(account_of(context))
     newest = newest_generation(fleet)
-    check_takes_orders(newest)
+    check_takes_orders(fleet, newest)
     releases = in_force(fleet.registry, newest).request.target.settings.releases
     lookup = AdapterLookup(fleet, newest)
     lookup.find([name])  # raises for a name that no adapter has

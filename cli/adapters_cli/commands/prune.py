@@ -71,7 +71,7 @@ def _prune_orphans(fleet: Fleet, names: Sequence[str], *, everything: bool, yes:
         names = [name for name in names if name not in orders]
         if not names and not as_json:
             return
-    check_takes_orders(seen.newest)
+    check_takes_orders(fleet, seen.newest)
     orphans = {state.component: state for state in seen.adapters if state.group is StateGroup.ORPHAN}
     what = f"fleet '{fleet.record.name}' has no orphan"
     chosen = _chosen(names, orphans, what, everything=everything, yes=yes)

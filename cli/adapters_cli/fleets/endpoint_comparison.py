@@ -34,7 +34,7 @@ def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> Fl
         seen = replace(seen, not_compared=f"{more} more that the listing lacks")
     problems = {name: _problem(found[name], seen.owned.get(name)) for name in serving & found.keys()}
     # Orders are refused after a generation that failed.
-    remedy = MENDED_BY_DEPLOYMENT if seen.newest.outcome is Outcome.FAILED else MENDED_BY_ORDER
+    remedy = MENDED_BY_DEPLOYMENT if seen.active.outcome is Outcome.FAILED else MENDED_BY_ORDER
     return seen.with_states(
         [
             one if (problem := problems.get(one.component)) is None else one.out_of_service(problem, remedy)

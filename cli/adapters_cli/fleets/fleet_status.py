@@ -20,8 +20,8 @@ from adapter_fleet.fleet.state.generations import (
     Generation,
     Outcome,
     Source,
-    active_generation,
     is_taken_up,
+    newest_not_refused,
 )
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Registry
@@ -333,7 +333,7 @@ def manifest_not_in_force_note(manifest: str) -> str:
 
 def in_force(registry: Registry, newest: Generation) -> Generation:
     """Return the generation in force: the newest one, or an earlier one after a refusal."""
-    return active_generation(newest, registry.generation) or newest
+    return newest_not_refused(newest, registry.generation) or newest
 
 
 def _rejected(newest: Generation, registry: Registry) -> Generation | None:

@@ -8,17 +8,18 @@ from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, in_force, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"
 
 
-def check_takes_orders(newest: Generation) -> None:
+def check_takes_orders(fleet: Fleet, newest: Generation) -> None:
     """Raise CommandError if a fleet would carry out no order: it does not continue a failed generation."""
-    if newest.outcome is Outcome.FAILED:
+    active = in_force(fleet.registry, newest)
+    if active.outcome is Outcome.FAILED:
         raise CommandError(
-            f"generation {newest.number} has failed, and nothing is done before another deployment or"
+            f"generation {active.number} has failed, and nothing is done before another deployment or"
             " manifest"
         )
 
@@ -30,7 +31,7 @@ def retry(fleet: Fleet, names: Sequence[str]) -> tuple[dict[str, str], int]:
     orders nothing, if a named adapter is gone.
     """
     newest = newest_generation(fleet)
-    check_takes_orders(newest)
+    check_takes_orders(fleet, newest)
     lookup = AdapterLookup(fleet, newest)
     named, answering = lookup.find(names) if names else {}, {}
     seen = read_status(fleet, named or None)

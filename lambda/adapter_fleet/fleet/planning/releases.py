@@ -73,7 +73,7 @@ def versions_of(
     recorded: dict[str, dict[str, AdapterRecord]] = {}
     for record in filter(lambda record: record.is_own, records.values()):
         recorded.setdefault(record.name, {})[record.component] = record
-    owners = _owners(adapters, routes, records)
+    routes, owners = own_routes(routes, adapters, records), owners_of(adapters, routes, records)
     found = []
     for adapter in adapters:
         own, clash, why = recorded.get(adapter.name, {}), None, unreadable.get(adapter.name)
@@ -158,7 +158,26 @@ def _left_alone(adapter: DesiredAdapter, own: Iterable[str], why: str, clash: st
     )
 
 
-def _owners(
+def own_routes(
+    routes: Mapping[str, Route],
+    adapters: Collection[DesiredAdapter],
+    records: Mapping[str, AdapterRecord],
+) -> dict[str, Route]:
+    """Return the routes without those of declared adapters that name a component of another one."""
+    owners, declared = owners_of(adapters, routes, records), {adapter.name for adapter in adapters}
+    return {
+        name: route
+        for name, route in routes.items()
+        if name not in declared or all(is_own(name, one.component, owners) for one in route.all_versions)
+    }
+
+
+def is_own(adapter: str, component: str, owners: Mapping[str, str]) -> bool:
+    """Return True if no other adapter has a component."""
+    return owners.get(component.lower(), adapter).lower() == adapter.lower()
+
+
+def owners_of(
     adapters: Iterable[DesiredAdapter], routes: Iterable[str], records: Mapping[str, AdapterRecord]
 ) -> dict[str, str]:
     """Return the adapter that has a component, by its name in lower case, as SageMaker ignores the case."""
@@ -250,10 +269,10 @@ def new_route(
 ) -> Route | None:
     """Return the route to a declared version that is in service and proven; None if its route stays.
 
-    Where no other one answers, it needs no copy of the base model: only a request to it brings one.
+    Where no other one can answer, it needs no copy of the base model: only a request to it brings one.
 
     answers:
-        True if what the route names is in service.
+        True if what the route names, or named before, is in service.
     advances:
         True if the canary's step has ended well.
     """

@@ -8,7 +8,13 @@ from dataclasses import replace
 
 from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.desired_state import pins_in_force
-from adapter_fleet.fleet.planning.releases import Versions, proven_artifact
+from adapter_fleet.fleet.planning.releases import (
+    Versions,
+    is_own,
+    own_routes,
+    owners_of,
+    proven_artifact,
+)
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, Write
@@ -23,18 +29,15 @@ def with_rebuilt(
     records: Mapping[str, AdapterRecord],
     orders: Collection[Order],
     *,
-    edited: Mapping[str, int],
     releases: ReleaseSettings,
     now: float,
 ) -> dict[str, Route]:
     """Return the stored routes, with one rebuilt for each adapter whose route is lost or too old.
 
-    A stored route is too old if callers read a later one: both are written at once.
-
-    edited:
-        The revisions of routes that count as lost because somebody edited them.
+    A stored route is too old if callers read a later one: both are written at once. One that names a
+    component of another adapter, as a row of an older day may do, counts as lost.
     """
-    rebuilt, proven = dict(routes), _proven(records)
+    rebuilt, proven = own_routes(routes, adapters, records), _proven(records)
     pins = pins_in_force(adapters, orders)
     for adapter in adapters:
         route, read = rebuilt.get(adapter.name), published.get(adapter.name)
@@ -49,10 +52,22 @@ def with_rebuilt(
             read, pin = read or PublishedRoute(component=""), pins.get(adapter.name)
             found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
             if found is not None:
-                stored = routes.get(adapter.name, found)
-                revision = edited.get(adapter.name, stored.revision)
-                rebuilt[adapter.name] = replace(found, revision=revision)
+                rebuilt[adapter.name] = found
     return rebuilt
+
+
+def misleading(
+    published: Mapping[str, PublishedRoute],
+    adapters: Collection[DesiredAdapter],
+    records: Mapping[str, AdapterRecord],
+) -> set[str]:
+    """Return the adapters whose callers read what somebody edited, or another adapter's component."""
+    owners = owners_of(adapters, (), records)
+    return {
+        name
+        for name, read in published.items()
+        if not read.component or not is_own(name, read.component, owners)
+    }
 
 
 def was_a_version(record: AdapterRecord) -> bool:
@@ -94,11 +109,15 @@ def _rebuilt(
             _has_failed(record),
             not ordered,
             -(record.routed_at or 0.0),
-            record.owned or 0.0,  # of two that have the same version, the older one answered
+            record.owned or 0.0,  # of two that have the same version, rather the older one
         )
 
+    # Without a share, a version that was routed to has answered all callers.
+    shares = releases.canary is not None or adapter.percent is not None
+
     def is_new(record: AdapterRecord) -> bool:
-        declared = adapter.artifact.same_version_as(record.serving) and not _has_failed(record)
+        answered = record.routed_at is not None and not shares
+        declared = adapter.artifact.same_version_as(record.serving) and not (answered or _has_failed(record))
         return record.component != read.component and (declared if pin is None else _is_left(record, pin))
 
     ranked = sorted(serving, key=preference)
@@ -185,4 +204,12 @@ def is_there(record: AdapterRecord | None, route: Route) -> bool:
         and record.live is not None
         and record.owned == record.live.created
         and record.live.status in (Status.IN_SERVICE, Status.UPDATING)
+    )
+
+
+def may_answer(route: Route, records: Mapping[str, AdapterRecord]) -> bool:
+    """Return True if what a route names is in service, or a version before it is, which is proven."""
+    earlier = filter(None, (records.get(one.component) for one in route.served[1:]))
+    return is_there(records.get(route.live.component), route) or any(
+        proven_artifact(record) is not None and not _has_failed(record) for record in earlier
     )

@@ -445,9 +445,10 @@ def _drift(record: AdapterRecord, context: PlanContext) -> Settled:
     if known is not None and known.uri == served.uri:
         return record, []
     if failure is not None and failure.artifact.same_as(served):
-        # It failed before a listing showed that it is there, or somebody else has sent it.
-        moot = failure.cause.retried if known is None else failure.cause is Cause.UPDATE_REFUSED
-        failure = None if moot else failure
+        if known is None and failure.cause.retried:
+            failure = None  # it failed before a listing showed that it is there
+        elif known is not None and failure.cause is Cause.UPDATE_REFUSED:
+            failure = None  # somebody else has sent it
     changed = replace(
         record,
         serving=served,

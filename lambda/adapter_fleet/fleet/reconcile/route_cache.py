@@ -15,7 +15,14 @@ from adapter_fleet.fleet.planning.releases import (
     proven_artifact,
     without_failed_version,
 )
-from adapter_fleet.fleet.planning.route_repair import is_there, mended, was_a_version, with_rebuilt
+from adapter_fleet.fleet.planning.route_repair import (
+    is_there,
+    may_answer,
+    mended,
+    misleading,
+    was_a_version,
+    with_rebuilt,
+)
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Order
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route
@@ -35,14 +42,17 @@ class RouteCache:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stored, self.unreadable, self._edited = session.registry.read_routes()
+        self._stored, unreadable, edited = session.registry.read_routes()
+        self.unreadable = {name: why for name, why in unreadable.items() if name not in edited}
+        # The revisions of the rows that are there, also of those that count as lost.
+        self._revisions = {**edited, **{name: route.revision for name, route in self._stored.items()}}
         self._routes: dict[str, Route] = {}
         self._planned: Mapping[str, Route] = {}
         self._versions: Versions | None = None
         self._changed: set[str] = set()
         # What callers are to read instead of what they read.
         self._misread: dict[str, Route] = {}
-        # The stored routes are of no use, and nothing serves to rebuild them from.
+        # What callers read misleads them, and nothing serves to rebuild a route from.
         self._void: set[str] = set()
         self.waits_for_copy = False
         self.worse: dict[str, tuple[Artifact, str]] = {}
@@ -62,27 +72,19 @@ class RouteCache:
         """
         session, stored = self._session, self._stored
         releases = session.target.settings.releases
-        is_empty = not (stored or self._edited)
-        if releases is None and is_empty and not any(map(was_a_version, records.values())):
+        if releases is None and not self._revisions and not any(map(was_a_version, records.values())):
             return stored
         adapters = [adapter for adapter in adapters if adapter.name not in self.unreadable]
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
         published = session.registry.published_routes(names)
         routes = with_rebuilt(
-            stored,
-            published,
-            adapters,
-            records,
-            orders,
-            edited=self._edited,
-            releases=releases or IN_PLACE_AGAIN,
-            now=self._began,
+            stored, published, adapters, records, orders, releases=releases or IN_PLACE_AGAIN, now=self._began
         )
         for name in routes.keys() & set(names):
             found, wanted = published.get(name, PublishedRoute(component="")), routes[name].published
             if found != replace(wanted, revision=found.revision):
                 self._misread[name] = routes[name]
-        self._void = {*stored, *self._edited} - routes.keys()
+        self._void = misleading(published, adapters, records) - routes.keys()
         return routes
 
     def follow_versions(self, versions: Versions | None) -> None:
@@ -104,11 +106,20 @@ class RouteCache:
         self._forget_void()
         found = [route for _, route in sorted(self._misread.items())]
         misread = [route for route in found if is_there(records.get(route.live.component), route)]
-        self._session.registry.put_routes(misread, self._session.lease)
+        self._put(misread)
+
+    def _put(self, routes: Iterable[Route]) -> list[Route]:
+        """Write routes; return those that are stored now."""
+        known = [replace(route, revision=self._revisions.get(route.adapter, 0)) for route in routes]
+        stored = self._session.registry.put_routes(known, self._session.lease)
+        self._revisions |= {route.adapter: route.revision for route in stored}
+        return stored
 
     def _forget_void(self) -> None:
-        """Delete routes that are of no use: nobody is sent to another adapter's component."""
+        """Delete rows that mislead callers."""
         self._session.registry.forget_routes(sorted(self._void), self._session.lease)
+        for name in self._void:
+            self._revisions.pop(name, None)
         self._void = set()
 
     def mend(self, records: Mapping[str, AdapterRecord], pins: Mapping[str, Order]) -> bool:
@@ -186,7 +197,7 @@ class RouteCache:
             decision,
             now=self._session.clock.now(),
             has_copies=has_copies,
-            answers=named is None or is_there(records.get(named.live.component), named),
+            answers=named is None or may_answer(named, records),
             advances=record.component in self._advances,
         )
         if route is not None:
@@ -216,7 +227,7 @@ class RouteCache:
         now = self._session.clock.now()
         # Callers are sent to a version until the route is written, which may be long after the decision.
         changed = [self._routes[name].left_at(now, after=self._began) for name in sorted(self._changed)]
-        for route in self._session.registry.put_routes(changed, self._session.lease):
+        for route in self._put(changed):
             self._routes[route.adapter] = route
             self._changed.remove(route.adapter)
         if self._changed:
@@ -243,10 +254,11 @@ class RouteCache:
         versions = self._versions
         if versions is None:
             return []
-        rows = {*self._routes, *leaving, *versions.unreadable, *self._edited}
+        rows = {*self._routes, *self._revisions, *leaving, *versions.unreadable}
         gone = sorted(rows - versions.declared.keys())
         self._session.registry.forget_routes(gone, self._session.lease)
         for name in gone:
+            self._revisions.pop(name, None)
             self._routes.pop(name, None)
             self._changed.discard(name)
         return gone

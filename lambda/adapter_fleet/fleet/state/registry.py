@@ -11,7 +11,7 @@ The attribute of the table's time to live is `expires`.
 | `desired#<id>` | number | the desired state of a generation: compressed JSON in chunks |
 | `deliveries` | delivery | number of the generation that the delivery made |
 | `orders` | component and kind | one order (JSON) |
-| `routes` | adapter | the route of one adapter: `doc` (JSON), its revision, and a digest of both |
+| `routes` | adapter | the route of one adapter: `doc` (JSON), its revision, and their digest |
 | `route#<adapter>` | `route` | what callers of an adapter read: its component, and a candidate's |
 | `history#<component>` | time | one event (JSON), for 400 days |
 | `archives` | SHA-256 of the URI | the reading of one archive (JSON), for 400 days |
@@ -475,12 +475,16 @@ class Registry:
     # Routes.
 
     def published_routes(self, adapters: Collection[str]) -> dict[str, PublishedRoute]:
-        """Return what callers of adapters read. A row that is lost, or that no release wrote, is left out."""
+        """Return what callers of adapters read. A row that somebody edited names no component."""
         published = {}
         for item in self._table.get_all([route_key(adapter) for adapter in adapters]):
-            row = {name: value for name, value in item.items() if name not in ("pk", "sk")}
+            row = {name: value for name, value in item.items() if name not in ("pk", "sk", "digest")}
+            route = PublishedRoute(component="")
             with suppress(Exception):
-                published[item["pk"].removeprefix("route#")] = converter.structure(row, PublishedRoute)
+                found = converter.structure(row, PublishedRoute)
+                if item["digest"] == _digest(_text(unstructured(found)), found.revision):
+                    route = found
+            published[item["pk"].removeprefix("route#")] = route
         return published
 
     def read_routes(self) -> StoredRoutes:
@@ -494,8 +498,12 @@ class Registry:
                 continue
             if item.get("digest") == _digest(item["doc"], route.revision):
                 found.routes[route.adapter] = route
-            else:
-                found.edited[route.adapter] = route.revision
+                continue
+            found.edited[route.adapter] = route.revision
+            found.unreadable[route.adapter] = (
+                f"row '{route.adapter}' of '{ROUTES_PARTITION}' in the registry was edited; the next pass"
+                " writes it again"
+            )
         return found
 
     def put_routes(self, routes: Sequence[Route], lease: Lease) -> list[Route]:
@@ -642,13 +650,13 @@ def _route_of(item: Item) -> Route:
     """Return the route of an item. Raises UnreadableError, also if a pass could not use or write it."""
     with _reading(item):
         route = replace(_structured(item["doc"], Route), revision=int(item["revision"]))
-        if route.adapter != item["sk"] or not route.versions or route.revision < 1:
+        if route.adapter != item["sk"] or not route.versions or not item["revision"] == route.revision >= 1:
             raise ValueError("it is of another adapter, names no component, or has no revision")
         return route
 
 
 def _digest(document: str, revision: int) -> str:
-    """Return what tells a route that the fleet wrote from one that somebody edited."""
+    """Return the digest of a route's document and revision: of a row that somebody edited, it is another."""
     return hashlib.sha256(f"{revision} {document}".encode()).hexdigest()[:16]
 
 
@@ -738,8 +746,9 @@ def _writes_of_routes(routes: Iterable[Route]) -> Iterator[Item]:
             digest=_digest(document, route.revision + 1),
             **before,
         )
-        published = replace(route, revision=route.revision + 1).published
-        yield put_action(route_key(route.adapter) | unstructured(published))
+        published = unstructured(replace(route, revision=route.revision + 1).published)
+        digest = _digest(_text(published), route.revision + 1)
+        yield put_action(route_key(route.adapter) | published | {"digest": digest})
 
 
 def _chunks(desired: DesiredFleet, *, expires: float) -> list[Item]:

@@ -56,7 +56,7 @@ class PublishedRoute:
     percent:
         The share of the candidate in percent; 0 without one.
     revision:
-        That of the route that was written with it; 0 if an earlier release wrote it.
+        That of the route that was written with it.
     """
 
     component: str
@@ -192,9 +192,9 @@ class StoredRoutes(NamedTuple):
     """The routes in a registry, by adapter.
 
     unreadable:
-        Why a row cannot be read.
+        Why a row cannot be used.
     edited:
-        The revisions of rows that somebody edited: they count as lost.
+        The revisions of the rows among these that can be read, but that somebody edited.
     """
 
     routes: dict[str, Route]
