@@ -36,7 +36,13 @@ def test_callers_follow_by_a_larger_share_and_all_of_them(run: Run, world: World
 
 def test_rollback_takes_its_share_at_once(run: Run, world: World) -> None:
     assert json.loads(run("rollback", "acme", "--json").stdout)["at_once"] is True
-    assert world.registry.items["route#acme"]["route"].keys() == {"pk", "sk", "component", "revision", "digest"}
+    assert world.registry.items["route#acme"]["route"].keys() == {
+        "pk",
+        "sk",
+        "component",
+        "revision",
+        "digest",
+    }
     world.settle()
     assert world.registry.routes()["acme"].live.component == "p-acme-11111111"
     assert set(world.serving()) == {"acme-11111111"}

@@ -367,11 +367,17 @@ class TestComponentsThatPeopleChanged:
         world.settle()
         assert run("status").exit_code == 0
 
-    def test_after_a_failed_generation_another_one_mends_it(self, run: Run, world: World) -> None:
+    @pytest.mark.parametrize("refused", [False, True])
+    def test_after_a_failed_generation_another_one_mends_it(
+        self, run: Run, world: World, refused: bool
+    ) -> None:
         world.service.faults.broken[artifact("zeta", 2).uri] = "bad tensors"
         world.apply(adapter("acme"), adapter("zeta", 2))
+        if refused:
+            take_up(world, DesiredFleet(), None, refusal="there was a reason")
         world.service.remove("p-acme")
         assert "another deployment or manifest mends it" in run("status").stdout
+        assert "nothing is done before another" in run("apply", "--retry", "acme").stderr
 
     def test_failed_one_and_one_made_again_are_no_green_either(self, run: Run, world: World) -> None:
         world.service.components["p-acme"].status = Status.FAILED
@@ -594,6 +600,9 @@ def test_adapter_whose_route_cannot_be_read_has_failed_and_the_others_are_shown(
     planned = run("plan")
     assert why in planned.stdout
     assert "zeta" not in planned.stdout
+    for row in world.registry.items["routes"].values():
+        row["revision"] = {"N": "7"}
+    assert "row 'zeta' of 'routes' in the registry was edited" in run("describe", "zeta").stderr
 
 
 def test_order_that_cannot_be_read_is_told_with_its_key_as_one_word_for_a_shell(

@@ -122,6 +122,7 @@ class TestRowOfARoute:
         "no version": lambda row: {**row, "doc": _changed(row, versions=[])},
         "of another adapter": lambda row: {**row, "doc": _changed(row, adapter="b")},
         "without a revision": lambda row: {**row, "revision": 0},
+        "with half a revision": lambda row: {**row, "revision": 1.5},
     }
 
     def world(self, form: str) -> World:

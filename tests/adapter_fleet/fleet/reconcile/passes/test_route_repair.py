@@ -62,7 +62,7 @@ def test_row_of_callers_is_written_again(world: World, trigger: str, revision: i
     meant = read(world)
     lose(world, "callers")
     if revision is not None:
-        world.registry.write("route#a", "route", component="p-b", revision=revision)
+        world.registry.write("route#a", "route", component=component("a", 1), revision=revision)
     if trigger == "deployment":
         world.apply(adapter("a", 2), digest="again")
     else:
@@ -92,6 +92,28 @@ def test_row_of_the_fleet_from_an_older_day_moves_no_caller(world: World) -> Non
     world.drift()
     assert routed(world)["a"] == read(world)["component"] == component("a", 2)
     assert world.deletions() == [f"DeleteInferenceComponent {component('a', 1)}"], "it was drained before"
+
+
+def test_row_of_an_older_day_that_names_what_another_adapter_has_by_now_counts_as_lost() -> None:
+    world = deployed(adapter("a"), adapter("z"), settings=RELEASES)
+    older = world.registry.items["routes"]["a"]
+    world.apply(adapter("z"))
+    world.run_for(5000)
+    world.apply(adapter("z"), adapter("a-11111111"), settings=IN_PLACE)
+    world.apply(adapter("a", 2), adapter("z"), adapter("a-11111111"), settings=RELEASES)
+    world.registry.items["routes"]["a"] = older
+    world.drift()
+    assert routed(world)["a"] == read(world)["component"] == component("a", 2)
+
+
+def test_edited_row_takes_nothing_from_callers_where_nothing_is_proven() -> None:
+    world = deployed(adapter("a"), settings=replace(RELEASES, drift=DriftAction.REPORT))
+    meant = read(world)
+    world.service.edit(component("a", 1), "s3://bucket/by-hand.tar.gz")
+    world.drift()
+    edit(world, "a", component("a", 9))
+    world.drift()
+    assert read(world) == meant
 
 
 def test_older_row_of_the_fleet_and_a_component_that_is_gone_are_mended_in_one_pass(world: World) -> None:
@@ -203,6 +225,17 @@ def test_new_version_answers_all_where_what_answered_is_gone(copies: int) -> Non
     world.deploy(adapter("a", 2))
     world.step()
     assert read(world) == {"component": component("a", 2)}, "within one pass"
+
+
+def test_canary_keeps_its_share_where_an_earlier_version_can_answer() -> None:
+    world = deployed(adapter("a"), settings=CANARY)
+    for version in (2, 3):
+        world.apply(adapter("a", version), retries=False)
+        world.run_for(100_000 if version == 2 else 60)
+    world.service.remove(component("a", 2))
+    world.deploy(adapter("a", 3), digest="again")
+    world.step()
+    assert read(world)["component"] == component("a", 1)
 
 
 def test_nobody_is_sent_to_a_version_that_was_rolled_back_from(world: World) -> None:
