@@ -24,7 +24,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
     ReleaseSettings,
 )
-from adapter_fleet.fleet.state.generations import Outcome
+from adapter_fleet.fleet.state.generations import Outcome, newest_not_refused
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route, StoredRoutes
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
@@ -260,7 +260,9 @@ class FleetOfReleases(WatchedFleet):
         there = self.world.service.components.get(name)
         if there is None or there.status is not Status.IN_SERVICE or name in self.contested:
             return
-        releases, now = self.world.newest().request.target.settings.releases, self.world.clock.now()
+        in_force = newest_not_refused(self.world.newest(), self.world.registry.generation)
+        releases = None if in_force is None else in_force.request.target.settings.releases
+        now = self.world.clock.now()
         keep = 0 if releases is None else releases.keep
         lost = {name: self.known[name] for name in self.lost & self.known.keys() & self.declared}
         for route in (self.world.registry.routes() | lost).values():
