@@ -57,10 +57,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     with LocalCloud(profile="kind") as cloud:
         stack = FleetStack(cloud, folder, name="Tenants")
-        created = stack.create(
+        stack.create(
             {"Tenants": Fleet(adapters={"acme": "triage", "globex": "shout"}, settings=SETTINGS)}
-        )
-        assert created.status == "CREATE_COMPLETE", created.reason
+        ).succeeded()
         (folder / "keys.py").write_text(KEYS)
         with proxy(folder, START, cloud.environment, 4000) as url:
             yield Gateway(url, stack, yaml.safe_load((folder / "config.yaml").read_text()))
@@ -124,8 +123,8 @@ def test_release_by_shares_loses_no_answer(gateway: Gateway) -> None:
             gateway.stack.archives.manifest({"acme": "summary", "globex": "shout"}, local=True)
         )
         document["adapters"][0]["percent"] = 30
-        released = gateway.stack.update({"Tenants": Fleet(document=json.dumps(document), settings=SETTINGS)})
-        assert released.status == "UPDATE_COMPLETE", released.reason
+        fleet = Fleet(document=json.dumps(document), settings=SETTINGS)
+        gateway.stack.update({"Tenants": fleet}).succeeded()
         chosen = {user for user in users if place_of("acme", user) < 30}
         until(
             lambda: {user for user in users if "summary" in told[user]} == chosen,
