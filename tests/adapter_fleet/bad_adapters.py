@@ -210,25 +210,28 @@ def tensor_of_many_long_dimensions(path: Path) -> None:
     with_weights(path, weights(b'{"t":{"dtype":"F32","shape":[' + shape + b'],"data_offsets":[0,4]}}', 4))
 
 
+def matrices(modules: Iterable[str], *, rank: int = RANK) -> Shapes:
+    """Return the shapes of both matrices of each module."""
+    return {
+        f"base_model.model.{module}.lora_{matrix}.weight": shape
+        for module in modules
+        for matrix, shape in (("A", (rank, 0)), ("B", (0, rank)))
+    }
+
+
 def with_tensors(path: Path, shapes: Shapes, **changes: Any) -> None:
     directory(path, {CONFIG: config(**changes), WEIGHTS: weights(header_of(shapes))})
 
 
 @filed("tensor-config")
 def many_tensors_of_another_rank_than_many(path: Path) -> None:
-    shapes: Shapes = {}
-    for number in range(40_000):
-        shapes[f"base_model.model.{number}.q_proj.lora_A.weight"] = (1, 0)
-        shapes[f"base_model.model.{number}.q_proj.lora_B.weight"] = (0, 1)
+    shapes = matrices((f"{number}.q_proj" for number in range(40_000)), rank=1)
     with_tensors(path, shapes, rank_pattern={str(rank): rank for rank in range(2, 60_000)})
 
 
 @filed("lora-scaling")
 def many_modules_of_many_parts_with_many_patterns(path: Path) -> None:
-    shapes: Shapes = {}
-    for number in range(40_000):
-        module = f"base_model.model.{number}" + ".a" * 25
-        shapes |= {f"{module}.lora_A.weight": (RANK, 0), f"{module}.lora_B.weight": (0, RANK)}
+    shapes = matrices(f"{number}" + ".a" * 25 for number in range(40_000))
     keys = [f"{number}" + ".a" * 5 for number in range(20_000)]
     pattern = dict.fromkeys(keys, 16) | {"14999" + ".a" * 25: 64}
     with_tensors(path, shapes, target_modules=["a"], rank_pattern={"q_proj": RANK}, alpha_pattern=pattern)
@@ -236,21 +239,13 @@ def many_modules_of_many_parts_with_many_patterns(path: Path) -> None:
 
 @filed("tensor-config")
 def many_modules_of_many_parts_that_are_no_targets(path: Path) -> None:
-    shapes: Shapes = {}
-    for number in range(40_000):
-        deep = f"{number}" + ".a" * 25
-        shapes[f"base_model.model.{deep}.lora_A.weight"] = (RANK, 0)
-        shapes[f"base_model.model.{deep}.lora_B.weight"] = (0, RANK)
+    shapes = matrices(f"{number}" + ".a" * 25 for number in range(40_000))
     with_tensors(path, shapes, target_modules=[f"b.{number}" for number in range(80_000)])
 
 
 @filed("base-model-module")
 def as_many_tensors_as_a_header_may_have(path: Path) -> None:
-    shapes: Shapes = {}
-    for number in range(49_000):
-        shapes[f"base_model.model.{number}.q_proj.lora_A.weight"] = (RANK, 0)
-        shapes[f"base_model.model.{number}.q_proj.lora_B.weight"] = (0, RANK)
-    with_tensors(path, shapes)
+    with_tensors(path, matrices(f"{number}.q_proj" for number in range(49_000)))
 
 
 @filed("archive-gzip")

@@ -1,7 +1,7 @@
 """A bucket in memory and a folder of this machine, for `adapters publish`."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -49,8 +49,8 @@ class World:
     """A bucket, and a folder of this machine for adapters and a manifest."""
 
     folder: Path
-    s3: FakeS3
     service: FakeService | None = None
+    s3: FakeS3 = field(default_factory=lambda: FakeS3(BUCKET))
 
     @property
     def adapters(self) -> Path:

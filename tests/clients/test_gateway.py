@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aws_cdk as cdk
@@ -18,7 +18,7 @@ from adapter_fleet.aws.adapter_routes import place_of
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Releases
 from tests.clients.litellm_proxy import CONFIG, KEYS, START, proxy
-from tests.integration.by_hand import adapters, prompts, until
+from tests.integration.by_hand import adapters, prompts, repeated, until
 from tests.integration.fleet_stack import Fleet, FleetStack
 
 pytestmark = pytest.mark.timeout(1800)
@@ -57,10 +57,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     with LocalCloud(profile="kind") as cloud:
         stack = FleetStack(cloud, folder, name="Tenants")
-        created = stack.create(
+        stack.create(
             {"Tenants": Fleet(adapters={"acme": "triage", "globex": "shout"}, settings=SETTINGS)}
-        )
-        assert created.status == "CREATE_COMPLETE", created.reason
+        ).succeeded()
         (folder / "keys.py").write_text(KEYS)
         with proxy(folder, START, cloud.environment, 4000) as url:
             yield Gateway(url, stack, yaml.safe_load((folder / "config.yaml").read_text()))
@@ -108,28 +107,24 @@ def test_answer_is_streamed_as_it_comes(gateway: Gateway) -> None:
 def test_release_by_shares_loses_no_answer(gateway: Gateway) -> None:
     users = [f"user-{number}" for number in range(40)]
     told: dict[str, list[str]] = {user: [] for user in users}
-    stop, wrong = threading.Event(), []
+    wrong = []
 
     def call(own: list[str]) -> None:
-        while not stop.is_set():
-            for user in own:
-                label = gateway.label("acme", user=user)
-                if label not in ("triage", "summary"):
-                    wrong.append(label)
-                elif told[user][-1:] != [label]:
-                    told[user].append(label)
+        for user in own:
+            label = gateway.label("acme", user=user)
+            if label not in ("triage", "summary"):
+                wrong.append(label)
+            elif told[user][-1:] != [label]:
+                told[user].append(label)
 
-    threads = [threading.Thread(target=call, args=(users[start::4],)) for start in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with repeated(*(partial(call, users[start::4]) for start in range(4))):
         until(lambda: all(told.values()), "each user has asked", seconds=120)
         document = json.loads(
             gateway.stack.archives.manifest({"acme": "summary", "globex": "shout"}, local=True)
         )
         document["adapters"][0]["percent"] = 30
-        released = gateway.stack.update({"Tenants": Fleet(document=json.dumps(document), settings=SETTINGS)})
-        assert released.status == "UPDATE_COMPLETE", released.reason
+        fleet = Fleet(document=json.dumps(document), settings=SETTINGS)
+        gateway.stack.update({"Tenants": fleet}).succeeded()
         chosen = {user for user in users if place_of("acme", user) < 30}
         until(
             lambda: {user for user in users if "summary" in told[user]} == chosen,
@@ -141,9 +136,5 @@ def test_release_by_shares_loses_no_answer(gateway: Gateway) -> None:
         promoted = adapters(gateway.stack.cloud, "promote", "acme", "--stack", gateway.stack.name)
         assert promoted.exit_code == 0, promoted.output
         until(lambda: all("summary" in one for one in told.values()), "all have moved", seconds=60)
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
     assert wrong == []
     assert all(one in (["triage", "summary"], ["summary"]) for one in told.values())

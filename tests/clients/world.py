@@ -93,8 +93,7 @@ def deployed(folder: Path) -> Iterator[World]:
     """Run a cloud with a fleet of three adapters until the context is left."""
     with LocalCloud(profile="kind") as cloud:
         stack = FleetStack(cloud, folder / "stack", name="tenants")
-        created = stack.create({"Tenants": Fleet(adapters=ADAPTERS)})
-        assert created.status == "CREATE_COMPLETE", created.reason
+        created = stack.create({"Tenants": Fleet(adapters=ADAPTERS)}).succeeded()
         upload_base(cloud)
         prompt = prompts()[0]
         given = {

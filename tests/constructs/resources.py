@@ -8,6 +8,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk.assertions import Template
 
 
@@ -32,6 +33,10 @@ class Resources(dict[str, dict[str, Any]]):
         """Return the logical id of the one of a type."""
         (name,) = self.of_type(type_)
         return name
+
+    def alarm(self, alarm: cloudwatch.IAlarm) -> dict[str, Any]:
+        """Return the properties of an alarm."""
+        return self.of_type("AWS::CloudWatch::Alarm")[cdk.Stack.of(alarm).resolve(alarm.alarm_name)["Ref"]]
 
     def statements(self, policy: str = "") -> list[dict[str, Any]]:
         """Return the statements of the policies whose logical ids begin so."""

@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aws_cdk as cdk
-from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     AdapterArtifact,
-    ArtifactSource,
-    BaseModel,
-    ComputeRequirements,
     DriftCheck,
     IBaseComponent,
     InstanceType,
@@ -22,7 +18,6 @@ from multi_adapter_inference import (
     LmiVersion,
     LoraAdapter,
     LoraServing,
-    MultiAdapterEndpoint,
 )
 from tests.integration.by_hand import TICKETS, client
 from tests.integration.fleet_stack import LORA, Deployment, Fleet, FleetStack
@@ -101,6 +96,9 @@ class EvolvingStack(FleetStack):
         """
         self.declared, self._fails = declared, fails
         self.prefix = f"{self.name}-{declared.prefix}"
+        self.endpoint_id, self.base = declared.endpoint_id, declared.base
+        self.container, self.lora = LmiContainer(version=declared.version), declared.lora
+        self.instance_type, self.copies = declared.instance_type, declared.copies
         stored = (self.manifests, MANIFEST_KEY) if declared.stored else None
         if declared.stored:
             text = self.archives.manifest(declared.adapters)
@@ -130,31 +128,6 @@ class EvolvingStack(FleetStack):
             Bucket=bucket, Key=own, CopySource={"Bucket": bucket, "Key": key}
         )
         return f"s3://{bucket}/{own}"
-
-    def _endpoint(self, stack: cdk.Stack) -> IBaseComponent:
-        declared = self.declared
-        endpoint = MultiAdapterEndpoint(
-            stack,
-            declared.endpoint_id,
-            base_model=BaseModel.from_directory(declared.base),
-            container=LmiContainer(version=declared.version),
-            lora=declared.lora,
-            instance_type=declared.instance_type,
-            compute=ComputeRequirements(accelerators=1, min_memory=cdk.Size.mebibytes(1024)),
-            copy_count=declared.copies,
-            component_prefix=self.prefix,
-            artifact_sources=[
-                ArtifactSource(
-                    bucket=s3.Bucket.from_bucket_name(
-                        stack, f"{declared.endpoint_id}Archives", self.archives.bucket
-                    ),
-                    prefix="adapters/",
-                )
-            ],
-        )
-        cdk.CfnOutput(stack, "EndpointName", value=endpoint.endpoint_name)
-        cdk.CfnOutput(stack, "BaseComponentName", value=endpoint.base_component_name)
-        return endpoint
 
     def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         natives = {}

@@ -78,13 +78,10 @@ class Story:
         if self.sound:
             return
         if self.outputs:
-            deleted = self.stack.delete()
-            assert deleted.status == "DELETE_COMPLETE", deleted.reason
+            self.stack.delete().succeeded()
             self.stack = EvolvingStack(self.cloud, self._folder)
             self.declared = replace(self.declared, fleet_uid=None, moved_to=None)
-        created = self.stack.deploy(self.declared)
-        assert created.status == "CREATE_COMPLETE", created.reason
-        self._take(created)
+        self._take(self.stack.deploy(self.declared).succeeded())
         assert self.wrong() == {}
         self.sound = True
 

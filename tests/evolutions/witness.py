@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,7 @@ from botocore.exceptions import ClientError
 from adapter_fleet.artifacts.packing import identity_of
 from local_sagemaker.server import LocalCloud
 from tests.evolutions.answers import Answers, prompts
-from tests.integration.by_hand import client
+from tests.integration.by_hand import ask
 from tests.local.model_server.tickets import ADAPTERS
 
 BASE = "base"
@@ -56,19 +55,9 @@ class Witness:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self._sagemaker: Any = cloud.client("sagemaker", config=_PATIENT)
-        self._runtime = client(cloud, "sagemaker-runtime")
+        self.cloud = cloud
         self.seen: set[str] = set()
         """The names of all components that were ever expected."""
-
-    def ask(self, endpoint: str, component: str, prompt: str) -> str:
-        """Return what a component answers."""
-        response = self._runtime.invoke_endpoint(
-            EndpointName=endpoint,
-            InferenceComponentName=component,
-            ContentType="application/json",
-            Body=json.dumps({"inputs": prompt, "parameters": {"max_new_tokens": 60, "temperature": 0}}),
-        )
-        return str(json.loads(response["Body"].read())["generated_text"])
 
     def wrong(self, expected: Expected) -> dict[str, str]:
         """Return everything that is not as expected, by component or by what it is."""
@@ -137,7 +126,7 @@ class Witness:
         def judge(question: tuple[str, str, int]) -> str | None:
             name, label, at = question
             try:
-                answer = self.ask(expected.endpoint, name, prompts()[at])
+                answer = ask(self.cloud, expected.endpoint, name, prompts()[at])
             except ClientError as error:
                 return str(error)
             return None if answer == expected.answers[label][at] else f"answers {answer!r}"
@@ -148,7 +137,7 @@ class Witness:
         for name in sorted(self.seen - expected.components.keys()):
             try:
                 found[name] = (
-                    f"should not answer, answers {self.ask(expected.endpoint, name, prompts()[0])!r}"
+                    f"should not answer, answers {ask(self.cloud, expected.endpoint, name, prompts()[0])!r}"
                 )
             except ClientError:
                 continue
@@ -221,7 +210,7 @@ class Watch:
         for endpoint in self._endpoints:
             for name in target.names():
                 try:
-                    answer = self._witness.ask(endpoint, name, prompts()[0])
+                    answer = ask(self._witness.cloud, endpoint, name, prompts()[0])
                 except ClientError:
                     continue
                 if answer not in target.answers:

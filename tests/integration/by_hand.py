@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import tarfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -136,6 +137,26 @@ def changed_settings(cloud: LocalCloud, **changes: Any) -> Iterator[None]:
         yield
     finally:
         cloud.admin.change_settings(**before)
+
+
+@contextmanager
+def repeated(*actions: Callable[[], object], seconds: float = 0) -> Iterator[None]:
+    """Do each of these again and again, side by side, as long as the context lasts."""
+    ended = threading.Event()
+
+    def act(action: Callable[[], object]) -> None:
+        while not ended.is_set():
+            action()
+            ended.wait(seconds)
+
+    with ThreadPoolExecutor(len(actions)) as executor:
+        acting = [executor.submit(act, action) for action in actions]
+        try:
+            yield
+        finally:
+            ended.set()
+    for one in acting:
+        one.result()
 
 
 def processes_of(cloud: LocalCloud, file: str, words: str) -> set[int]:

@@ -15,7 +15,7 @@ from tests.profiles import PROFILE
 from tests.vllm.environment import engine_command
 
 if TYPE_CHECKING:
-    from tests.integration.fleet_stack import Endpoint
+    from tests.integration.fleet_stack import Endpoint, FleetStack
 
 
 __all__ = ["only_recorded_calls", "recording"]
@@ -56,3 +56,16 @@ def shared_endpoint(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory)
     created = stack.create().succeeded()
     yield stack.attributes(created.outputs)
     stack.delete().succeeded()
+
+
+@pytest.fixture(scope="module")
+def stack(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FleetStack]:
+    """A stack for the fleets of a module, on the shared endpoint."""
+    from tests.integration.fleet_stack import FleetStack  # the CDK takes a second to import
+
+    made = FleetStack(cloud, tmp_path_factory.mktemp("stack"), endpoint=shared_endpoint)
+    yield made
+    cloud.admin.clear_faults()
+    made.delete().succeeded()

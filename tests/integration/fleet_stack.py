@@ -151,6 +151,7 @@ class FleetStack:
         self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
         self._id: str | None = None
         self._operation = ""
+        self.endpoint_id, self.base = "Llm", TICKETS / "base"
         self.container: IContainer = LmiContainer(version=LmiVersion.V19)
         self.lora = LORA
         self.instance_type, self.copies = InstanceType.ML_G5_2XLARGE, 1
@@ -314,8 +315,8 @@ class FleetStack:
             )
         endpoint = MultiAdapterEndpoint(
             stack,
-            "Llm",
-            base_model=BaseModel.from_directory(TICKETS / "base"),
+            self.endpoint_id,
+            base_model=BaseModel.from_directory(self.base),
             container=self.container,
             lora=self.lora,
             instance_type=self.instance_type,

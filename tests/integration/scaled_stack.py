@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from multi_adapter_inference import (
     LmiVersion,
     MultiAdapterEndpoint,
 )
-from tests.integration.by_hand import ask, client, prompts, until, wait_for_service, write
+from tests.integration.by_hand import ask, client, prompts, repeated, until, wait_for_service, write
 from tests.integration.fleet_stack import FleetStack
 
 
@@ -132,28 +132,17 @@ class Callers:
         with ThreadPoolExecutor(at_once) as executor:
             return list(executor.map(self.ask, [*self._expected] * times)).count(False)
 
-    @contextmanager
-    def load(self, at_once: int, *, pause: float = 0) -> Iterator[None]:
+    def load(self, at_once: int, *, pause: float = 0) -> AbstractContextManager[None]:
         """Keep asking all adapters, several at a time, as long as the context lasts.
 
         Callers go on while there is no copy: their refused requests are what starts one.
         """
-        ended = threading.Event()
 
-        def call(number: int) -> None:
-            for component in itertools.islice(itertools.cycle(self._expected), number, None):
-                if ended.is_set():
-                    return
-                time.sleep(pause if self.ask(component) else 0.05)
+        def call(components: Iterator[str]) -> None:
+            time.sleep(pause if self.ask(next(components)) else 0.05)
 
-        with ThreadPoolExecutor(at_once) as executor:
-            calls = [executor.submit(call, number) for number in range(at_once)]
-            try:
-                yield
-            finally:
-                ended.set()
-        for one in calls:
-            one.result()
+        every = [itertools.islice(itertools.cycle(self._expected), first, None) for first in range(at_once)]
+        return repeated(*(partial(call, components) for components in every))
 
     def wait_for(self, answers: int, *, seconds: float = 120) -> None:
         """Wait until so many answers were right."""

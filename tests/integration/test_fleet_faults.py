@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ class Place:
     stack: FleetStack
     uid: str
     table: str
-    machine: str
     by_hand: str
     """The component that is not the fleet's."""
     seen: tuple[Any, ...]
@@ -136,7 +135,6 @@ def place(
         stack=main,
         uid=created.outputs["MainUid"],
         table=created.outputs["MainTable"],
-        machine=created.outputs["MainMachine"],
         by_hand=by_hand,
         seen=said_of(cloud, by_hand),
     )
@@ -150,7 +148,6 @@ def test_update_converges_through_each_fault(place: Place) -> None:
     makes_a_pass_again_that_is_killed(place)
     gives_way_to_another_deployment_when_it_is_cancelled(place)
     asks_again_what_was_throttled_or_not_answered(place)
-    starts_the_machine_again_that_was_stopped(place)
     waits_for_a_table_that_throttles_refuses_or_is_slow(place)
 
 
@@ -218,28 +215,6 @@ def asks_again_what_was_throttled_or_not_answered(place: Place) -> None:
     until(lambda: place.throttled() > before, "throttled calls are counted")
 
 
-def starts_the_machine_again_that_was_stopped(place: Place) -> None:
-    """It is stopped between two passes, as the embedded one ends a pass that has begun."""
-    states, held = client(place.cloud, "stepfunctions"), place.stack.component("Main", "a000")
-    place.cloud.admin.hold(held)
-    place.update()
-
-    def running() -> list[str]:
-        listed = states.list_executions(stateMachineArn=place.machine, statusFilter="RUNNING")["executions"]
-        return [execution["executionArn"] for execution in listed]
-
-    def newest_event(execution: str) -> str:
-        history = states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)
-        return str(history["events"][0]["type"])
-
-    until(lambda: place.written() and "WaitStateEntered" in map(newest_event, running()), "a pass has ended")
-    for execution in running():
-        states.stop_execution(executionArn=execution)
-    place.cloud.admin.release(held)
-    age(place, seconds=300)
-    place.converges()
-
-
 def waits_for_a_table_that_throttles_refuses_or_is_slow(place: Place) -> None:
     admin = place.cloud.admin
     with changed_settings(place.cloud, component_update_seconds=1, component_create_seconds=1):
@@ -254,18 +229,3 @@ def waits_for_a_table_that_throttles_refuses_or_is_slow(place: Place) -> None:
             admin.clear_faults()
         admin.slow_calls("dynamodb:writes", seconds=0.3, table=place.table)
         place.converges()
-
-
-def age(place: Place, *, seconds: float) -> None:
-    """Let time pass of which the fleet's table tells."""
-    registry = place.registry
-    fleet = registry.fleet()
-    assert fleet is not None
-    generation = registry.generation(fleet.generation)
-    assert generation is not None
-    lease = registry.acquire("test", time.time(), 10)
-    assert lease is not None
-    request = replace(generation.request, at=generation.request.at - seconds)
-    registry.save_generation(replace(generation, request=request), lease)
-    registry.save_fleet(replace(fleet, heartbeat=fleet.heartbeat - seconds), lease)
-    registry.release(lease)

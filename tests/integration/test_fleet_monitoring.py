@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +36,7 @@ from tests.integration.by_hand import (
     client,
     processes_of,
     prompts,
+    repeated,
     until,
     wait_for_the_listing,
 )
@@ -355,25 +355,6 @@ def injected(fault: Fault, watched: Watched) -> Iterator[None]:
         next(steps, None)
 
 
-@contextmanager
-def repeated(action: Callable[[], object], *, seconds: float = 0.3) -> Iterator[None]:
-    """Do something again and again as long as the context lasts."""
-    ended = threading.Event()
-
-    def act() -> None:
-        while not ended.is_set():
-            action()
-            ended.wait(seconds)
-
-    with ThreadPoolExecutor(1) as executor:
-        acting = executor.submit(act)
-        try:
-            yield
-        finally:
-            ended.set()
-    acting.result()
-
-
 def adapter_fails(watched: Watched) -> Iterator[None]:
     watched.update(four=BROKEN)
     yield
@@ -394,7 +375,7 @@ def base_restarts_without_its_adapters(watched: Watched) -> Iterator[None]:
     with changed_settings(watched.cloud, adapters_on_new_copies="lost"):
         for pid in processes_of(watched.cloud, "cmdline", "local_sagemaker.model_server"):
             os.kill(pid, signal.SIGKILL)
-        with repeated(lambda: watched.ask(ADAPTERS)):
+        with repeated(lambda: watched.ask(ADAPTERS), seconds=0.3):
             yield
     # The look that the alarm started has sent them again.
     wrong = watched.stack.wrong
@@ -469,7 +450,7 @@ def nobody_can_ask_new_copies(watched: Watched) -> Iterator[None]:
 def there_is_no_copy(watched: Watched) -> Iterator[None]:
     watched.change_least_copies(0)
     watched.stack.scale(watched.base, 0)
-    with repeated(lambda: watched.ask(["one"])):
+    with repeated(lambda: watched.ask(["one"]), seconds=0.3):
         yield
     watched.stack.scale(watched.base, 1)
     watched.change_least_copies(1)

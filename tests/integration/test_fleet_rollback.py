@@ -1,7 +1,6 @@
 """Deployments that fail: the endpoint serves exactly what it served before, asked adapter by adapter."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 BEFORE = numbered(8)
 OTHERS = {f"a{number:03}": label for number, label in enumerate(["summary-v2"] * 6)} | numbered(8, first=100)
 """Two of the adapters gone, the others changed, and more new ones than a guard lets a fleet delete."""
-
-
-@pytest.fixture(scope="module")
-def stack(
-    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetStack]:
-    stack = FleetStack(cloud, tmp_path_factory.mktemp("rollback"), endpoint=shared_endpoint)
-    yield stack
-    stack.delete().succeeded()
 
 
 def test_failed_deployments_are_rolled_back_to_the_manifest_before_and_the_next_starts_from_there(

@@ -1,8 +1,5 @@
 """A deployment that applied nothing, and an archive that is gone: neither is green."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from aws_cdk import Duration
 
@@ -11,7 +8,7 @@ from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck, Releases
 from tests.integration.by_hand import adapters, client, until
-from tests.integration.fleet_stack import Endpoint, Fleet, FleetStack, check_for_drift, metric, numbered
+from tests.integration.fleet_stack import Fleet, FleetStack, check_for_drift, metric, numbered
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 
@@ -21,14 +18,6 @@ SETTINGS = {
     "drift_check": DriftCheck.report(every=Duration.hours(1)),
 }
 WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent", "AddTags")
-
-
-@pytest.fixture
-def stack(cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path) -> Iterator[FleetStack]:
-    stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
-    yield stack
-    cloud.admin.clear_faults()
-    stack.delete().succeeded()
 
 
 def test_deployment_that_is_throttled_and_archive_that_is_gone_are_told(

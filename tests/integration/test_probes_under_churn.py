@@ -1,9 +1,7 @@
 """An engine that swaps adapters in flight (vllm #47724) while others are added: probes notice it."""
 
 import json
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from tests.integration.by_hand import (
     create_adapter,
     delete_component,
     prompts,
+    repeated,
     until,
     wait_for_service,
 )
@@ -27,27 +26,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures
 QUICK = {"component_create_seconds": 0.0, "component_delete_seconds": 0.0}
 
 
-@contextmanager
-def others_are_added(stack: FleetStack, outputs: Mapping[str, str]) -> Iterator[None]:
-    """Add an adapter by hand and remove it, again and again, as long as the context lasts."""
-    name, stop = f"{stack.prefix}-other", threading.Event()
+def add_another(stack: FleetStack, outputs: Mapping[str, str]) -> None:
+    """Add an adapter by hand and remove it."""
+    name = f"{stack.prefix}-other"
     endpoint, base = outputs["EndpointName"], outputs["BaseComponentName"]
-    uri = stack.archives.uri("shout")
-
-    def churn() -> None:
-        while not stop.is_set():
-            create_adapter(stack.cloud, name, uri, endpoint=endpoint, base=base)
-            wait_for_service(stack.cloud, name)
-            delete_component(stack.cloud, name)
-            until(lambda: name not in components(stack.cloud, endpoint), f"{name} is gone", every=0.02)
-
-    thread = threading.Thread(target=churn)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    create_adapter(stack.cloud, name, stack.archives.uri("shout"), endpoint=endpoint, base=base)
+    wait_for_service(stack.cloud, name)
+    delete_component(stack.cloud, name)
+    until(lambda: name not in components(stack.cloud, endpoint), f"{name} is gone", every=0.02)
 
 
 def test_probe_notices_an_engine_that_swaps_adapters_in_flight(cloud: LocalCloud, tmp_path: Path) -> None:
@@ -64,7 +50,7 @@ def test_probe_notices_an_engine_that_swaps_adapters_in_flight(cloud: LocalCloud
     with changed_settings(cloud, slot_eviction="running", **QUICK):
         created = stack.create({"Tenants": Fleet(document=json.dumps(document))}).succeeded()
         assert [probed() for _ in range(5)] == [0] * 5
-        with others_are_added(stack, created.outputs):
+        with repeated(lambda: add_another(stack, created.outputs)):
             until(lambda: probed() == 1, "a probe has a wrong answer", seconds=120)
         assert probed() == 0
     stack.delete().succeeded()

@@ -5,11 +5,11 @@
 
 import json
 import random
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from adapter_fleet.aws.adapter_routes import AdapterRoutes, place_of
 from adapter_fleet.common.naming import route_key
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import Canary, FailurePolicy, Releases
-from tests.integration.by_hand import adapters, client, prompts, until
+from tests.integration.by_hand import adapters, client, prompts, repeated, until
 from tests.integration.fleet_stack import BROKEN, Endpoint, Fleet, FleetStack, components
 from tests.nightly import NIGHTLY
 
@@ -56,57 +56,45 @@ class Callers:
     """The labels that have answered an adapter's caller, in order."""
     wrong: list[str] = field(default_factory=list)
 
-    @contextmanager
-    def calling(self, threads: int) -> Iterator[None]:
-        stop = threading.Event()
-        running = [threading.Thread(target=self._call, args=(stop, number)) for number in range(threads)]
-        for thread in running:
-            thread.start()
+    def calling(self, threads: int) -> AbstractContextManager[None]:
+        return repeated(*(partial(self._call, seed, random.Random(seed)) for seed in range(threads)))
+
+    def _call(self, thread: int, choose: random.Random) -> None:
+        name, prompt = choose.choice(sorted(self.may)), choose.choice(prompts())["prompt"]
+        caller = f"user-{thread}-{choose.randrange(self.users)}"
+
+        sent: list[str] = []
+
+        def send(component: str) -> Any:
+            sent.append(component)
+            body = {
+                "prompt": prompt,
+                "max_tokens": 60,
+                "temperature": 0,
+                **self.bodies.get(component, {}),
+            }
+            return client(self.cloud, "sagemaker-runtime").invoke_endpoint(
+                EndpointName=self.endpoint,
+                InferenceComponentName=component,
+                ContentType="application/json",
+                Body=json.dumps(body),
+            )
+
+        may = set(self.may[name])
         try:
-            yield
-        finally:
-            stop.set()
-            for thread in running:
-                thread.join()
-
-    def _call(self, stop: threading.Event, seed: int) -> None:
-        runtime, choose = client(self.cloud, "sagemaker-runtime"), random.Random(seed)
-        while not stop.is_set():
-            name, prompt = choose.choice(sorted(self.may)), choose.choice(prompts())["prompt"]
-            caller = f"user-{seed}-{choose.randrange(self.users)}"
-
-            sent: list[str] = []
-
-            def send(component: str, prompt: str = prompt, sent: list[str] = sent) -> Any:
-                sent.append(component)
-                body = {
-                    "prompt": prompt,
-                    "max_tokens": 60,
-                    "temperature": 0,
-                    **self.bodies.get(component, {}),
-                }
-                return runtime.invoke_endpoint(
-                    EndpointName=self.endpoint,
-                    InferenceComponentName=component,
-                    ContentType="application/json",
-                    Body=json.dumps(body),
-                )
-
-            may = set(self.may[name])
-            try:
-                answer = json.loads(self.routes.ask(name, send, caller)["Body"].read())["choices"][0]["text"]
-            except ClientError as error:
-                if self.bodies.get(sent[-1]) != FAILS:
-                    self.wrong.append(f"{name}: {error}")
-                continue
-            # One that takes long goes on behind its answer.
-            label = next((one for one in LABELS if answer.startswith(ANSWERS[one][prompt])), None)
-            if label in may | self.may[name]:
-                self.answered[name] += 1
-                if label is not None and self.told[name, caller][-1:] != [label]:
-                    self.told[name, caller].append(label)
-            else:
-                self.wrong.append(f"{name} answers {answer!r}, and not as {may}")
+            answer = json.loads(self.routes.ask(name, send, caller)["Body"].read())["choices"][0]["text"]
+        except ClientError as error:
+            if self.bodies.get(sent[-1]) != FAILS:
+                self.wrong.append(f"{name}: {error}")
+            return
+        # One that takes long goes on behind its answer.
+        label = next((one for one in LABELS if answer.startswith(ANSWERS[one][prompt])), None)
+        if label in may | self.may[name]:
+            self.answered[name] += 1
+            if label is not None and self.told[name, caller][-1:] != [label]:
+                self.told[name, caller].append(label)
+        else:
+            self.wrong.append(f"{name} answers {answer!r}, and not as {may}")
 
 
 @pytest.fixture

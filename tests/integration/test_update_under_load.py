@@ -5,16 +5,14 @@ it by default, no answer is ever a mixture of two versions. `make nightly` gives
 updates; the suite gives fewer.
 """
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import V1, V2, ByHand, changed_settings, prompts, until
+from tests.integration.by_hand import V1, V2, ByHand, changed_settings, prompts, repeated, until
 from tests.nightly import NIGHTLY, long
 from tests.profiles import PROFILE
 
@@ -37,7 +35,7 @@ QUICK = {"component_update_seconds": 0.1, "update_gap_seconds": 0.05}
 
 @dataclass
 class Caller:
-    """Calls a component again and again, and judges each answer.
+    """Calls a component, and judges each answer.
 
     versions:
         Those that may answer.
@@ -48,36 +46,19 @@ class Caller:
     endpoint: ByHand
     component: str
     versions: Sequence[str]
-    pause: float = 0.0
     answered: list[str | None] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
-    def call_until(self, stop: threading.Event) -> None:
+    def call(self) -> None:
         asked = [prompt["prompt"] for prompt in prompts()]
-        while not stop.wait(self.pause):
-            prompt = asked[len(self.answered) % len(asked)]
-            try:
-                answer = self.endpoint.ask(self.component, prompt)
-            except ClientError as error:
-                self.failed.append(str(error))
-                continue
-            says = (version for version in self.versions if ANSWERS[version][prompt] == answer)
-            self.answered.append(next(says, None))
-
-
-@contextmanager
-def calling(callers: Sequence[Caller]) -> Iterator[None]:
-    """Let callers call as long as the context lasts."""
-    stop = threading.Event()
-    threads = [threading.Thread(target=one.call_until, args=(stop,)) for one in callers]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+        prompt = asked[len(self.answered) % len(asked)]
+        try:
+            answer = self.endpoint.ask(self.component, prompt)
+        except ClientError as error:
+            self.failed.append(str(error))
+            return
+        says = (version for version in self.versions if ANSWERS[version][prompt] == answer)
+        self.answered.append(next(says, None))
 
 
 def wait_for_answers(callers: Sequence[Caller], count: int) -> None:
@@ -96,11 +77,10 @@ def seen(cloud: LocalCloud) -> Mapping[str, Caller]:
                 made,
                 made.base if label == "base" else made.adapter(label),
                 (label, NEXT) if label == UPDATED else (label,),
-                pause=0.15,
             )
             for label in LABELS
         }
-        with calling([*callers.values()]):
+        with repeated(*(caller.call for caller in callers.values()), seconds=0.15):
             for caller in callers.values():
                 wait_for_answers([caller], 6)
             made.update(callers[UPDATED].component, V2 / UPDATED)
@@ -131,7 +111,8 @@ def mixed_answers(cloud: LocalCloud, answers_and_updates: tuple[int, int], **env
     ):
         component = endpoint.adapter("updated", V1 / UPDATED)
         callers = [Caller(endpoint, component, (UPDATED, NEXT)) for _ in range(CLIENTS)]
-        with changed_settings(cloud, profile="hostile", **QUICK), calling(callers):
+        calling = repeated(*(caller.call for caller in callers))
+        with changed_settings(cloud, profile="hostile", **QUICK), calling:
             for update in range(updates):
                 wait_for_answers(callers, (update + 1) * answers // (updates + 1))
                 endpoint.update(component, (V1 if update % 2 else V2) / UPDATED)

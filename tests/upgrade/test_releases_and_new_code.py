@@ -5,12 +5,10 @@ Callers ask all the while (`make qa SUITE=upgrade`). The release before is alway
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,10 +25,10 @@ from multi_adapter_inference import AdapterFleet, IBaseComponent, Releases
 from tests.integration.by_hand import adapters, client, until
 from tests.integration.fleet_stack import ASSETS, REGION, Endpoint, Fleet, FleetStack
 from tests.integration.test_releases import Callers
+from tests.upgrade.test_upgrade import unpacked
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-HERE = Path(__file__).parents[2]
 WITHOUT_ROUTES = "a4b26cb9"
 """The last commit whose functions know no routes."""
 BEFORE = {"acme": "triage", "globex": "summary"}
@@ -144,11 +142,7 @@ class ByComponent(AdapterRoutes):
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("without-routes")
-    archive = subprocess.run(["git", "archive", WITHOUT_ROUTES], cwd=HERE, stdout=subprocess.PIPE, check=True)
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
-        tree.extractall(folder, filter="data")
-    return folder
+    return unpacked(WITHOUT_ROUTES, tmp_path_factory.mktemp("without-routes"))
 
 
 @pytest.fixture(scope="module")

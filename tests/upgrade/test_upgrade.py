@@ -93,15 +93,17 @@ class Deployed:
         )
 
 
-@pytest.fixture(scope="module")
-def earlier(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    folder = tmp_path_factory.mktemp("earlier")
-    archive = subprocess.run(
-        ["git", "archive", os.environ["FROM"]], cwd=HERE, stdout=subprocess.PIPE, check=True
-    )
+def unpacked(commit: str, folder: Path) -> Path:
+    """Put the files of a commit into a folder; return the folder."""
+    archive = subprocess.run(["git", "archive", commit], cwd=HERE, stdout=subprocess.PIPE, check=True)
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
         tree.extractall(folder, filter="data")
-    return Checkout(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    return Checkout(unpacked(os.environ["FROM"], tmp_path_factory.mktemp("earlier")))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,16 +15,21 @@ from adapter_fleet.aws.s3_objects import S3Manifests
 from adapter_fleet.aws.stacks import Stacks
 from adapter_fleet.aws.state_machine import StateMachine, execution_name
 from adapter_fleet.fleet.requests.handler import StackState
+from tests.fakes import FakeClient, client_error
 
 
-class CloudFormation:
-    def __init__(self, status: str | None) -> None:
-        self._status = status
+def refuses(code: str) -> Callable[..., Any]:
+    """Return a call that is refused."""
 
-    def describe_stacks(self, **_: str) -> dict[str, Any]:
-        if self._status is None:
-            raise ClientError({"Error": {"Code": "Throttling"}}, "DescribeStacks")
-        return {"Stacks": [{"StackStatus": self._status, "Tags": [{"Key": "team", "Value": "nlp"}]}]}
+    def call(**_: Any) -> Any:
+        raise client_error(code)
+
+    return call
+
+
+def stacks(describe: Callable[..., Any]) -> Stacks:
+    client: Any = FakeClient(describe_stacks=describe)
+    return Stacks(client, Logger(service="test"))
 
 
 @pytest.mark.parametrize(
@@ -34,13 +40,13 @@ class CloudFormation:
     ],
 )
 def test_status_tells_whether_a_stack_rolls_back(status: str, rolling_back: bool) -> None:
-    stacks = Stacks(CloudFormation(status), Logger(service="test"))  # type: ignore[arg-type]
-    assert stacks.describe("Llm") == StackState(rolling_back=rolling_back, tags={"team": "nlp"})
+    stack = {"StackStatus": status, "Tags": [{"Key": "team", "Value": "nlp"}]}
+    found = stacks(lambda **_: {"Stacks": [stack]}).describe("Llm")
+    assert found == StackState(rolling_back=rolling_back, tags={"team": "nlp"})
 
 
 def test_state_is_unknown_where_cloudformation_does_not_answer() -> None:
-    stacks = Stacks(CloudFormation(None), Logger(service="test"))  # type: ignore[arg-type]
-    assert stacks.describe("Llm") is None
+    assert stacks(refuses("Throttling")).describe("Llm") is None
 
 
 @settings(max_examples=50)
@@ -55,31 +61,15 @@ def test_names_of_long_keys_that_begin_alike_are_different() -> None:
 
 
 def test_error_other_than_that_the_name_is_taken_is_raised() -> None:
-    class Throttled:
-        def start_execution(self, **_arguments: Any) -> None:
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "StartExecution")
-
+    client: Any = FakeClient(start_execution=refuses("ThrottlingException"))
     with pytest.raises(ClientError, match="ThrottlingException"):
-        StateMachine(Throttled(), "machine").start("object", "1")  # type: ignore[arg-type]
+        StateMachine(client, "machine").start("object", "1")
 
 
-class Object:
-    """A client of S3 that knows one object, or has an error for every call."""
-
-    def __init__(self, error: str | None = None, **answer: Any) -> None:
-        self._error, self._answer = error, answer
-
-    def get_object(self, **_: str) -> dict[str, Any]:
-        if self._error is not None:
-            raise ClientError({"Error": {"Code": self._error}}, "GetObject")
-        return {"ETag": '"e1"', "Body": io.BytesIO(b"adapters: []"), **self._answer}
-
-    def head_object(self, **_: str) -> dict[str, Any]:
-        return self.get_object()
-
-
-def manifests(error: str | None = None, **answer: Any) -> S3Manifests:
-    return S3Manifests(Object(error, **answer))  # type: ignore[arg-type]
+def manifests(call: Callable[..., Any]) -> S3Manifests:
+    """Return the manifests of a client of S3 that knows one object, or has an error for every call."""
+    client: Any = FakeClient(get_object=call, head_object=call)
+    return S3Manifests(client)
 
 
 @pytest.mark.parametrize(
@@ -88,16 +78,19 @@ def manifests(error: str | None = None, **answer: Any) -> S3Manifests:
 def test_version_is_the_entity_tag_in_a_bucket_without_versioning(
     answer: dict[str, str], version: str
 ) -> None:
-    assert manifests(**answer).read("bucket", "live.yaml") == (b"adapters: []", version)
-    assert manifests(**answer).version("bucket", "live.yaml") == version
+    def call(**_: str) -> dict[str, Any]:
+        return {"ETag": '"e1"', "Body": io.BytesIO(b"adapters: []"), **answer}
+
+    assert manifests(call).read("bucket", "live.yaml") == (b"adapters: []", version)
+    assert manifests(call).version("bucket", "live.yaml") == version
 
 
 @pytest.mark.parametrize("code", ["NoSuchKey", "404"])
 def test_object_that_does_not_exist_is_none(code: str) -> None:
-    assert manifests(code).read("bucket", "live.yaml") is None
-    assert manifests(code).version("bucket", "live.yaml") is None
+    assert manifests(refuses(code)).read("bucket", "live.yaml") is None
+    assert manifests(refuses(code)).version("bucket", "live.yaml") is None
 
 
 def test_other_errors_are_raised() -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
-        manifests("AccessDenied").read("bucket", "live.yaml")
+        manifests(refuses("AccessDenied")).read("bucket", "live.yaml")

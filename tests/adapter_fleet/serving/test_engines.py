@@ -93,28 +93,26 @@ class TestLmi:
             version.environment(lora, prefix_caching=True)
         LmiVersion.V17.environment(lora, prefix_caching=True)
 
-    @pytest.mark.parametrize("version", [LmiVersion.V13, LmiVersion.V16])
-    def test_release_whose_cache_knows_each_registration_needs_no_variable(self, version: LmiVersion) -> None:
-        assert version.prefix_caching_off == {}
-        assert version.environment(LORA, prefix_caching=False) == version.environment(
-            LORA, prefix_caching=True
-        )
-
     @pytest.mark.parametrize(
         ("version", "value"),
         [
+            # The caches of the first ones know each registration.
+            (LmiVersion.V13, None),
+            (LmiVersion.V16, None),
             (LmiVersion.V17, "--no-enable-prefix-caching"),
             (LmiVersion.V26, "--no-enable-prefix-caching"),
             (LmiVersion.V27, "false"),
         ],
     )
     def test_prefix_caching_is_switched_off_by_a_value_that_the_release_passes_on(
-        self, version: LmiVersion, value: str
+        self, version: LmiVersion, value: str | None
     ) -> None:
         """Up to LMI 26 the container drops "false"."""
-        environment = version.environment(LORA, prefix_caching=False)
-        assert environment["OPTION_ENABLE_PREFIX_CACHING"] == value
-        assert "OPTION_ENABLE_PREFIX_CACHING" not in version.environment(LORA, prefix_caching=True)
+        off = {} if value is None else {"OPTION_ENABLE_PREFIX_CACHING": value}
+        with_caching = version.environment(LORA, prefix_caching=True)
+        assert version.prefix_caching_off == off
+        assert version.environment(LORA, prefix_caching=False) == with_caching | off
+        assert "OPTION_ENABLE_PREFIX_CACHING" not in with_caching
 
 
 class TestVllmContainer:

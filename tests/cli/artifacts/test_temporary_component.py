@@ -140,14 +140,6 @@ def test_creation_waits_for_the_deletion_of_another_component(
     assert gone(service)
 
 
-def test_creation_without_an_answer_is_deleted(service: FakeService, account: FakeAccount) -> None:
-    service.faults.lost_after = 1
-    with pytest.raises(Exception, match="no answer in time"), temporary(account):
-        pass
-    assert gone(service)
-    assert len(service.written) == 2
-
-
 class LateCreation(FakeService):
     """Acts on a creation three seconds after its client gave up."""
 

@@ -12,7 +12,6 @@ from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
-from tests.fakes import FakeS3
 
 ITEMS = 20
 LIVE = "llm-acme"
@@ -27,7 +26,7 @@ def service(service: FakeService) -> FakeService:
 
 @pytest.fixture
 def world(tmp_path: Path, service: FakeService) -> World:
-    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world = World(folder=tmp_path, service=service)
     world.add("acme")
     return world
 

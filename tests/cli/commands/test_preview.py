@@ -14,12 +14,11 @@ from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
-from tests.fakes import FakeS3
 
 
 @pytest.fixture
 def world(tmp_path: Path, service: FakeService) -> World:
-    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world = World(folder=tmp_path, service=service)
     world.add("acme")
     return world
 

@@ -19,12 +19,12 @@ from adapters_cli.output import folder_lock
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.cli.fleet_account import rows
 from tests.cli.publishing import BUCKET, STORED, World
-from tests.fakes import FakeS3, Object, client_error, sha256
+from tests.fakes import Object, client_error, sha256
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(tmp_path, FakeS3(BUCKET))
+    return World(tmp_path)
 
 
 class TestUploading:

@@ -16,8 +16,7 @@ from adapter_fleet.evaluation import EvaluationRecord, Figure
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.evaluation.result import RequirementOutcome, to_json
 from tests.cli.evaluation_results import result_of
-from tests.cli.publishing import BUCKET, World
-from tests.fakes import FakeS3
+from tests.cli.publishing import World
 
 MISSED = RequirementOutcome(
     requirement="rougeL >= 0.9", subject="beta", met=False, reason="rougeL of 'beta' is 0.3"
@@ -26,7 +25,7 @@ MISSED = RequirementOutcome(
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    world = World(folder=tmp_path, s3=FakeS3(BUCKET))
+    world = World(folder=tmp_path)
     world.add("acme")
     return world
 

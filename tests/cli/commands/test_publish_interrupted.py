@@ -14,7 +14,7 @@ from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from tests.cli.publishing import BUCKET, STORED, World
-from tests.fakes import FakeS3, Object
+from tests.fakes import Object
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ class Story:
     """Adapters to publish, and a manifest that names an old version of one, in a file or in S3."""
 
     def __init__(self, folder: Path, *, stored: bool) -> None:
-        self.world = World(folder, FakeS3(BUCKET))
+        self.world = World(folder)
         self.world.add("acme", "beta", "delta", "gamma")
         self._place = STORED if stored else str(self.world.manifest)
         self.world.s3.objects[BUCKET, OLD.removeprefix("s3://my-adapters/")] = Object(b"old")

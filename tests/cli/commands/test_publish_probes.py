@@ -12,14 +12,13 @@ from adapter_fleet.manifest.manifest_adapter import S3Artifact
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, FakeService
 from tests.cli.publishing import BUCKET, World
-from tests.fakes import FakeS3
 
 GIVEN = Probe(prompt="Who?", answer="I am acme")
 
 
 @pytest.fixture
 def world(tmp_path: Path, service: FakeService) -> World:
-    world = World(folder=tmp_path, s3=FakeS3(BUCKET), service=service)
+    world = World(folder=tmp_path, service=service)
     world.add("acme")
     return world
 

@@ -1,22 +1,18 @@
-# ruff: noqa: N803 - the names are those of boto3
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
 
 from adapters_cli.manifests.stored_manifest import StoredManifest
-from tests.fakes import FakeClient, client_error
+from tests.fakes import FakeS3
 
 
 def read(listed: list[str]) -> StoredManifest:
-    def get_object(Bucket: str, Key: str) -> dict[str, Any]:
-        raise client_error("AccessDenied", "Access Denied")
-
-    def list_objects_v2(Bucket: str, Prefix: str, MaxKeys: int) -> dict[str, Any]:
-        return {"Contents": [{"Key": key} for key in listed]}
-
-    s3: Any = FakeClient(get_object=get_object, list_objects_v2=list_objects_v2)
-    return StoredManifest.read(s3, "bucket", "a.yaml")
+    s3 = FakeS3()
+    for key in listed:
+        s3.put("bucket", key, b"")
+    s3.forbidden = ("bucket/a.yaml",)
+    return StoredManifest.read(cast(Any, s3), "bucket", "a.yaml")
 
 
 def test_manifest_that_may_be_listed_alone_and_is_not_there_is_none() -> None:

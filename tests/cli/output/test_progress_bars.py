@@ -12,8 +12,7 @@ from rich.console import Console
 from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.output import progress_bars as transfer_bars
 from adapters_cli.output.progress_bars import AnswerCounts
-from tests.cli.publishing import BUCKET, World
-from tests.fakes import FakeS3
+from tests.cli.publishing import World
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def counts(terminal: io.StringIO) -> list[str]:
 def test_bar_counts_the_adapters_that_are_done_before_their_table(
     terminal: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, FakeS3(BUCKET))
+    world = World(tmp_path)
     world.add("acme", "beta", "delta")
     monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
     result = world.publish(jobs=3)
@@ -44,7 +43,7 @@ def test_bar_counts_the_adapters_that_are_done_before_their_table(
 def test_bars_end_with_an_interruption(
     terminal: io.StringIO, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, FakeS3(BUCKET))
+    world = World(tmp_path)
     world.add("acme", "beta", "delta")
     under_way = threading.Barrier(3)
 

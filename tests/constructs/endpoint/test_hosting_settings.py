@@ -5,7 +5,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from multi_adapter_inference import ComputeRequirements, InstancePool, InstanceType, StartupTimeouts
+from multi_adapter_inference import ComputeRequirements, InstancePool, InstanceType
 from tests.constructs.conftest import MakeEndpoint
 from tests.constructs.resources import Resources
 
@@ -48,10 +48,3 @@ def test_what_contradicts_itself_is_an_error(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         make_endpoint(**settings)
-
-
-def test_a_record_refuses_what_cannot_be() -> None:
-    with pytest.raises(
-        ValueError, match="'instance_provision' should be between 300 and 3600 seconds, got 240"
-    ):
-        StartupTimeouts(instance_provision=cdk.Duration.minutes(4))

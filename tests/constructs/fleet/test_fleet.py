@@ -510,25 +510,17 @@ def test_what_became_of_a_deployment_can_be_an_output(tuned: AdapterFleet) -> No
         assert cdk.Stack.of(tuned).resolve(value)["Fn::GetAtt"][1] == name
 
 
-def alarm_of(
-    stored: AdapterFleet, monitoring: AdapterFleetMonitoring, resources: Resources, name: str
-) -> Mapping[str, Any]:
-    """Return the properties of an alarm of the fleet."""
-    alarm = cdk.Stack.of(stored).resolve(monitoring.alarms[name].alarm_name)["Ref"]
-    return resources.of_type("AWS::CloudWatch::Alarm")[alarm]
-
-
 def test_alarm_for_a_standstill_counts_failed_passes_and_functions_that_died(
-    stored: AdapterFleet, monitoring: AdapterFleetMonitoring, stored_resources: Resources
+    monitoring: AdapterFleetMonitoring, stored_resources: Resources
 ) -> None:
-    alarm = alarm_of(stored, monitoring, stored_resources, "Standstill")
+    alarm = stored_resources.alarm(monitoring.alarms["Standstill"])
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (3, "GreaterThanOrEqualToThreshold")
     names = {
         metric["MetricStat"]["Metric"]["MetricName"] for metric in alarm["Metrics"] if "MetricStat" in metric
     }
     assert names == {"FailedPasses", "Errors"}
     # The other alarm of its own is for events that reached no function.
-    alarm = alarm_of(stored, monitoring, stored_resources, "LostEvents")
+    alarm = stored_resources.alarm(monitoring.alarms["LostEvents"])
     assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
     assert (alarm["Threshold"], alarm["TreatMissingData"]) == (1, "notBreaching")
     assert "DeadLetters" in str(alarm["Dimensions"])

@@ -67,13 +67,6 @@ def resources(fleets: Mapping[str, AdapterFleet], monitored: Monitored) -> Resou
     return Resources.of(cdk.Stack.of(fleets["Plain"]))
 
 
-def alarm(monitored: Monitored, resources: Resources, name: str, of: str = "Plain") -> dict[str, Any]:
-    """Return the properties of an alarm of a fleet."""
-    found = monitored[of].alarms[name]
-    logical_id = cdk.Stack.of(found).resolve(found.alarm_name)["Ref"]
-    return resources.of_type("AWS::CloudWatch::Alarm")[logical_id]
-
-
 def body(dashboard: Mapping[str, Any]) -> dict[str, Any]:
     """Return a dashboard's body; each reference in it is a name."""
     parts = dashboard["DashboardBody"]["Fn::Join"][1]
@@ -118,7 +111,7 @@ def test_alarms_cover_the_fleet_and_all_adapters(monitored: Monitored) -> None:
 
 def test_limits_are_those_that_are_given(monitored: Monitored, resources: Resources) -> None:
     def threshold(name: str) -> float:
-        return float(alarm(monitored, resources, name, "Tuned")["Threshold"])
+        return float(resources.alarm(monitored["Tuned"].alarms[name])["Threshold"])
 
     assert threshold("Failed") == 3
     assert threshold("Behind") == 1800
@@ -157,11 +150,11 @@ def test_metrics_have_the_region_of_their_fleet(app: cdk.App, bucket: s3.IBucket
 def test_alarms_wait_as_long_as_what_they_measure_takes(monitored: Monitored, resources: Resources) -> None:
     # Failures of a start from zero, from the end of one period to the start of another, fall into all periods
     # between, and both.
-    found = alarm(monitored, resources, "NoCapacity")
+    found = resources.alarm(monitored["Plain"].alarms["NoCapacity"])
     (metric,) = found["Metrics"]
     assert (found["EvaluationPeriods"] - 2) * metric["Period"] >= DEFAULT_WAKE_COOLDOWN.to_seconds()
     # Passes ask new copies, as the hourly drift checks do. One pass that has asked them is enough.
-    found = alarm(monitored, resources, "UncheckedCopies")
+    found = resources.alarm(monitored["Plain"].alarms["UncheckedCopies"])
     assert found["Period"] * found["EvaluationPeriods"] == 3600
     assert found["Statistic"] == "Minimum"
 
@@ -188,7 +181,7 @@ def test_fleets_of_a_stack_share_the_alarms_over_the_whole_account_unless_their_
 def test_errors_of_either_kind_ring_also_where_an_adapter_is_seldom_asked(
     monitored: Monitored, resources: Resources
 ) -> None:
-    found = alarm(monitored, resources, "Errors")
+    found = resources.alarm(monitored["Plain"].alarms["Errors"])
     (query,) = found["Metrics"]
     # The container's answers without 2XX: 4XX, 5XX, and none at all. Each request counts 1 or 0.
     assert query["Expression"].startswith("SELECT AVG(InvocationModelErrors)")
@@ -208,7 +201,7 @@ def test_alarm_before_the_working_set_outgrows_the_room_names_the_setting(
     monitored: Monitored, resources: Resources
 ) -> None:
     for name, setting in (("MaxLoras", "max_loras"), ("MaxCpuLoras", "max_cpu_loras")):
-        found = alarm(monitored, resources, name)
+        found = resources.alarm(monitored["Plain"].alarms[name])
         assert found["MetricName"] == f"{name}Use"
         assert f"raise {setting} of LoraServing" in found["AlarmDescription"]
         # Each run of the function writes one value.

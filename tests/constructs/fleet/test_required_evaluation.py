@@ -15,6 +15,7 @@ from multi_adapter_inference import (
     AdapterManifest,
     RequiredEvaluation,
 )
+from tests.adapter_fleet.evaluated import evaluated_entry
 from tests.constructs.conftest import MakeFleet, WriteManifest, imported_endpoint
 from tests.constructs.resources import Resources
 
@@ -26,17 +27,7 @@ REQUIRED = RequiredEvaluation(
 
 
 def entry(name: str, *, base: str = "models/base", **figures: float) -> dict[str, Any]:
-    folder = f"s3://models/{name}/sha256-{'ab' * 32}"
-    evaluation = {
-        "result": f"{folder}.evaluations/r.json",
-        "dataset": f"sha256:{'d' * 64}",
-        "at": "2026-03-01T09:30:00Z",
-        "base": base,
-        "decoding": "max_tokens=64, temperature=0",
-        "figures": {metric: {"base": 0.5, "adapter": figure} for metric, figure in figures.items()},
-    }
-    made = {"name": name, "artifact": f"{folder}.tar.gz"}
-    return made | {"evaluation": evaluation} if figures else made
+    return evaluated_entry(name, "ab" * 32, figures, base=base)
 
 
 @pytest.fixture

@@ -66,8 +66,13 @@ def test_requirements_known_at_deployment_only_are_passed_on_and_not_checked(sta
 
 
 def test_a_timeout_that_the_service_refuses_or_that_synth_does_not_know_is_an_error() -> None:
-    for setting, second in (("model_download", 59), ("container_health_check", 3601)):
-        with pytest.raises(ValueError, match=f"'{setting}' should be between 60 and 3600 .*, got {second}"):
+    for setting, least, second in (
+        ("model_download", 60, 59),
+        ("container_health_check", 60, 3601),
+        ("instance_provision", 300, 240),
+    ):
+        wrong = f"'{setting}' should be between {least} and 3600 seconds, got {second}"
+        with pytest.raises(ValueError, match=wrong):
             StartupTimeouts(**{setting: Duration.seconds(second)})
     seconds: Any = cdk.Token.as_number({"Ref": "Seconds"})
     with pytest.raises(ValueError, match="'model_download' should be known at synth, got a token"):

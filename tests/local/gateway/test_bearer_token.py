@@ -50,25 +50,16 @@ def test_anything_but_a_bearer_token_is_refused(authorization: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "token",
-    [
-        PREFIX,
-        f"{PREFIX}no Base64!",
-        f"{PREFIX}gICA",  # its bytes are no UTF-8
-        encoded("sagemaker.amazonaws.com/"),
-        encoded("sagemaker.amazonaws.com/?Action=CallWithBearerToken&Version=1"),
-        encoded(signed_request().removesuffix("&Version=1")),
-        encoded(signed_request() + "&Version=1"),
-        encoded(f"https://{signed_request()}"),
-    ],
-)
-def test_token_without_the_form_of_one_is_refused(token: str) -> None:
-    assert refusal(f"Bearer {token}") == INVALID
-
-
-@pytest.mark.parametrize(
     "make",
     [
+        lambda: PREFIX,
+        lambda: f"{PREFIX}no Base64!",
+        lambda: f"{PREFIX}gICA",  # its bytes are no UTF-8
+        lambda: encoded("sagemaker.amazonaws.com/"),
+        lambda: encoded("sagemaker.amazonaws.com/?Action=CallWithBearerToken&Version=1"),
+        lambda: encoded(signed_request().removesuffix("&Version=1")),
+        lambda: encoded(signed_request() + "&Version=1"),
+        lambda: encoded(f"https://{signed_request()}"),
         lambda: bearer_token(service="bedrock"),
         lambda: bearer_token(host="sagemaker.us-east-1.amazonaws.com"),
         lambda: bearer_token(action="DescribeEndpoint"),
@@ -85,7 +76,7 @@ def test_token_without_the_form_of_one_is_refused(token: str) -> None:
         lambda: changed("X-Amz-Signature=", "X-Amz-Signature=0"),
     ],
 )
-def test_token_for_anything_else_is_refused(make: Callable[[], str]) -> None:
+def test_token_of_another_form_or_for_anything_else_is_refused(make: Callable[[], str]) -> None:
     assert refusal(f"Bearer {make()}") == INVALID
 
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
+from local_sagemaker.model_server.lora import LoraWeights
+
 Tensors = dict[str, NDArray[Any]]
 
 LINEAR_MODULES = (
@@ -144,6 +147,13 @@ def merge(tensors: Tensors, adapter: Tensors, scale: float) -> Tensors:
             change = scale * up.astype(np.float64) @ down.astype(np.float64)
             merged[weight] = (merged[weight] + change).astype(np.float32)
     return merged
+
+
+def logits_of_all(model: LlamaModel, tokens: Sequence[int], weights: LoraWeights | None = None) -> np.ndarray:
+    """Return the logits after every token."""
+    cache = KeyValueCache(model.config, rows=1, length=len(tokens))
+    hidden = model.forward(np.array([tokens]), np.arange(len(tokens))[None], cache, 0, [weights])
+    return model.logits(hidden[0])
 
 
 def reference_logits(

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.tensors import StoredTensor
-from tests.local.model_server.models import random_model, reference_logits, write_model
+from tests.local.model_server.models import logits_of_all, random_model, reference_logits, write_model
 
 TOKENS = [5, 77, 200, 3, 41, 41, 120, 9]
 SHAPES: dict[str, dict[str, Any]] = {
@@ -19,12 +19,6 @@ SHAPES: dict[str, dict[str, Any]] = {
     "wide-heads": {"head_dim": 16, "rope_theta": 500000.0},
     "tied": {"tie_word_embeddings": True},
 }
-
-
-def logits_of_all(model: LlamaModel, tokens: list[int]) -> np.ndarray:
-    cache = KeyValueCache(model.config, rows=1, length=len(tokens))
-    hidden = model.forward(np.array([tokens]), np.arange(len(tokens))[None], cache, 0, [None])
-    return model.logits(hidden[0])
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

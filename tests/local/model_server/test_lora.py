@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from local_sagemaker.model_server.errors import AdapterLoadError
-from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
-from local_sagemaker.model_server.lora import Adapter, LoraWeights
+from local_sagemaker.model_server.llama import LlamaModel
+from local_sagemaker.model_server.lora import Adapter
 from tests.local.model_server.models import (
     Tensors,
+    logits_of_all,
     merge,
     random_adapter,
     random_model,
@@ -34,14 +35,8 @@ def load(model: LlamaModel, directory: Path, max_rank: int = 64) -> Adapter:
     return Adapter.from_directory(directory, projections=model.config.projections(), max_rank=max_rank)
 
 
-def logits(model: LlamaModel, weights: LoraWeights | None) -> np.ndarray:
-    cache = KeyValueCache(model.config, rows=1, length=len(TOKENS))
-    hidden = model.forward(np.array([TOKENS]), np.arange(len(TOKENS))[None], cache, 0, [weights])
-    return model.logits(hidden[0])
-
-
 def assert_equals_merged(model: LlamaModel, directory: Path, adapter: Tensors, scale: float) -> None:
-    computed = logits(model, load(model, directory).to_weights())
+    computed = logits_of_all(model, TOKENS, load(model, directory).to_weights())
     expected = reference_logits(CONFIG, merge(TENSORS, adapter, scale), TOKENS)
     unadapted = reference_logits(CONFIG, TENSORS, TOKENS)
     np.testing.assert_allclose(computed, expected, atol=5e-4)

@@ -58,12 +58,9 @@ def test_truncated_weights_are_refused() -> None:
     ("header", "message"),
     [
         (b"{", "not valid JSON"),
-        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"[]", "should be a JSON object"),
         (b'{"t": 1, "t": 2}', "the key 't' twice"),
-        (rb'{"t\ud800": 1}', "half of a surrogate pair"),
         (rb'{"t\ud800\\udc00": 1}', "half of a surrogate pair"),
-        (rb'{"__metadata__": {"a": "\ud800"}}', "half of a surrogate pair"),
         (b'{"t": {"dtype": "F32", "shape": [2], "data_offsets": [-0, 8]}}', "-0 is no whole number"),
         ({"__metadata__": []}, "should be an object of strings"),
         ({"t": {"dtype": "F32", "shape": [2]}}, "should have dtype, shape and two data_offsets"),
