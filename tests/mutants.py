@@ -106,8 +106,11 @@ def main(minutes: float) -> int:
         node: ast.expr = list(ast.walk(tree))[place]  # type: ignore[assignment]
         change(node)
         mutant = f"{path}:{node.lineno} {ast.unparse(node).splitlines()[0]}"
-        contexts = data.contexts_by_lineno(str(path.resolve())).get(node.lineno, [])
-        tests = sorted({context.partition("|")[0] for context in contexts if "::" in context})
+        ran = data.contexts_by_lineno(str(path.resolve()))
+        lines = range(node.lineno, (getattr(node, "test", node).end_lineno or 0) + 1)
+        contexts = [context.partition("|")[0] for line in lines for context in ran.get(line, ()) if context]
+        # Those of its own file come first: one of them is the likeliest to fail.
+        tests = sorted(set(contexts), key=lambda test: (f"test_{path.name}" not in test, test))
         if mutant not in done and time.monotonic() - begin < 60 * minutes:
             noticed = bool(tests) and is_noticed(path, ast.unparse(tree), tests)
             done[mutant] = [room, "noticed" if noticed else "lives"]
