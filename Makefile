@@ -109,20 +109,38 @@ dist: setup  ## build the source distribution and the wheel into dist/, which is
 	rm -rf dist
 	python -m build --no-isolation
 
-nightly: setup .venv/.evaluation  ## faults of a fleet, wrong files and random calls, other ones every time; long loads
-	NIGHTLY=1 python -m pytest -n 3 tests/adapter_fleet/fleet/reconcile/test_*_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
-	NIGHTLY=1 python -m pytest tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
-	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
-	NIGHTLY=1 python -m pytest -m 'documents or not documents' tests/docs/site
-	NIGHTLY=1 python -m pytest --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
-	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
-	NIGHTLY=1 python -m pytest tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py tests/integration/test_cdk_gc.py tests/integration/test_two_base_models.py
+# What fails early comes first.
+NIGHT = checkov examples files calls questions release suites vllm upgrade clients docs hostile evolutions scaled loads pythons random-order alone stories
+nightly: setup  ## every suite that CI does not run, one after the other; it goes on where it was cut off (SEED=7 repeats one)
+	python -m tests.night
 
 # `make qa SUITE=NAME` runs the target `qa-NAME`.
 qa: $(addprefix qa-,$(or $(SUITE),list))  ## run a suite of its own, such as SUITE=hostile; without SUITE, list them
 
 qa-list:
 	@sed -nE 's/^qa-([a-z-]+):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# Random tests try other examples every time, and many of them.
+RANDOM_TESTS = NIGHTLY=1 python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
+
+qa-stories: setup  ## whatever may happen to fleets, in any order: the promises hold (STORIES=5000 of each kind)
+	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_*_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
+
+qa-files: setup .venv/.evaluation  ## wrong files and configurations, and figures of evaluations and loads
+	$(RANDOM_TESTS) tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
+
+qa-calls: setup  ## random calls of the embedded cloud, and every page of the site
+	$(RANDOM_TESTS) --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
+	$(RANDOM_TESTS) -m 'documents or not documents' tests/docs/site
+
+qa-questions: setup  ## the questions about SageMaker, answered by both profiles of the embedded cloud
+	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
+
+qa-loads: setup  ## thousands of adapters, and updates and releases under load
+	$(RANDOM_TESTS) --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
+
+qa-scaled: setup .venv/.evaluation  ## scaling, alarms and evaluation in scaled time
+	$(RANDOM_TESTS) tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py tests/integration/test_cdk_gc.py tests/integration/test_two_base_models.py
 
 qa-local: setup  ## the tests of the embedded cloud itself
 	$(PYTEST_FILES) --junitxml=build/local.xml tests/local tests/vllm
@@ -184,7 +202,8 @@ qa-random-order: setup .venv/.evaluation  ## `make test` and the suite `local` i
 	done
 
 qa-alone: setup .venv/.evaluation  ## `make test` and the suite `local`, each file in a process of its own
-	python -m tests.alone
+	for folders in '' 'tests/local tests/vllm'; do python -m pytest --collect-only -qq $$folders; done \
+	    | sed -n 's/^\(.*\.py\): .*/\1/p' | xargs -n 1 -P 2 python -m pytest -q -p no:cacheprovider
 
 qa-checkov: setup .venv-checkov/.installed  ## look for insecure settings in the templates; .checkov.yaml has the answered ones
 	for file in environments/*.toml; do \
@@ -198,6 +217,13 @@ qa-bench: setup  ## measure every claim; tables here, figures in bench/results.j
 qa-coverage: setup  ## measure which lines the tests without deployments run; it judges nothing
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-append --cov-report=term:skip-covered tests/local
+
+# It reads which tests run a line once; `make clean` lets it read that again.
+qa-mutants: setup  ## change the code at 240 places: which changes no test notices; written to tests/mutants.md
+	test -d build/mutants || git worktree add --detach build/mutants
+	test -f build/mutants.coverage || COVERAGE_FILE=build/mutants.coverage \
+	    python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-context=test --cov-report=
+	python -m tests.mutants
 
 # A tag may have any characters, so the shell reads it as a variable.
 qa-release-tag: setup  ## check that TAG names the version, and the newest release of the changelog
