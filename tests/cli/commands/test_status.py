@@ -374,7 +374,7 @@ class TestComponentsThatPeopleChanged:
         world.service.faults.broken[artifact("zeta", 2).uri] = "bad tensors"
         world.apply(adapter("acme"), adapter("zeta", 2))
         if refused:
-            take_up(world, DesiredFleet(), None, refusal="there was a reason")
+            take_up(world, DesiredFleet(), "v2", refusal="there was a reason")
         world.service.remove("p-acme")
         assert "another deployment or manifest mends it" in run("status").stdout
         assert "nothing is done before another" in run("apply", "--retry", "acme").stderr
