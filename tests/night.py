@@ -1,7 +1,7 @@
 """Runs every suite that CI does not run: `make nightly`, or `python -m tests.night SUITE...`.
 
 The suites of the Makefile's `NIGHT` run one after the other, and a failure stops none of them.
-`build/night.json` has what ended: the next call on the same commit goes on, with the same seed.
+`build/night.json` has what ended: the next call with the same code goes on, with the same seed.
 `SEED=7 make nightly` repeats one. `tests/nights.md` has the last run of each suite.
 """
 
@@ -35,10 +35,11 @@ HEAD = """# The last run of each suite
 
 
 def begun() -> dict[str, Any]:
-    """Return the night that was begun on this commit, or a new one. Suites write into documents."""
-    head = ["git", "rev-parse", "--short=8", "HEAD"]
-    status = ["git", "status", "--porcelain", "--", ":!docs", ":!*.md"]
-    commit, changed = (subprocess.check_output(each, text=True).strip() for each in (head, status))
+    """Return the night that was begun with this code, or a new one. Suites write into documents."""
+    code = ["--", ".", ":!docs", ":!*.md"]
+    newest = ["git", "log", "-1", "--format=%h", "--abbrev=8", *code]
+    status = ["git", "status", "--porcelain", *code]
+    commit, changed = (subprocess.check_output(each, text=True).strip() for each in (newest, status))
     commit, seed = f"{commit}-dirty" if changed else commit, os.environ.get("SEED")
     night: dict[str, Any] = json.loads(STATE.read_text()) if STATE.is_file() else {}
     if changed or night.get("commit") != commit or seed not in (None, str(night["seed"])):
