@@ -110,7 +110,7 @@ dist: setup  ## build the source distribution and the wheel into dist/, which is
 	python -m build --no-isolation
 
 # What fails early comes first.
-NIGHT = checkov examples files calls questions release suites vllm upgrade clients docs hostile evolutions scaled loads pythons random-order alone stories
+NIGHT = checkov examples files calls questions release suites vllm upgrade clients docs hostile evolutions scaled loads pythons random-order alone route-stories stories
 nightly: setup  ## every suite that CI does not run, one after the other; it goes on where it was cut off (SEED=7 repeats one)
 	python -m tests.night
 
@@ -124,7 +124,10 @@ qa-list:
 RANDOM_TESTS = NIGHTLY=1 python -m pytest $(if $(SEED),--hypothesis-seed=$(SEED))
 
 qa-stories: setup  ## whatever may happen to fleets, in any order: the promises hold (STORIES=5000 of each kind)
-	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_*_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
+	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_reconciler_under_faults.py
+
+qa-route-stories: setup  ## the same for releases, two fleets on one endpoint, and old and new code by turns
+	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_releases_under_faults.py tests/adapter_fleet/fleet/reconcile/test_two_fleets_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
 
 qa-files: setup .venv/.evaluation  ## wrong files and configurations, and figures of evaluations and loads
 	$(RANDOM_TESTS) tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py

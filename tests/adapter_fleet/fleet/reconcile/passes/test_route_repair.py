@@ -83,6 +83,16 @@ def test_rollback_outlives_the_loss_of_rows(world: World, rows: tuple[str, ...])
     assert routed(world)["a"] == component("a", 2)
 
 
+def test_version_that_answered_all_answers_them_after_the_loss_of_both_rows(world: World) -> None:
+    world.service.copies = 0
+    world.start_machine("scaling")
+    world.run_for(60)
+    lose(world, "fleet", "callers")
+    world.start_machine("order")
+    world.step()
+    assert read(world)["component"] == component("a", 2)
+
+
 def test_row_of_the_fleet_from_an_older_day_moves_no_caller(world: World) -> None:
     older = world.registry.items["routes"]["a"]
     world.apply(adapter("a", 3))
