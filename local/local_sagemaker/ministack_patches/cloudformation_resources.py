@@ -1,5 +1,6 @@
-"""How CloudFormation treats resources of some types, and finds a resource."""
+"""How CloudFormation treats resources of some types, and finds a resource or a template."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,3 +100,22 @@ def install_physical_ids() -> None:
         return helpers._error("ValidationError", f"Stack for {wanted} does not exist")
 
     handlers._ACTION_HANDLERS[_DESCRIBE] = describe_by_id
+
+
+_BUCKET_IN_HOST = re.compile(r"^(https?://)([^/]+)\.(s3[.-][^/]+/)")
+
+
+def install_template_urls() -> None:
+    """The URL of a template may have the bucket in its host, as `cdk orphan` writes it.
+
+    Fault of ministack: it takes the first part of the path for the bucket. [V S3 user guide, virtual-hosted
+    style requests]
+    """
+    expect_names(helpers, "_resolve_document")
+    resolve = helpers._resolve_document
+
+    def resolve_either_style(parameters: Mapping[str, Any], body: str, url: str, label: str) -> Any:
+        address = _BUCKET_IN_HOST.sub(r"\1\3\2/", helpers._p(parameters, url))
+        return resolve({**parameters, url: [address]}, body, url, label)
+
+    helpers._resolve_document = resolve_either_style

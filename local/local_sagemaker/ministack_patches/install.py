@@ -52,6 +52,7 @@ def install_patches(
     cloudformation_failures.install_failed_deletions()
     cloudformation_change_sets.install()
     cloudformation_resources.install_physical_ids()
+    cloudformation_resources.install_template_urls()
     alarms.install()
     cloudformation_parallel_creation.install(parallel_creation)
     cloudformation_resources.install_native_types(native_types)

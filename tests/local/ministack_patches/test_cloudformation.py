@@ -215,6 +215,18 @@ def deleted(slow: LocalCloud) -> Stack:
     return Stack(boto_client(slow, "cloudformation"), f"deleted-{uuid.uuid4().hex[:8]}")
 
 
+@pytest.mark.parametrize(
+    "address", ["BUCKET.s3.us-east-1.amazonaws.com", "s3.us-east-1.amazonaws.com/BUCKET"]
+)
+def test_template_has_either_form_of_address(client: Client, address: str) -> None:
+    bucket = f"templates-{uuid.uuid4().hex}"
+    client("s3").create_bucket(Bucket=bucket)
+    client("s3").put_object(Bucket=bucket, Key="a/b.json", Body=json.dumps(conditional()[0]))
+    url = f"https://{address.replace('BUCKET', bucket)}/a/b.json"
+    found = client("cloudformation").get_template_summary(TemplateURL=url)
+    assert found["Parameters"][0]["ParameterKey"] == "On"
+
+
 @pytest.mark.integration
 def test_stack_is_gone_when_what_was_being_created_is_there(
     slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
