@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tarfile
 import tomllib
-import venv
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.release.sbom import MARK, ROOT, SBOM, TOOLS, canonical, in_zips, licence
 
 
 def build(checkout: Path, target: Path, *kinds: str) -> None:
@@ -33,24 +34,21 @@ def build(checkout: Path, target: Path, *kinds: str) -> None:
 
 
 def install(wheel: Path, folder: Path) -> Path:
-    """Return a Python that has the wheel and the locked dependencies, but not this checkout."""
-    venv.create(folder)
-    (site,) = folder.glob("lib/python*/site-packages")
-    # With the pip that is there: to install one into the environment takes longer than all the rest.
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
-    command = [*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(command, check=True, capture_output=True)
-    # The dependencies come from the environment that runs the tests; its editable install of the checkout
-    # is a .pth file, which only counts in a folder that `site` itself adds.
-    import aws_cdk
-
-    dependencies = Path(next(iter(aws_cdk.__path__))).parent
-    (site / "dependencies.pth").write_text(f"{dependencies}\n")
-    return folder / "bin" / "python"
+    """Return a Python that has the wheel and what it needs, in the locked versions, and nothing else."""
+    python = folder / "bin" / "python"
+    locked = ["--constraint", str(ROOT / "requirements.txt")]
+    project = f"cdk-multi-adapter-inference[local] @ {wheel.as_uri()}"
+    for command in (
+        ["uv", "venv", "--quiet", "--seed", "--python", sys.executable, str(folder)],
+        ["uv", "pip", "install", "--quiet", "--python", str(python), *locked, project],
+        [str(python), "-m", "pip", "check"],
+    ):
+        subprocess.run(command, check=True, cwd=folder.parent)
+    return python
 
 
-TOOLS = ROOT / ".venv-release" / "bin"
-VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION = PROJECT["version"]
 NAME = f"cdk_multi_adapter_inference-{VERSION}"
 PACKAGES = {"multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker"}
 CONSUMER = """
@@ -95,24 +93,11 @@ def names_of(manifest: Manifest) -> list[str]:
 version: str = product_version()
 fleet_of(Stack(App(), "Inference"))
 """
-APP = """
+VALIDATE = """
 import sys
-from aws_cdk import App, Size, Stack
-import multi_adapter_inference as mai
-
-app = App(outdir=sys.argv[2])
-stack = Stack(app, "Elsewhere")
-tickets = sys.argv[1]
-endpoint = mai.MultiAdapterEndpoint(
-    stack, "Llm",
-    base_model=mai.BaseModel.from_directory(f"{tickets}/base"),
-    container=mai.LmiContainer(version=mai.LmiVersion.V19),
-    lora=mai.LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=16),
-    instance_type=mai.InstanceType.ML_G5_2XLARGE,
-    compute=mai.ComputeRequirements(accelerators=1, min_memory=Size.mebibytes(1024)),
-)
-endpoint.add_adapter("Triage", artifact=mai.AdapterArtifact.from_directory(f"{tickets}/adapters/triage"))
-app.synth()
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from cyclonedx.validation import make_schemabased_validator
+print(make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6).validate_str(sys.stdin.read()))
 """
 MISTAKES = {
     'AdapterManifest.from_file("adapters.yaml")': '"adapters.yaml"',
@@ -179,7 +164,7 @@ def test_source_distribution_holds_the_packages_and_no_tests(dist: Path) -> None
     with tarfile.open(dist / f"{NAME}.tar.gz") as archive:
         names = [Path(*Path(name).parts[1:]) for name in archive.getnames()]
     assert {name.parts[0] for name in names} == {
-        *("constructs", "lambda", "cli", "local"),
+        *("constructs", "lambda", "cli", "local", "hatch_build.py", "sbom.cdx.json"),
         *(".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
     }
     assert {name.parts[1] for name in names if len(name.parts) > 1} == PACKAGES
@@ -214,7 +199,7 @@ def test_every_file_of_the_packages_is_in_the_wheel(dist: Path) -> None:
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
-def test_app_in_another_folder_synthesizes_from_the_wheel_with_the_hashes_of_the_checkout(
+def test_app_of_the_readme_synthesizes_elsewhere_with_the_hashes_of_the_checkout(
     python: Path, tmp_path: Path
 ) -> None:
     from_wheel, from_checkout = (
@@ -226,13 +211,51 @@ def test_app_in_another_folder_synthesizes_from_the_wheel_with_the_hashes_of_the
 
 
 def hashes_of_assets(python: Path | str, folder: Path) -> dict[str, str]:
-    """Synthesize APP; return each asset's source hash by its display name."""
-    folder.mkdir()
-    environment = {**os.environ, "CDK_VALIDATION": "false"}
-    command = [str(python), "-c", APP, str(ROOT / "examples" / "tickets"), str(folder / "cdk.out")]
-    subprocess.run(command, cwd=folder, env=environment, check=True)
-    assets = json.loads((folder / "cdk.out" / "Elsewhere.assets.json").read_text())["files"]
+    """Synthesize the app of the README; return each asset's source hash by its display name."""
+    shutil.copytree(ROOT / "examples" / "tickets", folder / "examples" / "tickets")
+    app = (ROOT / "README.md").read_text().partition("```python\n")[2].partition("```\n")[0]
+    environment = {**os.environ, "CDK_VALIDATION": "false", "CDK_OUTDIR": str(folder / "cdk.out")}
+    environment.pop("PYTHONPATH", None)
+    subprocess.run([str(python), "-c", app], cwd=folder, env=environment, check=True)
+    assets = json.loads((folder / "cdk.out" / "Inference.assets.json").read_text())["files"]
     return {entry["displayName"]: name for name, entry in assets.items()}
+
+
+def test_wheel_has_an_sbom_with_the_locked_versions_and_what_the_zips_hold(dist: Path) -> None:
+    text = zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl").read(f"{NAME}.dist-info/sboms/{SBOM.name}")
+    command = [str(TOOLS / "python"), "-c", VALIDATE]
+    assert subprocess.run(command, input=text, capture_output=True, check=True).stdout == b"None\n"
+    sbom = json.loads(text)
+    assert sbom["metadata"]["component"]["version"] == VERSION
+    found = {canonical(each["name"]): each for each in sbom["components"]}
+    pins = re.findall(r"^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert {name: each["version"] for name, each in found.items()}.items() <= {*pins}
+    needed = [
+        Requirement(each)
+        for each in [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
+    ]
+    assert {canonical(each.name) for each in needed if not each.marker} <= {*found}
+    assert {name for name, each in found.items() if MARK in each.get("properties", ())} == in_zips()
+
+
+def test_licences_of_what_the_zips_hold_ask_for_no_more_than_their_text() -> None:
+    components = json.loads(SBOM.read_text())["components"]
+    assert not [each["name"] for each in components if "GPL" in licence(each)]
+    copied = {licence(each) for each in components if MARK in each.get("properties", ())}
+    assert copied <= {"MIT", "MIT, MIT-0", "PSF-2.0"}
+
+
+def test_addresses_are_absolute_once_the_repository_has_one(tmp_path: Path) -> None:
+    copy, address = checkout(tmp_path / "clone"), "https://code.example/team/name"
+    settings = copy / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('repository = ""', f'repository = "{address}"'))
+    build(copy, tmp_path, "--wheel")
+    metadata = (
+        zipfile.ZipFile(tmp_path / f"{NAME}-py3-none-any.whl").read(f"{NAME}.dist-info/METADATA").decode()
+    )
+    assert f"Project-URL: Issues, {address}/issues\n" in metadata
+    assert f"]({address}/blob/main/docs/start.md)" in metadata
+    assert not re.findall(r"\]\((?!https://|#)", metadata)
 
 
 @pytest.mark.parametrize(
