@@ -10,6 +10,7 @@ import typer
 from adapters_cli.main import app
 from adapters_cli.output.exit_codes import MEANINGS
 from docs.site.markdown import anchor, block, code, escaped, table, wrapped
+from docs.site.reference.since import if_newer, since
 
 FILE = "commands.md"
 
@@ -40,7 +41,7 @@ def page() -> str:
         _overview(group),
         "## Shared options",
         "Every command takes `--region` and `--profile`. Each command names the others that it takes.",
-        _entries([*account, *shared]),
+        _entries([*account, *shared], "adapters"),
         "## Exit codes",
         table(("exit code", "what it means"), [(str(each), text) for each, text in MEANINGS.items()]),
         wrapped(
@@ -72,11 +73,12 @@ def _overview(group: Any) -> str:
 
 def _command(name: str, command: Any, rows: Collection[Row], shared: Collection[Row]) -> Iterator[str]:
     yield f"## adapters {name}"
+    yield since(f"adapters {name}")
     yield code(" ".join(["adapters", name, *command.collect_usage_pieces(_context(command))]))
     yield _paragraphs(command.help)
     yield block(command.examples.strip(), "sh", reason="example")
     if own := [row for row in rows if _optional(row) not in shared]:
-        yield _entries(own)
+        yield _entries(own, f"adapters {name}")
     elsewhere = [
         f"`{row[0].strip('`').split(' ')[0].strip(',')}`{' (required)' * row[1].endswith(_REQUIRED)}"
         for row in rows
@@ -102,8 +104,16 @@ def _row(name: str, text: str) -> Row:
     return f"`{name}`", text if name.startswith("-") else text.removesuffix(_REQUIRED)
 
 
-def _entries(rows: Iterable[Row]) -> str:
-    return "\n".join(wrapped(f"- **{name}**: {text}", indent="  ") for name, text in rows)
+def _entries(rows: Iterable[Row], owner: str) -> str:
+    """Return a list. What is newer than its command says so."""
+    parts = [f"- **{name}**: {text}{if_newer(f'{owner} {option(name)}')}" for name, text in rows]
+    return "\n".join(wrapped(each, indent="  ") for each in parts)
+
+
+def option(name: str) -> str:
+    """Return the long form of an option, or an argument as it is."""
+    found = re.search(r"--[\w-]+", name)
+    return found[0] if found else name.strip("`")
 
 
 def _optional(row: Row) -> Row:

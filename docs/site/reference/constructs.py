@@ -13,6 +13,7 @@ from aws_cdk import Duration
 
 from docs.site.markdown import anchor, block, code, table, wrapped
 from docs.site.reference.docstrings import docstring, linked, load, to_markdown
+from docs.site.reference.since import if_newer, since
 
 FOLDER = "constructs"
 
@@ -123,13 +124,14 @@ def class_parts(name: str, found: griffe.Class) -> Iterator[str]:
     """Yield the heading of a class, its signature, its docstring and its members."""
     first, _, rest = docstring(found).partition("\n\n")
     yield f"## {name}"
-    yield _markdown(first)
+    yield since(name)
+    yield _markdown(first, name)
     initializer = found.all_members.get("__init__")
     if isinstance(initializer, griffe.Function) and not _is_made_elsewhere(found, first):
         yield signature(name, initializer)
     has_example = name in _addresses() and not _is_interface(found)
     if rest := rest if has_example else rest.partition("Example::")[0]:
-        yield _markdown(rest)
+        yield _markdown(rest, name)
     if _is_enum(found):
         rows = [
             (f"`{name}.{each.name}`", _meaning(each)) for each in _attributes(found) if each.name.isupper()
@@ -153,16 +155,23 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
     members = [each for each, home in homes.items() if home == owner]
     properties = [each for each in members if isinstance(each, griffe.Attribute)]
     if properties:
-        rows = [(f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each)) for each in properties]
+        rows = [
+            (f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each) + if_newer(f"{owner}.{each.name}"))
+            for each in properties
+        ]
         yield table(("property", "type", "what it is"), rows)
     functions = [each for each in members if isinstance(each, griffe.Function)]
     for each in functions:
         if not _is_metric(each):
             yield f"### {owner}.{each.name}"
             yield signature(each.name, each)
-            yield _markdown(docstring(each))
+            yield _markdown(docstring(each), f"{owner}.{each.name}") + if_newer(f"{owner}.{each.name}")
     metrics = [
-        (f"`{each.name}`", re.sub("^Return (.)", lambda found: found[1].upper(), _one_paragraph(each)))
+        (
+            f"`{each.name}`",
+            re.sub("^Return (.)", lambda found: found[1].upper(), _one_paragraph(each))
+            + if_newer(f"{owner}.{each.name}"),
+        )
         for each in functions
         if _is_metric(each)
     ]
@@ -239,8 +248,8 @@ def _default(parameter: griffe.Parameter) -> str:
     return source if source.partition("(")[0] in public_names() else "…"
 
 
-def _markdown(docstring: str) -> str:
-    return to_markdown(docstring, links=_address, root=_ROOT)
+def _markdown(docstring: str, owner: str) -> str:
+    return to_markdown(docstring, owner, links=_address, root=_ROOT)
 
 
 def _meaning(member: griffe.Attribute) -> str:

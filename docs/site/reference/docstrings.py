@@ -11,6 +11,7 @@ from pathlib import Path
 import griffe
 
 from docs.site.markdown import block, wrapped
+from docs.site.reference.since import if_newer
 
 _ROOT = Path(__file__).parents[3]
 _PACKAGES = ("adapter_fleet", "multi_adapter_inference", "adapters_cli", "local_sagemaker")
@@ -45,15 +46,17 @@ def _loader() -> griffe.GriffeLoader:
     return loader
 
 
-def to_markdown(docstring: str, *, links: Links, root: str) -> str:
+def to_markdown(docstring: str, owner: str, *, links: Links, root: str) -> str:
     """Return a docstring as Markdown.
 
+    owner:
+        The class, or its method, whose docstring it is.
     links:
         The addresses of names that stand alone in code.
     root:
         The way from the page to the folder of the documents, such as `../../`.
     """
-    return "\n\n".join(_parts(docstring.splitlines(), links, root))
+    return "\n\n".join(_parts(docstring.splitlines(), owner, links, root))
 
 
 def linked(text: str, *, links: Links, root: str) -> str:
@@ -69,7 +72,7 @@ def linked(text: str, *, links: Links, root: str) -> str:
     return _DOCUMENT.sub(to_page, _NAME.sub(to_name, text))
 
 
-def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
+def _parts(lines: list[str], owner: str, links: Links, root: str) -> Iterator[str]:
     while lines:
         line = lines.pop(0)
         if not line.strip():
@@ -77,9 +80,9 @@ def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
         if line.endswith("::"):
             yield block("\n".join(_indented(lines)), "python")
         elif _ENTRY.fullmatch(line):
-            entries = [_entry(line, lines, links, root)]
+            entries = [_entry(line, lines, owner, links, root)]
             while lines and _ENTRY.fullmatch(lines[0]):
-                entries.append(_entry(lines.pop(0), lines, links, root))
+                entries.append(_entry(lines.pop(0), lines, owner, links, root))
             yield "\n".join(entries)
         else:
             paragraph = [line]
@@ -88,10 +91,11 @@ def _parts(lines: list[str], links: Links, root: str) -> Iterator[str]:
             yield _paragraph(paragraph, links, root)
 
 
-def _entry(line: str, lines: list[str], links: Links, root: str) -> str:
+def _entry(line: str, lines: list[str], owner: str, links: Links, root: str) -> str:
     names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
     text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
-    return wrapped(f"- {names}: {text}", indent="  ")
+    newer = if_newer(f"{owner}.{line[:-1]}")
+    return wrapped(f"- {names}: {text}{newer}", indent="  ")
 
 
 def _paragraph(lines: list[str], links: Links, root: str) -> str:

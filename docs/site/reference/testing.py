@@ -7,6 +7,7 @@ import griffe
 from docs.site.markdown import anchor, code, wrapped
 from docs.site.reference.constructs import class_of
 from docs.site.reference.docstrings import docstring, linked, load, to_markdown
+from docs.site.reference.since import if_newer, since
 
 FILE = "testing.md"
 
@@ -31,6 +32,7 @@ def page() -> str:
             " [Test your app](../how-to/test-your-app.md) shows how. The docstrings have the details."
         ),
         "## Fixtures",
+        since("Fixtures"),
         wrapped(
             "pytest loads them with the wheel. `local_cloud_variables` lives for one test, the others for a"
             " session."
@@ -41,6 +43,7 @@ def page() -> str:
         parts += _class(module, name)
     parts += [
         "## Stand-ins",
+        since("Stand-ins"),
         code("from local_sagemaker.stand_ins import write_adapter, write_base_model"),
         _list(load(_PACKAGE)["stand_ins"][name] for name in ("write_base_model", "write_adapter")),
     ]
@@ -58,8 +61,9 @@ def _fixture_functions() -> Iterator[griffe.Function]:
 def _class(module: str, name: str) -> Iterator[str]:
     found = class_of(name, f"{_PACKAGE}.{module}")
     yield f"## {name}"
+    yield since(name)
     yield code(f"from {_PACKAGE}.{module} import {name}")
-    yield (text := to_markdown(docstring(found), links=_address, root=_ROOT))
+    yield (text := to_markdown(docstring(found), name, links=_address, root=_ROOT))
     if "\n- " in text:
         yield "Members:"
     yield _list(each for at, each in found.members.items() if not at.startswith("_") and each.docstring)
@@ -67,8 +71,12 @@ def _class(module: str, name: str) -> Iterator[str]:
 
 def _list(members: Iterable[griffe.Object | griffe.Alias], *, call: bool = True) -> str:
     """Return an entry for each member. A function has the names of its parameters."""
-    entries = [f"- **`{_call(each) if call else each.name}`**: {_paragraph(each)}" for each in members]
+    entries = [f"- **`{_call(each) if call else each.name}`**: {_paragraph(each)}{if_newer(_part(each))}" for each in members]
     return "\n".join(wrapped(each, indent="  ") for each in entries)
+
+
+def _part(found: griffe.Object | griffe.Alias) -> str:
+    return f"{found.parent.name}.{found.name}" if isinstance(found.parent, griffe.Class) else found.name
 
 
 def _call(found: griffe.Object | griffe.Alias) -> str:
