@@ -67,7 +67,7 @@ def made() -> dict[str, Any]:
             ["uv", "pip", "compile", "--quiet", "--universal", *compiled],
             ["uv", "venv", "--quiet", f"{folder}/venv"],
             ["uv", "pip", "install", "--quiet", "--python", python, "--requirement", lock],
-            [TOOLS / "cyclonedx-py", "environment", python, *project, "--output-file", f"{folder}/sbom"],
+            [str(TOOLS / "cyclonedx-py"), "environment", python, *project, "--output-file", f"{folder}/sbom"],
         ):
             subprocess.run(command, check=True, cwd=ROOT)
         sbom: dict[str, Any] = json.loads(Path(folder, "sbom").read_text())

@@ -155,10 +155,7 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
     members = [each for each, home in homes.items() if home == owner]
     properties = [each for each in members if isinstance(each, griffe.Attribute)]
     if properties:
-        rows = [
-            (f"`{each.name}`", f"`{each.annotation}`", _one_paragraph(each) + if_newer(f"{owner}.{each.name}"))
-            for each in properties
-        ]
+        rows = [(f"`{each.name}`", f"`{each.annotation}`", _about(owner, each)) for each in properties]
         yield table(("property", "type", "what it is"), rows)
     functions = [each for each in members if isinstance(each, griffe.Function)]
     for each in functions:
@@ -167,11 +164,7 @@ def _members(owner: str, found: griffe.Class) -> Iterator[str]:
             yield signature(each.name, each)
             yield _markdown(docstring(each), f"{owner}.{each.name}") + if_newer(f"{owner}.{each.name}")
     metrics = [
-        (
-            f"`{each.name}`",
-            re.sub("^Return (.)", lambda found: found[1].upper(), _one_paragraph(each))
-            + if_newer(f"{owner}.{each.name}"),
-        )
+        (f"`{each.name}`", re.sub("^Return (.)", lambda found: found[1].upper(), _about(owner, each)))
         for each in functions
         if _is_metric(each)
     ]
@@ -256,6 +249,10 @@ def _meaning(member: griffe.Attribute) -> str:
     about, value = _one_paragraph(member), f"`{member.value}`"
     # A docstring does not repeat what a tuple has.
     return about if about and "(" not in value else f"{value}. {about}".removesuffix(". ")
+
+
+def _about(owner: str, member: griffe.Object) -> str:
+    return _one_paragraph(member) + if_newer(f"{owner}.{member.name}")
 
 
 def _one_paragraph(found: griffe.Object) -> str:

@@ -94,7 +94,7 @@ def _parts(lines: list[str], owner: str, links: Links, root: str) -> Iterator[st
 def _entry(line: str, lines: list[str], owner: str, links: Links, root: str) -> str:
     names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
     text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
-    newer = if_newer(f"{owner}.{line[:-1]}")
+    newer = if_newer(f"{owner}.{line[:-1].partition(', ')[0]}")
     return wrapped(f"- {names}: {text}{newer}", indent="  ")
 
 

@@ -13,6 +13,7 @@ from adapter_fleet.environment import Environment
 from adapter_fleet.serving.lora_limits import LoraServing
 from docs.site.markdown import anchor, wrapped
 from docs.site.reference.docstrings import to_markdown
+from docs.site.reference.since import if_newer, since
 
 FILE = "environment.md"
 _LORA = "constructs/base-models.md#loraserving"
@@ -78,19 +79,21 @@ def _table_of(hint: Any) -> tuple[type | None, type | None]:
 
 def _section(path: str, table_class: type) -> Iterator[str]:
     yield f"## `{path}`"
+    yield since(path)
     about = inspect.getdoc(table_class) or ""
     # The docstring begins with the name of the table, which the heading has.
     about = about.removeprefix(f"`{path.replace(_NAME, '<name>')}`: ")
     about = about[:1].upper() + about[1:]
     if table_class is LoraServing:
         about = about.partition("\n\n")[0] + f" [`LoraServing`]({_LORA}) explains them."
-    yield to_markdown(_ENTRY.split(about)[0], links=lambda _: None, root="../")
+    yield to_markdown(_ENTRY.split(about)[0], path, links=lambda _: None, root="../")
     hints = get_type_hints(table_class)
     meanings = {name: f". {found[2]}" for found in _ENTRY.finditer(about) for name in found[1].split(", ")}
     yield "\n".join(
         wrapped(
             f"- `{each.name}`: {_type(hints[each.name], path, each.name)}{_default(each)}"
-            + " ".join(meanings.get(each.name, "").split()),
+            + " ".join(meanings.get(each.name, "").split())
+            + if_newer(f"{path}.{each.name}"),
             indent="  ",
         )
         for each in dataclasses.fields(table_class)

@@ -32,7 +32,7 @@ def page() -> str:
             " [Test your app](../how-to/test-your-app.md) shows how. The docstrings have the details."
         ),
         "## Fixtures",
-        since("Fixtures"),
+        since("local_cloud"),
         wrapped(
             "pytest loads them with the wheel. `local_cloud_variables` lives for one test, the others for a"
             " session."
@@ -43,7 +43,7 @@ def page() -> str:
         parts += _class(module, name)
     parts += [
         "## Stand-ins",
-        since("Stand-ins"),
+        since("write_adapter"),
         code("from local_sagemaker.stand_ins import write_adapter, write_base_model"),
         _list(load(_PACKAGE)["stand_ins"][name] for name in ("write_base_model", "write_adapter")),
     ]
@@ -71,7 +71,10 @@ def _class(module: str, name: str) -> Iterator[str]:
 
 def _list(members: Iterable[griffe.Object | griffe.Alias], *, call: bool = True) -> str:
     """Return an entry for each member. A function has the names of its parameters."""
-    entries = [f"- **`{_call(each) if call else each.name}`**: {_paragraph(each)}{if_newer(_part(each))}" for each in members]
+    entries = [
+        f"- **`{_call(each) if call else each.name}`**: {_paragraph(each)}{if_newer(_part(each))}"
+        for each in members
+    ]
     return "\n".join(wrapped(each, indent="  ") for each in entries)
 
 

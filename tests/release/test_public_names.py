@@ -1,0 +1,129 @@
+"""The public names beside those of the last release: what went is in the changelog, what came says since."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import griffe
+import pytest
+
+from docs.site.reference import since
+from docs.site.reference.docstrings import load
+from docs.site.reference.pages import pages
+from docs.site.reference.testing import CLASSES
+from tests.release.sbom import ROOT
+
+UNTAGGED = "4f5f4ad9"
+"""0.2.0 was on no index and has no tag. Its entry of the changelog was closed here."""
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=False, capture_output=True)
+
+
+LAST = git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^").stdout.decode().strip() or UNTAGGED
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of the last release."""
+    folder = tmp_path_factory.mktemp("released")
+    archive = git("archive", LAST, "constructs", "lambda", "cli", "local")
+    assert not archive.returncode, f"{LAST} should be in the history, got {archive.stderr.decode()}"
+    subprocess.run(["tar", "--extract"], cwd=folder, check=True, input=archive.stdout)
+    return folder
+
+
+def breakages(before: griffe.Object, after: griffe.Object) -> Iterator[tuple[str, griffe.Object]]:
+    """Yield the name of what an app can no longer use in the same way, and what has or had it."""
+    for name in map(str, before.exports or ()):
+        old = before[name].final_target if before[name].is_alias else before[name]
+        if name not in after.members:
+            yield name, old
+            continue
+        new = after[name].final_target if after[name].is_alias else after[name]
+        for each in griffe.find_breaking_changes(old, new):
+            part = each.old_value if isinstance(each.old_value, griffe.Parameter) else each.new_value
+            yield part.name if isinstance(part, griffe.Parameter) else each.obj.name, each.obj
+
+
+def test_what_an_app_can_no_longer_use_was_deprecated_and_is_in_the_changelog(released: Path) -> None:
+    before = griffe.load(
+        "multi_adapter_inference",
+        search_paths=[released / "constructs", released / "lambda"],
+        resolve_aliases=True,
+        resolve_external=True,
+    )
+    assert isinstance(before, griffe.Object)
+    entry = (ROOT / "CHANGELOG.md").read_text().partition("\n## [0.2.0]")[0]
+    found = dict(breakages(before, load("multi_adapter_inference")))
+    assert not [name for name in found if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", entry)]
+    if LAST != UNTAGGED:  # docs/deprecation.md makes one exception
+        assert not [name for name, each in found.items() if "Deprecated" not in str(each.docstring)]
+
+
+def names_of(package: griffe.Object) -> Iterator[str]:
+    """Yield functions, and classes with their members and arguments, as the reference names them."""
+    public = [package[str(name)] for name in package.exports or ()]
+    own = [each for each in package.members.values() if not each.is_alias]
+    for each in public or own:
+        found = each.final_target if isinstance(each, griffe.Alias) else each
+        if isinstance(found, griffe.Module):
+            yield from names_of(found)
+            continue
+        yield found.name
+        for part, inner in found.all_members.items() if isinstance(found, griffe.Class) else ():
+            whole = found.name if part == "__init__" else f"{found.name}.{part}"
+            yield f"{found.name}.{part}"
+            yield from (f"{whole}.{each.name}" for each in getattr(inner, "parameters", ()))
+
+
+class Asked(dict[str, str]):
+    """Remembers which names the pages ask for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        self.names.add(str(name))
+        return False
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return default
+
+
+def test_reference_says_of_each_name_since_when_it_is_there(
+    released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader = griffe.GriffeLoader(
+        search_paths=[released / each for each in ("constructs", "lambda", "cli", "local")]
+    )
+    library, fleet, cloud = map(loader.load, ("multi_adapter_inference", "adapter_fleet", "local_sagemaker"))
+    loader.resolve_aliases()
+    testing = {"pytest_plugin", "stand_ins", *(module for module, _ in CLASSES)} & cloud.members.keys()
+    modules = (library, fleet["aws"], fleet["openai"], *(cloud[each] for each in testing))
+    before = {name for module in modules for name in names_of(module)}
+    newer, asked = since.NEWER, Asked()
+    monkeypatch.setattr(since, "NEWER", asked)
+    pages()
+    python = {name for name in asked.names if name[0] != "[" and " " not in name}
+    came = {name for name in python - before if name.rpartition(".")[0] in {"", *before}}
+    assert came == {name for name in newer if name in python}
+    sources = sorted((released / "cli" / "adapters_cli").rglob("*.py"))
+    text = "".join(each.read_text() for each in sources).replace("-", "_")
+    commands = {each.stem.strip("_") for each in sources if each.parent.name == "commands"}
+    parts = [name.split(" ") for name in asked.names - python if name.startswith("adapters ")]
+    new = {
+        f"adapters {each[1]}"
+        for each in parts
+        if len(each) == 2 and each[1][0] != "-" and each[1] not in commands
+    }
+    assert new == {name for name in newer if name.startswith("adapters ") and " --" not in name}
+    for _, command, *option in parts:
+        word = "".join(option).removeprefix("--").replace("-", "_")
+        if option and option[0].startswith("--") and f"adapters {command}" not in new and word not in text:
+            assert f"adapters {command} {option[0]}" in newer
