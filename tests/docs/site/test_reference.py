@@ -53,16 +53,19 @@ def test_every_kind_of_event_is_explained() -> None:
 def test_docstring_becomes_paragraphs_entries_and_code() -> None:
     text = to_markdown(
         "Do it.\n\n"
-        "one, other:\n    Both of `Thing`. Default: none.\n\n"
+        "one, other:\n    Both of `Thing`. Default: none.\n"
+        "releases:\n    Came later.\n\n"
         "docs/guides/fleets.md has more.\n\n"
         "Example::\n\n    do(\n        1\n    )\n",
+        "AdapterFleet",
         links={"Thing": "things.md#thing"}.get,
         root="../",
     )
 
     assert text == (
         "Do it.\n\n"
-        "- **`one`**, **`other`**: Both of [`Thing`](things.md#thing). Default: none.\n\n"
+        "- **`one`**, **`other`**: Both of [`Thing`](things.md#thing). Default: none.\n"
+        "- **`releases`**: Came later. Since 0.3.\n\n"
         "[Fleets](../guides/fleets.md) has more.\n\n"
         "```python\ndo(\n    1\n)\n```"
     )
