@@ -238,6 +238,16 @@ def test_wheel_has_an_sbom_with_the_locked_versions_and_what_the_zips_hold(dist:
     assert {name for name, each in found.items() if MARK in each.get("properties", ())} == in_zips()
 
 
+@pytest.mark.parametrize("version", ["3.11", "3.14"])
+def test_locked_packages_have_wheels_for_the_oldest_and_the_newest_python(
+    version: str, tmp_path: Path
+) -> None:
+    wheels = ["--only-binary", ":all:", "--no-binary", "rouge-score"]
+    target = ["--dry-run", "--quiet", "--python-version", version, "--target", str(tmp_path)]
+    command = ["uv", "pip", "install", *target, *wheels, "--requirement", "requirements.txt"]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
 def test_licences_of_what_the_zips_hold_ask_for_no_more_than_their_text() -> None:
     components = json.loads(SBOM.read_text())["components"]
     assert not [each["name"] for each in components if "GPL" in licence(each)]
