@@ -41,7 +41,7 @@ class MadePart:
 
 def last_run(result: str) -> str:
     """Say when, on which commit and with which result the tests ran."""
-    return f"Last run: {_today()}, commit {_commit()}: {result}."
+    return f"Last run: {_today()}, commit {code_commit()}: {result}."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -54,8 +54,12 @@ def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def _commit() -> str:
-    return subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.strip()  # fmt: skip
+def code_commit() -> str:
+    """Return the newest commit of code, with `-dirty` if code has changed since. Tests write into documents."""
+    code = ["--", ".", ":!*.md"]
+    newest = ["git", "log", "-1", "--format=%h", "--abbrev=8", *code]
+    status = ["git", "status", "--porcelain", *code]
+    commit, changed = (
+        subprocess.check_output(each, cwd=ROOT, text=True).strip() for each in (newest, status)
+    )
+    return f"{commit}-dirty" if changed else commit

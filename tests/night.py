@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tests.guides import code_commit
+
 LOGS, STATE, PAGE = Path("build/night"), Path("build/night.json"), Path("tests/nights.md")
 MOST_SECONDS = 40 * 60
 SUITES = re.search(r"^NIGHT = (.*)$", Path("Makefile").read_text(), re.MULTILINE)
@@ -35,14 +37,10 @@ HEAD = """# The last run of each suite
 
 
 def begun() -> dict[str, Any]:
-    """Return the night that was begun with this code, or a new one. Suites write into documents."""
-    code = ["--", ".", ":!docs", ":!*.md"]
-    newest = ["git", "log", "-1", "--format=%h", "--abbrev=8", *code]
-    status = ["git", "status", "--porcelain", *code]
-    commit, changed = (subprocess.check_output(each, text=True).strip() for each in (newest, status))
-    commit, seed = f"{commit}-dirty" if changed else commit, os.environ.get("SEED")
+    """Return the night that was begun with this code, or a new one."""
+    commit, seed = code_commit(), os.environ.get("SEED")
     night: dict[str, Any] = json.loads(STATE.read_text()) if STATE.is_file() else {}
-    if changed or night.get("commit") != commit or seed not in (None, str(night["seed"])):
+    if commit.endswith("-dirty") or night.get("commit") != commit or seed not in (None, str(night["seed"])):
         return {"commit": commit, "seed": int(seed or random.randrange(2**31)), "suites": {}}
     return night
 
