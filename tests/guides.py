@@ -55,7 +55,7 @@ def _today() -> str:
 
 
 def code_commit() -> str:
-    """Return the newest commit of code, with `-dirty` if code has changed since. Tests write into documents."""
+    """Return the newest commit of code, with `-dirty` if code has changed since: tests write into pages."""
     code = ["--", ".", ":!*.md"]
     newest = ["git", "log", "-1", "--format=%h", "--abbrev=8", *code]
     status = ["git", "status", "--porcelain", *code]
