@@ -3,12 +3,10 @@
 The CDK command line would cost nine seconds a deployment; what is deployed is the same.
 """
 
-import io
 import json
 import os
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,9 @@ from typing import Any
 os.environ.setdefault("CDK_VALIDATION", "false")
 
 import aws_cdk as cdk
-import boto3
 from aws_cdk import aws_s3 as s3
 from botocore.config import Config
 
-from adapter_fleet.artifacts.packing import pack
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     ArtifactSource,
@@ -34,24 +30,15 @@ from multi_adapter_inference import (
     LoraServing,
     MultiAdapterEndpoint,
 )
+from tests.integration.by_hand import TICKETS
+from tests.integration.fleet_stack import LABELS, Archives, cdk_stack, publish
 
 ROOT = Path(__file__).parents[1]
-TICKETS = ROOT / "examples" / "tickets"
-ADAPTERS = ("triage", "summary", "shout")
-BUCKET = "bench-artifacts"
 PREFIX = "bench"
 STACK = "Bench"
 _ACCEPTED = ("no-room-for-rolling-update", "archives-in-s3-not-checked")
 _POLL_SECONDS = 0.1
 _LONGEST_SECONDS = 1800.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Packed:
-    """An adapter in the bucket: where, and its identity."""
-
-    uri: str
-    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +61,7 @@ def synthesize(build: Callable[[cdk.Stack], object]) -> Synthesized:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     started = time.perf_counter()
     app = cdk.App(outdir=str(folder), context=context)
-    stack = cdk.Stack(
-        app,
-        STACK,
-        env=cdk.Environment(account="000000000000", region="us-east-1"),
-        synthesizer=cdk.DefaultStackSynthesizer(
-            file_assets_bucket_name=BUCKET, generate_bootstrap_version_rule=False
-        ),
-    )
-    build(stack)
+    build(cdk_stack(app, STACK))
     app.synth()
     seconds = time.perf_counter() - started
     return Synthesized(
@@ -92,7 +71,7 @@ def synthesize(build: Callable[[cdk.Stack], object]) -> Synthesized:
 
 def endpoint_in(stack: cdk.Stack) -> MultiAdapterEndpoint:
     """Make the endpoint of all benches: one copy of a tiny model."""
-    bucket = s3.Bucket.from_bucket_name(stack, "Artifacts", BUCKET)
+    bucket = s3.Bucket.from_bucket_name(stack, "Artifacts", Archives.bucket)
     for warning in _ACCEPTED:
         cdk.Validations.of(stack).acknowledge(
             cdk.Acknowledgment(
@@ -102,7 +81,7 @@ def endpoint_in(stack: cdk.Stack) -> MultiAdapterEndpoint:
     return MultiAdapterEndpoint(
         stack,
         "Llm",
-        base_model=BaseModel.from_directory(str(TICKETS / "base")),
+        base_model=BaseModel.from_directory(TICKETS / "base"),
         container=LmiContainer(version=LmiVersion.V28),
         lora=LoraServing(max_loras=4, max_cpu_loras=8, max_lora_rank=8),
         instance_type=InstanceType.ML_G5_12XLARGE,
@@ -121,33 +100,13 @@ class Account:
         self.s3 = self.client("s3")
         self.sagemaker = self.client("sagemaker")
         self.cloudformation = self.client("cloudformation")
-        self._uploaded: set[str] = set()
-        self.s3.create_bucket(Bucket=BUCKET)
-        self.adapters = [self._packed(name) for name in ADAPTERS]
+        self.archives = Archives(cloud)
+        self.adapters = [self.archives.uri(label) for label in LABELS]
 
     def client(self, service: str) -> Any:
         """Make a boto3 client."""
-        make: Any = boto3.client  # its overloads want the service's name at hand
-        return make(
-            service,
-            endpoint_url=self.cloud.url,
-            region_name=self.cloud.environment["AWS_REGION"],
-            aws_access_key_id=self.cloud.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=self.cloud.environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(retries={"total_max_attempts": 5}, max_pool_connections=32),
-        )
-
-    def _packed(self, name: str) -> Packed:
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder, f"{name}.tar.gz")
-            identity = pack(TICKETS / "adapters" / name, archive).identity
-            return self.upload(archive.read_bytes(), identity)
-
-    def upload(self, archive: bytes, identity: str) -> Packed:
-        """Put an adapter's archive into the bucket, under a key that holds its identity."""
-        key = f"adapters/sha256-{identity}.tar.gz"
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=archive)
-        return Packed(uri=f"s3://{BUCKET}/{key}", digest=identity)
+        config = Config(retries={"total_max_attempts": 5}, max_pool_connections=32)
+        return self.cloud.client(service, config=config)
 
     def deploy(self, made: Synthesized, *, may_fail: bool = False) -> float:
         """Create or update the stack, and wait; return the seconds. RuntimeError where that fails."""
@@ -161,14 +120,11 @@ class Account:
 
     def begin(self, made: Synthesized) -> None:
         """Begin to create or update the stack."""
-        self._upload_assets(made.folder)
-        key = f"templates/{time.time_ns()}.json"
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=made.template.encode())
         there = self._status() is not None
         act = self.cloudformation.update_stack if there else self.cloudformation.create_stack
         act(
             StackName=STACK,
-            TemplateURL=f"https://s3.us-east-1.amazonaws.com/{BUCKET}/{key}",
+            TemplateURL=publish(self.s3, made.folder, STACK),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"],
         )
 
@@ -224,17 +180,6 @@ class Account:
         stack = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
-    def resource(self, kind: str) -> str:
-        """Return the physical id of the only resource of a type."""
-        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
-        (found,) = (
-            resource["PhysicalResourceId"]
-            for page in pages
-            for resource in page["StackResourceSummaries"]
-            if resource["ResourceType"] == kind
-        )
-        return str(found)
-
     def components(self) -> dict[str, str]:
         """Return the statuses of all components, by name."""
         pages = self.sagemaker.get_paginator("list_inference_components").paginate(
@@ -245,23 +190,3 @@ class Account:
             for page in pages
             for component in page["InferenceComponents"]
         }
-
-    def _upload_assets(self, folder: Path) -> None:
-        assets = json.loads((folder / f"{STACK}.assets.json").read_text())["files"]
-        for asset in assets.values():
-            (where,) = asset["destinations"].values()
-            key, source = where["objectKey"], folder / asset["source"]["path"]
-            if key in self._uploaded or source.name == f"{STACK}.template.json":
-                continue
-            body = _zipped(source) if asset["source"]["packaging"] == "zip" else source.read_bytes()
-            self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-            self._uploaded.add(key)
-
-
-def _zipped(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, file.relative_to(folder))
-    return buffer.getvalue()

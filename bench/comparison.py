@@ -10,8 +10,9 @@ Nothing here is a speed on AWS: there, a creation takes longer, and Lambda funct
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from bench.cloud import PREFIX, Account, Synthesized, endpoint_in, synthesize  # isort: skip - before the CDK
@@ -30,6 +31,7 @@ from multi_adapter_inference import (
     FleetAdapter,
     MultiAdapterEndpoint,
 )
+from tests.integration.fleet_stack import BROKEN as NO_ARCHIVE
 
 ADAPTERS = 100
 RATE = 10.0
@@ -193,18 +195,22 @@ def build(way: Builder | None, uris: Uris) -> Callable[[cdk.Stack], None]:
     return fill
 
 
-def cloud() -> LocalCloud:
-    """Make a cloud of these limits."""
-    return LocalCloud(settings=LIMITS)
+@contextmanager
+def account_with(endpoint: Synthesized) -> Iterator[Account]:
+    """Start a cloud of these limits, and deploy the endpoint."""
+    with LocalCloud(settings=LIMITS) as running:
+        account = Account(running)
+        account.deploy(endpoint)
+        yield account
 
 
 def uris_in(account: Account, *, broken: bool) -> dict[str, str]:
     """Return the adapters, the example's three in turn; one of them perhaps an archive that is none."""
-    wrong = account.upload(b"no archive", "0" * 64).uri
+    wrong = account.archives.uri(NO_ARCHIVE)
     return {
         f"T{number:03}": wrong
         if broken and number == BROKEN
-        else account.adapters[number % len(account.adapters)].uri
+        else account.adapters[number % len(account.adapters)]
         for number in range(1, ADAPTERS + 1)
     }
 
@@ -257,31 +263,18 @@ def counted(way: Way, running: LocalCloud) -> None:
 
 def measure_script(way: Way, endpoint: Synthesized) -> None:
     """Run the script."""
-    with cloud() as running:
-        account = Account(running)
-        account.deploy(endpoint)
-        running.admin.reset_calls()
+    with account_with(endpoint) as account:
+        uris = uris_in(account, broken=False)
+        account.cloud.admin.reset_calls()
         started = time.perf_counter()
-        run_script(account, uris_in(account, broken=False))
+        run_script(account, uris)
         way.deploy = time.perf_counter() - started
-        counted(way, running)
-
-
-def break_script(way: Way, endpoint: Synthesized) -> None:
-    """Run the script with a broken adapter."""
-    with cloud() as running:
-        account = Account(running)
-        account.deploy(endpoint)
-        uris = uris_in(account, broken=True)
-        try:
-            run_script(account, uris)
-        except RuntimeError:
-            way.serving = serving(account, uris)
+        counted(way, account.cloud)
 
 
 def measure_synths(ways: Sequence[Way]) -> None:
     """Synthesize each way in turn, again and again, as a machine is not always equally fast."""
-    with cloud() as running:
+    with LocalCloud(settings=LIMITS) as running:
         uris = uris_in(Account(running), broken=False)
         rounds = [[synthesize(build(WAYS[way.name], uris)).seconds for way in ways] for _ in range(SYNTHS)]
     for way, seconds in zip(ways, zip(*rounds, strict=True), strict=True):
@@ -290,14 +283,12 @@ def measure_synths(ways: Sequence[Way]) -> None:
 
 def measure(way: Way, endpoint: Synthesized) -> None:
     """Deploy the endpoint, then the adapters."""
-    with cloud() as running:
-        account = Account(running)
+    with account_with(endpoint) as account:
         uris = uris_in(account, broken=False)
-        account.deploy(endpoint)
         made = synthesize(build(WAYS[way.name], uris))
-        running.admin.reset_calls()
+        account.cloud.admin.reset_calls()
         way.deploy = account.deploy(made)
-        counted(way, running)
+        counted(way, account.cloud)
         way.template, way.resources = len(made.template.encode()), len(made.resources)
         in_service = sum(status == "InService" for status in account.components().values())
         if in_service != ADAPTERS + 1:
@@ -306,11 +297,13 @@ def measure(way: Way, endpoint: Synthesized) -> None:
 
 def break_one(way: Way, endpoint: Synthesized) -> None:
     """Deploy the endpoint, then the adapters with a broken one."""
-    with cloud() as running:
-        account = Account(running)
+    with account_with(endpoint) as account:
         uris = uris_in(account, broken=True)
-        account.deploy(endpoint)
-        account.deploy(synthesize(build(WAYS[way.name], uris)), may_fail=True)
+        if way.name == SCRIPT:
+            with suppress(RuntimeError):
+                run_script(account, uris)
+        else:
+            account.deploy(synthesize(build(WAYS[way.name], uris)), may_fail=True)
         way.serving = serving(account, uris)
 
 
@@ -323,7 +316,7 @@ def main() -> int:
         measure(way, endpoint)
     # Only answers are counted from here on: the script's pauses need not be waited for alone.
     with ThreadPoolExecutor() as beside:
-        broken = beside.submit(break_script, script, endpoint)
+        broken = beside.submit(break_one, script, endpoint)
         for way in others:
             break_one(way, endpoint)
         broken.result()

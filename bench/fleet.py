@@ -25,7 +25,6 @@ from bench.cloud import STACK, Account, Synthesized, endpoint_in, synthesize  # 
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
-from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.lambdas.fleet import MAX_LOOK_SECONDS
@@ -122,7 +121,7 @@ def app(
             manifest=AdapterManifest.from_adapters(
                 [
                     FleetAdapter(
-                        name=name, artifact=AdapterArtifact.from_uri(account.adapters[version].uri), rank=4
+                        name=name, artifact=AdapterArtifact.from_uri(account.adapters[version]), rank=4
                     )
                     for name, version in versions.items()
                 ]
@@ -271,20 +270,11 @@ def main() -> int:
     answer, _ = beside.communicate()
     alone = reconciler.rows()
     slow = OneAtATime(**json.loads(answer.splitlines()[-1]))
-    one = changes[1]
-    pages = math.ceil((ADAPTERS + 1) / PAGE)
     serial = f"{ADAPTERS:,} with one write in flight at a time"
     return publish(
         "fleet",
         [
             *(change.claim() for change in changes),
-            Claim.at_most(1, "change 1: writes", ours=sum(_writes(one.calls)), other=1),
-            Claim.at_most(
-                1,
-                "change 1: listing reads (other: 2 x pages)",
-                ours=one.calls["ListInferenceComponents"],
-                other=2 * pages,
-            ),
             Claim.at_most(
                 1,
                 f"{serial}: s until the deployment succeeds (other: its timeout + 10 s)",
@@ -305,10 +295,6 @@ def main() -> int:
         ],
         figures=[*(change.figures() for change in changes), *reconciler.figures(alone)],
     )
-
-
-def _writes(calls: Mapping[str, int]) -> list[int]:
-    return [count for kind, count in calls.items() if not kind.startswith(("List", "Describe"))]
 
 
 if __name__ == "__main__":

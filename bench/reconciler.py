@@ -1,4 +1,4 @@
-"""The reconciler by itself: 10,000 adapters in memory, and 2,000 with its registry in the embedded cloud.
+"""The reconciler by itself: 10,000 adapters in memory.
 
 SageMaker is in memory, on a clock of its own, so what is measured is the control plane's own work: processor
 time, memory and calls of one process. Each scene runs in a process of its own, so that its peak of memory is
@@ -11,27 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-
-import boto3
 
 from adapter_fleet.fleet.reconcile.observation import PAGE
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Order, OrderKind
-from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.sagemaker_port import READ_OPERATIONS, WRITE_OPERATIONS
 from adapter_fleet.manifest.desired import DesiredAdapter
 from bench.harness import Claim
-from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
 
 IN_MEMORY = 10_000
-WITH_REGISTRY = 2_000
 FUNCTION_MIB = 1024
 _MEBIBYTE = 1024
-_TABLE = "registry"
 
 
 def measure(change: str, world: World, begin: Callable[[], object]) -> dict[str, float | str]:
@@ -72,11 +65,12 @@ def new_world() -> World:
     return World(settings=settings, seconds=5.0)
 
 
-def deployments(world: World, size: int, where: str) -> list[dict[str, float | str]]:
+def deployments(size: int) -> list[dict[str, float | str]]:
     """Deploy a fleet from nothing, and change one of it."""
+    world = new_world()
     return [
-        measure(f"{size:,} from nothing, {where}", world, lambda: world.deploy(*fleet(size))),
-        measure(f"change 1 of {size:,}, {where}", world, lambda: world.deploy(*fleet(size, 1))),
+        measure(f"{size:,} from nothing, in memory", world, lambda: world.deploy(*fleet(size))),
+        measure(f"change 1 of {size:,}, in memory", world, lambda: world.deploy(*fleet(size, 1))),
     ]
 
 
@@ -96,36 +90,9 @@ def take_over(size: int) -> list[dict[str, float | str]]:
     return [measure(f"take over {size:,}, in memory", world, begin)]
 
 
-def with_registry(size: int) -> list[dict[str, float | str]]:
-    """Deploy a fleet whose registry is a table of the embedded cloud."""
-    with LocalCloud() as cloud:
-        dynamodb = boto3.client(
-            "dynamodb",
-            endpoint_url=cloud.url,
-            region_name=cloud.environment["AWS_REGION"],
-            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
-        )
-        dynamodb.create_table(
-            TableName=_TABLE,
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        world = new_world()
-        registry = Registry(_TABLE, dynamodb)
-        world.registry = registry  # type: ignore[assignment]
-        world.reconciler = replace(world.reconciler, registry=registry)
-        return deployments(world, size, "registry in DynamoDB")
-
-
 SCENES: dict[str, Callable[[], list[dict[str, float | str]]]] = {
-    "deployments": lambda: deployments(new_world(), IN_MEMORY, "in memory"),
+    "deployments": lambda: deployments(IN_MEMORY),
     "take-over": lambda: take_over(IN_MEMORY),
-    "registry": lambda: with_registry(WITH_REGISTRY),
 }
 
 

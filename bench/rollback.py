@@ -43,8 +43,8 @@ def measure(profile: Profile) -> dict[str, tuple[list[float], int]]:
     """Return by fleet the seconds of each rollback, and how many calls failed meanwhile."""
     with LocalCloud(profile=profile) as cloud:
         account = Account(cloud)
-        for version in account.adapters[:2]:
-            deploy(account, version.uri)
+        for uri in account.adapters[:2]:
+            deploy(account, uri)
         outputs, runtime = account.outputs(), account.client("sagemaker-runtime")
         routes = AdapterRoutes(outputs["ReleasedTable"], account.client("dynamodb"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +18,8 @@ class CdkError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CdkRun:
-    """One finished call of the command line."""
-
-    seconds: float
-    output: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cdk:
-    """Runs `cdk` in the checkout.
+    """Runs `cdk` in the checkout. Each command returns what it printed.
 
     options:
         What every command on the app gets: `-c environment=…`, or `--app …` for another app.
@@ -44,11 +35,11 @@ class Cdk:
     home: Path
     variables: Mapping[str, str]
 
-    def bootstrap(self, account: str, region: str) -> CdkRun:
+    def bootstrap(self, account: str, region: str) -> str:
         """Make the bootstrap stack of an account and region; the app is not needed for it."""
         return self._run("bootstrap", f"aws://{account}/{region}", folder=self.home)
 
-    def deploy(self, *, validate: bool = True) -> CdkRun:
+    def deploy(self, *, validate: bool = True) -> str:
         """Deploy every stack of the environment.
 
         validate:
@@ -64,15 +55,11 @@ class Cdk:
             **({} if validate else {"CDK_VALIDATION": "false"}),
         )
 
-    def run(self, *arguments: str, folder: Path | None = None) -> CdkRun:
+    def run(self, *arguments: str, folder: Path | None = None) -> str:
         """Run a command with these arguments alone: where no app is, or in a folder."""
         return self._run(*arguments, folder=folder or self.home)
 
-    def diff(self) -> CdkRun:
-        """Compare every stack with what is deployed; a difference is a CdkError."""
-        return self._run_app("diff", "--all", "--fail")
-
-    def destroy(self) -> CdkRun:
+    def destroy(self) -> str:
         """Delete every stack of the last deployment: what was synthesized for it will do."""
         return self._run("destroy", "--all", "--force", "--app", str(self.out), folder=ROOT)
 
@@ -85,13 +72,12 @@ class Cdk:
     def _outputs(self) -> Path:
         return self.out.with_suffix(".outputs.json")
 
-    def _run_app(self, *arguments: str, **variables: str) -> CdkRun:
+    def _run_app(self, *arguments: str, **variables: str) -> str:
         return self._run(*arguments, *self.options, "--output", str(self.out), folder=ROOT, **variables)
 
-    def _run(self, *arguments: str, folder: Path, **variables: str) -> CdkRun:
+    def _run(self, *arguments: str, folder: Path, **variables: str) -> str:
         self.home.mkdir(parents=True, exist_ok=True)
         command = ["cdk", *arguments]
-        started = time.monotonic()
         done = subprocess.run(
             [*command, "--no-color", "--no-notices"],
             cwd=folder,
@@ -113,4 +99,4 @@ class Cdk:
         if done.returncode:
             tail = "\n".join(done.stdout.strip().splitlines()[-25:])
             raise CdkError(f"'{' '.join(command)}' exited with {done.returncode}:\n{tail}")
-        return CdkRun(seconds=time.monotonic() - started, output=done.stdout)
+        return done.stdout

@@ -20,7 +20,6 @@ class Workspace:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.environment = folder / "environments" / "local.toml"
         self.manifest = folder / "environments" / "local.adapters.yaml"
         self.cdk_out = folder / "cdk.out"

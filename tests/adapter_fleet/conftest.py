@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 from botocore.config import Config
 
@@ -27,14 +26,7 @@ def dynamodb() -> Iterator[DynamoDBClient]:
     from local_sagemaker.server import LocalCloud
 
     with LocalCloud() as cloud:
-        yield boto3.client(
-            "dynamodb",
-            endpoint_url=cloud.url,
-            region_name=cloud.environment["AWS_REGION"],
-            aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
-            config=Config(max_pool_connections=64),
-        )
+        yield cloud.client("dynamodb", config=Config(max_pool_connections=64))
 
 
 @pytest.fixture

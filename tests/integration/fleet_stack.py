@@ -393,20 +393,25 @@ class FleetStack:
         )
 
     def _publish(self, assembly: Path) -> str:
-        """Upload what the asset manifest names, unless it is there."""
-        url = ""
-        manifest = json.loads((assembly / f"{self.name}.assets.json").read_text())
-        for file in manifest["files"].values():
-            source = assembly / file["source"]["path"]
-            (destination,) = file["destinations"].values()
-            bucket, key = destination["bucketName"], destination["objectKey"]
-            _bucket(self._s3, bucket)
-            if source.name == f"{self.name}.template.json":
-                url = f"https://s3.{REGION}.amazonaws.com/{bucket}/{key}"
-            if not _is_there(self._s3, bucket, key):
-                body = _zipped(source) if file["source"]["packaging"] == "zip" else source.read_bytes()
-                self._s3.put_object(Bucket=bucket, Key=key, Body=body)
-        return url
+        """Upload what the asset manifest names; return the template's URL."""
+        return publish(self._s3, assembly, self.name)
+
+
+def publish(s3_client: Any, assembly: Path, stack: str) -> str:
+    """Upload what a stack's asset manifest names, unless it is there; return the template's URL."""
+    url = ""
+    manifest = json.loads((assembly / f"{stack}.assets.json").read_text())
+    for file in manifest["files"].values():
+        source = assembly / file["source"]["path"]
+        (destination,) = file["destinations"].values()
+        bucket, key = destination["bucketName"], destination["objectKey"]
+        _bucket(s3_client, bucket)
+        if source.name == f"{stack}.template.json":
+            url = f"https://s3.{REGION}.amazonaws.com/{bucket}/{key}"
+        if not _is_there(s3_client, bucket, key):
+            body = _zipped(source) if file["source"]["packaging"] == "zip" else source.read_bytes()
+            s3_client.put_object(Bucket=bucket, Key=key, Body=body)
+    return url
 
 
 class Archives:

@@ -85,6 +85,15 @@ class Deployed:
         path.write_text(self.stack.archives.manifest(adapters))
         return path
 
+    def request(self, component: str) -> dict[str, str]:
+        """Return a request for some words of a component."""
+        return {
+            "EndpointName": self.outputs["EndpointName"],
+            "InferenceComponentName": component,
+            "ContentType": "application/json",
+            "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 4}}),
+        }
+
     @contextmanager
     def by_hand(self, name: str) -> Iterator[str]:
         """Have a component that nobody declared, for as long as the context lasts; yield its name."""
@@ -172,36 +181,24 @@ def test_who_may_read_sees_how_the_fleet_is_and_what_a_manifest_would_change(
 
 def test_who_may_invoke_the_fleet_asks_its_adapters_and_gets_streams(deployed: Deployed) -> None:
     runtime = deployed.people["Invoker"].client("sagemaker-runtime")
-    request = {
-        "EndpointName": deployed.outputs["EndpointName"],
-        "InferenceComponentName": deployed.stack.component("Tenants", "globex"),
-        "ContentType": "application/json",
-        "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 4}}),
-    }
+    request = deployed.request(deployed.stack.component("Tenants", "globex"))
     whole = runtime.invoke_endpoint(**request)["Body"].read()
     assert json.loads(whole)["generated_text"]
     assert list(runtime.invoke_endpoint_with_response_stream(**request)["Body"])
     with pytest.raises(ClientError, match="AccessDenied"):
-        runtime.invoke_endpoint(
-            **{**request, "InferenceComponentName": deployed.outputs["BaseComponentName"]}
-        )
+        runtime.invoke_endpoint(**deployed.request(deployed.outputs["BaseComponentName"]))
 
 
 def test_who_may_invoke_one_adapter_follows_its_route_and_asks_no_other(deployed: Deployed) -> None:
     caller, table = deployed.people["OfAcme"], deployed.outputs["ReleasedTable"]
     routes = AdapterRoutes(table, caller.client("dynamodb"))
     runtime = caller.client("sagemaker-runtime")
-    request = {
-        "EndpointName": deployed.outputs["EndpointName"],
-        "ContentType": "application/json",
-        "Body": json.dumps({"inputs": prompts()[0]["prompt"], "parameters": {"max_new_tokens": 4}}),
-    }
-    assert runtime.invoke_endpoint(InferenceComponentName=routes.component("acme"), **request)["Body"].read()
+    assert runtime.invoke_endpoint(**deployed.request(routes.component("acme")))["Body"].read()
     with pytest.raises(ClientError, match="AccessDenied"):
         routes.component("globex")
     others = AdapterRoutes(table, client(deployed.stack.cloud, "dynamodb")).component("globex")
     with pytest.raises(ClientError, match="AccessDenied"):
-        runtime.invoke_endpoint(InferenceComponentName=others, **request)
+        runtime.invoke_endpoint(**deployed.request(others))
 
 
 def test_who_manages_a_fleet_with_releases_sends_callers_back(deployed: Deployed) -> None:

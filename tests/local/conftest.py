@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.config import Config
 
@@ -58,19 +57,8 @@ def client(cloud: LocalCloud) -> Callable[..., Any]:
 
 
 def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None, **credentials: Any) -> Any:
-    keys: dict[str, Any] = {
-        "aws_access_key_id": cloud.environment["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": cloud.environment["AWS_SECRET_ACCESS_KEY"],
-    }
-    name: Any = service  # its stubs know each service by a literal
-    return boto3.client(
-        name,
-        endpoint_url=cloud.url,
-        region_name=cloud.environment["AWS_REGION"],
-        verify=cloud.environment.get("AWS_CA_BUNDLE"),
-        config=config or Config(retries={"total_max_attempts": 1}, max_pool_connections=64),
-        **(credentials or keys),
-    )
+    once = Config(retries={"total_max_attempts": 1}, max_pool_connections=64)
+    return cloud.client(service, config=config or once, **credentials)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,6 @@ import json
 import re
 from pathlib import Path
 
-import boto3
-
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import PROFILES, Settings
 from tests.local.conftest import Client
@@ -156,13 +154,7 @@ def test_tags_of_sagemaker_are_not_in_the_tagging_api(client: Client) -> None:
 def test_bucket_of_another_region_is_found(client: Client, cloud: LocalCloud) -> None:
     """S3 answers with a redirect."""
     client("s3").create_bucket(Bucket="divergent-region")
-    elsewhere = boto3.client(
-        "s3",
-        endpoint_url=cloud.url,
-        region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    elsewhere = cloud.client("s3", region_name="eu-central-1")
     found = elsewhere.head_bucket(Bucket="divergent-region")
     assert found["ResponseMetadata"]["HTTPStatusCode"] == 200
 

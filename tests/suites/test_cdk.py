@@ -45,7 +45,7 @@ class App:
         elif needs == "assembly":
             arguments += ["--app", str(out)]
         try:
-            status, printed = 0, self._cdk.run(*arguments, folder=ROOT).output
+            status, printed = 0, self._cdk.run(*arguments, folder=ROOT)
         except CdkError as error:
             status, printed = 1, str(error)
         assert status == feature.get("exits", 0), printed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import subprocess
 import tarfile
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from local_sagemaker.server import LocalCloud
-from tests.integration.by_hand import client
+from tests.integration.by_hand import ask, client
 
 HERE = Path(__file__).parents[2]
 STACK = "MultiAdapterInference-local"
@@ -56,7 +55,7 @@ class Deployed:
     def on(cls, cloud: LocalCloud) -> Deployed:
         (stack,) = client(cloud, "cloudformation").describe_stacks(StackName=STACK)["Stacks"]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        sagemaker, runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
+        sagemaker = client(cloud, "sagemaker")
         (endpoint,) = sagemaker.list_endpoints()["Endpoints"]
         described = sagemaker.describe_endpoint(EndpointName=endpoint["EndpointName"])
         components = {
@@ -68,17 +67,8 @@ class Deployed:
             for page in sagemaker.get_paginator("list_inference_components").paginate()
             for item in page["InferenceComponents"]
         }
-        answers = {}
-        for name in components:
-            response = runtime.invoke_endpoint(
-                EndpointName=endpoint["EndpointName"],
-                InferenceComponentName=name,
-                ContentType="application/json",
-                Body=json.dumps(
-                    {"inputs": "ticket: the invoice is wrong", "parameters": {"max_new_tokens": 8}}
-                ),
-            )
-            answers[name] = response["Body"].read().decode()
+        prompt = "ticket: the invoice is wrong"
+        answers = {name: ask(cloud, endpoint["EndpointName"], name, prompt, tokens=8) for name in components}
         base = outputs["BaseComponentName"]
         specification = sagemaker.describe_inference_component(InferenceComponentName=base)["Specification"]
         model = sagemaker.describe_model(ModelName=specification["ModelName"])
