@@ -142,7 +142,7 @@ qa-questions: setup  ## the questions about SageMaker, answered by both profiles
 	for profile in kind hostile; do TEST_PROFILE=$$profile python -m pytest tests/aws || exit 1; done
 
 qa-loads: setup  ## thousands of adapters, and updates and releases under load
-	$(RANDOM_TESTS) --log-cli-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
+	$(RANDOM_TESTS) --log-level=INFO tests/integration/test_many_adapters.py tests/integration/test_update_under_load.py tests/integration/test_releases.py tests/integration/test_many_scaled_adapters.py
 
 qa-scaled: setup .venv/.evaluation  ## scaling, alarms and evaluation in scaled time
 	$(RANDOM_TESTS) tests/integration/test_scaled_copies.py tests/integration/test_fleet_monitoring.py tests/integration/test_evaluation.py tests/integration/test_cdk_gc.py tests/integration/test_two_base_models.py

@@ -406,24 +406,22 @@ def test_a_prefix_known_at_deployment_only_begins_no_name_that_the_manifest_give
 
 
 def test_what_another_construct_has_is_an_error_that_names_both(
-    tuned: AdapterFleet, stored: AdapterFleet, write_manifest: WriteManifest
+    stack: cdk.Stack, make: MakeFleet, write_manifest: WriteManifest, bucket: s3.IBucket
 ) -> None:
-    settings: dict[str, Any] = {
-        "endpoint": tuned.endpoint,
-        "manifest": AdapterManifest.from_file(write_manifest({"name": "Ectsum"})),
-    }
-    stack = cdk.Stack.of(tuned)
-    with pytest.raises(ValueError, match="got 'eu-Ectsum' for 'Stack/Llm/Tenants' and 'Stack/Name'"):
-        AdapterFleet(stack, "Name", component_prefix="eu", **settings)
-    with pytest.raises(ValueError, match="got 'c8abcdef-1234' for 'Stack/Llm/Tenants' and 'Stack/Moved'"):
-        AdapterFleet(stack, "Moved", fleet_uid="c8abcdef-1234", **settings)
+    manifest = AdapterManifest.from_file(write_manifest({"name": "Ectsum"}))
+    endpoint = make(component_prefix="eu", fleet_uid="c8abcdef-1234", manifest=manifest).endpoint
+    settings: dict[str, Any] = {"endpoint": endpoint, "manifest": manifest}
+    with pytest.raises(ValueError, match="got 'eu-Ectsum' for 'Stack/Tenants' and 'Stack/Name'"):
+        make("Name", component_prefix="eu", **settings)
+    with pytest.raises(ValueError, match="got 'c8abcdef-1234' for 'Stack/Tenants' and 'Stack/Moved'"):
+        make("Moved", fleet_uid="c8abcdef-1234", **settings)
     artifact = AdapterArtifact.from_uri("s3://models/adapters/a.tar.gz")
-    with pytest.raises(ValueError, match="got 'EU-ectsum' for 'Stack/Llm/Tenants' and 'Stack/Adapter'"):
-        LoraAdapter(stack, "Adapter", endpoint=tuned.endpoint, artifact=artifact, component_name="EU-ectsum")
-    bucket = s3.Bucket.from_bucket_name(cdk.Stack.of(stored), "OwnAgain", "models")
-    manifest = AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False)
-    with pytest.raises(ValueError, match=r"'a.yaml' .* for 'Stack/Tenants' and 'Stack/Manifest'"):
-        AdapterFleet(cdk.Stack.of(stored), "Manifest", endpoint=stored.endpoint, manifest=manifest)
+    with pytest.raises(ValueError, match="got 'EU-ectsum' for 'Stack/Tenants' and 'Stack/Adapter'"):
+        LoraAdapter(stack, "Adapter", endpoint=endpoint, artifact=artifact, component_name="EU-ectsum")
+    settings["manifest"] = AdapterManifest.from_bucket(bucket, "a.yaml", enable_events=False)
+    make("Stored", component_prefix="us", **settings)
+    with pytest.raises(ValueError, match=r"'a.yaml' .* for 'Stack/Stored' and 'Stack/Manifest'"):
+        make("Manifest", component_prefix="us", **settings)
 
 
 def test_an_endpoint_that_is_known_to_be_elsewhere_is_an_error(
