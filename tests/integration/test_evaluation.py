@@ -18,7 +18,14 @@ from adapters_cli.evaluation.result import EvaluationResult, read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import adapters, create_adapter, delete_component, until, wait_for_service
+from tests.integration.by_hand import (
+    adapters,
+    client,
+    create_adapter,
+    delete_component,
+    until,
+    wait_for_service,
+)
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -110,7 +117,11 @@ def test_each_adapter_is_better_than_the_base_at_its_own_task(
     assert done.exit_code == 0, done.stderr
     assert "answers in" not in done.stderr  # the log had all
     result = desk.result()
-    assert (result.dataset.items, result.engine is not None) == (ITEMS, True)
+    base = client(desk.cloud, "sagemaker").describe_inference_component(
+        InferenceComponentName=desk.endpoint.base
+    )
+    served_by = base["ResponseMetadata"]["HTTPHeaders"]["x-local-sagemaker-engine"]
+    assert (result.dataset.items, result.engine) == (ITEMS, served_by)
     for comparison in result.comparisons:
         assert comparison.items == ITEMS
         assert comparison.difference > 0

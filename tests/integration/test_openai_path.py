@@ -27,7 +27,7 @@ from multi_adapter_inference import (
     MultiAdapterEndpoint,
 )
 from tests.integration.by_hand import ByHand, adapters, client, prompts
-from tests.integration.fleet_stack import BROKEN, Fleet, FleetStack
+from tests.integration.fleet_stack import Fleet, FleetStack
 
 pytestmark = pytest.mark.integration
 
@@ -38,13 +38,7 @@ PROMPT = prompts()[0]
 
 
 class ChatStack(FleetStack):
-    """A stack with callers of a base model, of three native adapters and of one of a fleet.
-
-    broken:
-        Whether the archive of `shout` is none.
-    """
-
-    broken = False
+    """A stack with callers of a base model, of three native adapters and of one of a fleet."""
 
     def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         assert isinstance(endpoint, MultiAdapterEndpoint)
@@ -52,8 +46,7 @@ class ChatStack(FleetStack):
         assert isinstance(fleet, AdapterFleet)
         components: dict[str, IInferenceComponent] = {"base": endpoint, "acme": fleet.adapter("acme")}
         for name in ("triage", "summary", "shout"):
-            archive = self.archives.uri(BROKEN if self.broken and name == "shout" else name)
-            artifact = AdapterArtifact.from_uri(archive)
+            artifact = AdapterArtifact.from_uri(self.archives.uri(name))
             components[name] = endpoint.add_adapter(name.title(), artifact=artifact)
         callers = {
             name: iam.Role(stack, name, assumed_by=iam.AccountRootPrincipal())
@@ -172,16 +165,6 @@ class TestGrants:
     ) -> None:
         with pytest.raises(AssertionError, match="AccessDenied"), ByHand(guarded):
             pass  # its role has no policy at all
-
-
-def test_update_to_a_broken_archive_fails_and_the_version_before_goes_on_serving(deployed: Deployed) -> None:
-    deployed.stack.broken = True
-    failed = deployed.stack.update(FLEETS)
-    deployed.stack.broken = False
-    assert failed.status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "gzip" in failed.reason
-    answer = post(deployed, "shout").json()
-    assert answer["choices"][0]["message"]["content"] == PROMPT["answers"]["shout"]
 
 
 def test_command_names_the_same_address_and_its_token_is_taken(deployed: Deployed) -> None:
