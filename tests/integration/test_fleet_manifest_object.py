@@ -88,10 +88,6 @@ class Deployed:
         """Invoke all; return what is not as it was last wanted."""
         return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
 
-    def metric(self, name: str) -> list[float]:
-        """Return the values of a metric, the newest first."""
-        return metric(self.cloud, self.outputs["TenantsUid"], name)
-
     def check_for_drift(self) -> None:
         assert check_for_drift(self.cloud, self.outputs["TenantsMachine"]) == "SUCCEEDED"
 
@@ -204,7 +200,7 @@ def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: D
     record = deployed.registry.records()[deployed.stack.component("Tenants", "a002")]
     assert record.drifted is not None
     assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a002")}
-    assert deployed.metric("Drifted")[0] == 1
+    assert metric(deployed.cloud, deployed.outputs["TenantsUid"], "Drifted")[0] == 1
 
     deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1))).succeeded()
     deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
