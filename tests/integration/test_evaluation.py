@@ -2,13 +2,11 @@
 
 import json
 import random
-import re
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,15 @@ from typer.testing import Result
 from adapters_cli.evaluation.result import EvaluationResult, read_result
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
-from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.integration.by_hand import adapters, create_adapter, delete_component, until, wait_for_service
+from tests.cli.fake_runtime import FakeRuntime
+from tests.integration.by_hand import (
+    adapters,
+    client,
+    create_adapter,
+    delete_component,
+    until,
+    wait_for_service,
+)
 from tests.integration.fleet_stack import Archives, Endpoint, components
 from tests.nightly import NIGHTLY
 
@@ -110,7 +115,11 @@ def test_each_adapter_is_better_than_the_base_at_its_own_task(
     assert done.exit_code == 0, done.stderr
     assert "answers in" not in done.stderr  # the log had all
     result = desk.result()
-    assert (result.dataset.items, result.engine is not None) == (ITEMS, True)
+    base = client(desk.cloud, "sagemaker").describe_inference_component(
+        InferenceComponentName=desk.endpoint.base
+    )
+    served_by = base["ResponseMetadata"]["HTTPHeaders"]["x-local-sagemaker-engine"]
+    assert (result.dataset.items, result.engine) == (ITEMS, served_by)
     for comparison in result.comparisons:
         assert comparison.items == ITEMS
         assert comparison.difference > 0
@@ -136,74 +145,28 @@ def test_conversations_go_through_the_containers_chat_template(desk: Desk) -> No
     assert done.exit_code == 0, done.stderr
 
 
-class TestKilled:
-    """Many items, and an endpoint that counts how often it is asked each of them."""
+def test_killed_run_goes_on_and_asks_nothing_twice(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its endpoint counts how often it is asked each of many items."""
+    items, kills = (1_000, 5) if NIGHTLY else (60, 1)  # a run of a thousand takes most of a minute
+    log, source = desk.folder / "killed" / "answers.jsonl", random.Random(7)
+    command = desk.command("summary", output="killed", column="summary", items=items, more=ROUGE)
 
-    ITEMS = 1_000 if NIGHTLY else 60
-    """A run of a thousand takes most of a minute."""
-    KILLS = 5 if NIGHTLY else 1
+    def logged() -> int:
+        return log.read_bytes().count(b"\n") if log.exists() else 0
 
-    @pytest.fixture
-    def runtime(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
-        with FakeRuntime() as runtime:
-            runtime.reply = _reply
-            monkeypatch.setitem(desk.cloud.environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
-            yield runtime
-
-    def test_resumed_run_has_the_same_report_and_asks_nothing_twice(
-        self, desk: Desk, runtime: FakeRuntime
-    ) -> None:
-        source = random.Random(7)
-        log = desk.folder / "killed" / "answers.jsonl"
-        command = desk.command("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
-        for _ in range(self.KILLS):
-            stop_at = _lines(log) + source.randrange(self.ITEMS // 20, self.ITEMS // 3)
+    with FakeRuntime() as runtime:
+        monkeypatch.setitem(desk.cloud.environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
+        for _ in range(kills):
+            stop_at = logged() + source.randrange(items // 20, items // 3)
             process = subprocess.Popen(
                 [sys.executable, "-m", "adapters_cli", *command], env=desk.cloud.environment
             )
-            _wait_for_lines(log, stop_at, process)
+            until(lambda: logged() >= stop_at or process.poll() is not None, "it has answers", every=0.005)  # noqa: B023
             process.kill()
             assert process.wait() == -signal.SIGKILL
-        killed = _lines(log)
-        assert killed < 2 * self.ITEMS
-        done = desk.evaluate("summary", output="killed", column="summary", items=self.ITEMS, more=ROUGE)
-        assert done.exit_code == 0, done.stderr
-        asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
-        assert len(asked) == 2 * self.ITEMS
-        assert asked.total() <= 2 * self.ITEMS + self.KILLS * 8  # those in flight when it was killed
-        runtime.calls.clear()
-        whole = desk.evaluate("summary", output="whole", column="summary", items=self.ITEMS, more=ROUGE)
-        assert whole.exit_code == 0, whole.stderr
-        assert len(runtime.calls) == 2 * self.ITEMS
-        assert _figures(desk.result("killed")) == _figures(desk.result("whole"))
-        assert done.stdout == whole.stdout
-
-
-def _reply(call: Call) -> Reply:
-    """Answer right now and then, and always the same."""
-    words = re.findall(r"\w+", call.body["prompt"])
-    answer = " ".join(words[:: 1 + len(call.body["prompt"]) % 3])
-    text = f"{answer} {call.component if len(words) % 2 else ''}"
-    return Reply(json.dumps({"choices": [{"text": text}]}).encode())
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def _wait_for_lines(log: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    until(
-        lambda: _lines(log) >= count or process.poll() is not None, f"{count} answers are logged", every=0.005
-    )
-
-
-def _figures(result: EvaluationResult) -> EvaluationResult:
-    """Return a result without the times, which no two runs share."""
-    items = [
-        replace(
-            item,
-            answers={name: replace(answer, seconds=None) for name, answer in item.answers.items()},
-        )
-        for item in result.items
-    ]
-    return replace(result, made_at="", items=items)
+        assert logged() < 2 * items
+        done = desk.evaluate("summary", output="killed", column="summary", items=items, more=ROUGE)
+    assert done.exit_code == 0, done.stderr
+    asked = Counter((call.component, call.body["prompt"]) for call in runtime.calls)
+    assert len(asked) == 2 * items
+    assert asked.total() <= 2 * items + kills * 8  # those in flight when it was killed

@@ -3,12 +3,10 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aws_cdk import Duration
-from typer.testing import Result
 
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
@@ -16,7 +14,6 @@ from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import (
-    adapters,
     client,
     tags_of,
     until,
@@ -40,24 +37,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
 SIZE = 6
 KEY = "fleets/tenants.json"
 REPORTS: dict[str, Any] = {"drift_check": DriftCheck.report(every=Duration.hours(1))}
-METRICS = {
-    "Desired": SIZE,
-    "InService": SIZE,
-    "Failed": 0,
-    "Pending": 0,
-    "ConvergenceAge": 0,
-    "Throttles": 0,
-    "Drifted": 0,
-    "Orphans": 0,
-    "FailedPasses": 0,
-    "Rejected": 0,
-    "Asleep": 0,
-    "Misidentified": 0,
-    "Copies": 1,
-    "UncheckedCopies": 0,
-    "LostArchives": 0,
-}
-"""The metrics of a fleet after a drift check that finds nothing."""
 
 
 class Deployed:
@@ -108,13 +87,6 @@ class Deployed:
     def wrong(self) -> dict[str, str]:
         """Invoke all; return what is not as it was last wanted."""
         return self.stack.wrong("Tenants", self.endpoint.name, self.expected)
-
-    def command(self, *arguments: str) -> Result:
-        return adapters(self.cloud, *arguments, "--stack", self.stack.name)
-
-    def metric(self, name: str) -> list[float]:
-        """Return the values of a metric, the newest first."""
-        return metric(self.cloud, self.outputs["TenantsUid"], name)
 
     def check_for_drift(self) -> None:
         assert check_for_drift(self.cloud, self.outputs["TenantsMachine"]) == "SUCCEEDED"
@@ -219,35 +191,6 @@ def test_archive_that_is_another_one_than_its_key_and_metadata_say_is_never_load
     assert deployed.ended(before + 4).failed == 0
 
 
-def test_bad_manifest_is_refused_and_fails_deployments_and_the_one_before_stays_in_force(
-    deployed: Deployed, tmp_path: Path
-) -> None:
-    before = deployed.fleet
-    deployed.cloud.admin.reset_calls()
-    deployed.store("adapters: [{name: a001, artifact: 's3://")
-    generation = deployed.ended(before.generation + 1)
-    assert generation.outcome is Outcome.REFUSED
-    assert "it is not JSON" in (generation.reason or "")
-    assert deployed.fleet.converged == before.converged
-    told = deployed.command("status")
-    assert (told.exit_code, "it is not JSON" in told.stderr) == (1, True)
-
-    failed = deployed.deploy(**REPORTS, timeout=Duration.minutes(20))
-    assert failed.status == "UPDATE_ROLLBACK_COMPLETE", failed.reason
-    assert "it is not JSON" in failed.reason
-    assert deployed.cloud.admin.writes() == {}
-    assert deployed.wrong() == {}
-
-    wanted = deployed.expected | {"a005": "triage"}
-    path = tmp_path / "mine.json"
-    path.write_text(deployed.stack.archives.manifest(wanted))
-    applied = deployed.command("apply", str(path))
-    assert applied.exit_code == 0, applied.stderr
-    assert f"{SIZE} of {SIZE} in service" in applied.stdout
-    deployed.expected = wanted
-    assert deployed.wrong() == {}
-
-
 def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: Deployed) -> None:
     wanted = deployed.expected["a002"]
     deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
@@ -257,23 +200,9 @@ def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: D
     record = deployed.registry.records()[deployed.stack.component("Tenants", "a002")]
     assert record.drifted is not None
     assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a002")}
-    assert deployed.metric("Drifted")[0] == 1
+    assert metric(deployed.cloud, deployed.outputs["TenantsUid"], "Drifted")[0] == 1
 
     deployed.deploy(drift_check=DriftCheck.repair(every=Duration.hours(1))).succeeded()
     deployed.edit_by_hand("a002", "triage" if wanted == "shout" else "shout")
     deployed.check_for_drift()
     assert deployed.wrong() == {}
-
-    listed = client(deployed.cloud, "cloudwatch").list_metrics(
-        Namespace="MultiAdapterInference",
-        Dimensions=[{"Name": "Fleet", "Value": deployed.outputs["TenantsUid"]}],
-    )["Metrics"]
-    assert {metric["MetricName"] for metric in listed} == METRICS.keys()
-    assert {len(metric["Dimensions"]) for metric in listed} == {1}
-
-    def as_expected() -> bool:
-        # What is measured within one second is one value, the highest.
-        deployed.check_for_drift()
-        return {name: deployed.metric(name)[0] for name in METRICS} == METRICS
-
-    until(as_expected, f"the metrics are {METRICS}")

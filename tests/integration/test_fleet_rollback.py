@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from aws_cdk import Duration
 
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.registry import Registry
 from local_sagemaker.server import LocalCloud
+from multi_adapter_inference import Releases
 from tests.integration.by_hand import client
 from tests.integration.fleet_stack import (
     BROKEN,
@@ -60,6 +62,30 @@ def newest(registry: Registry) -> int:
     fleet = registry.fleet()
     assert fleet is not None
     return fleet.generation
+
+
+WRITES = ("CreateInferenceComponent", "UpdateInferenceComponent", "DeleteInferenceComponent", "AddTags")
+
+
+def test_deployment_that_is_throttled_is_told(
+    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path: Path
+) -> None:
+    stack = FleetStack(cloud, tmp_path, endpoint=shared_endpoint)
+    settings = {"timeout": Duration.seconds(20), "releases": Releases()}
+    created = stack.create({"Tenants": Fleet(adapters=numbered(3), settings=settings)}).succeeded()
+    registry = Registry(created.outputs["TenantsTable"], client(cloud, "dynamodb"))
+    before = registry.read_routes()
+
+    for operation in WRITES:
+        cloud.admin.fail_calls(operation, code="ThrottlingException", message="Rate exceeded", times=None)
+    failed = stack.update({"Tenants": Fleet(adapters=numbered(3, shift=1), settings=settings)})
+    assert failed.status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "3 adapters are pending (a000, a001, a002), and nothing of what this changes" in failed.reason
+    assert "Rate exceeded" in failed.reason
+    assert failed.outputs["TenantsSummary"] == "3 of 3 adapters in service"
+    assert registry.read_routes() == before
+    cloud.admin.clear_faults()
+    stack.delete().succeeded()
 
 
 def test_creations_that_fail_leave_nothing(

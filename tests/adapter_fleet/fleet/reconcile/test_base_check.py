@@ -13,7 +13,7 @@ import pytest
 from adapter_fleet.fleet.planning.observe import base_trouble
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.session import SCALING_TRIGGER
-from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.components import ObservedBase, ObservedComponent, Status
 from adapter_fleet.fleet.state.configuration import READ_RATE
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
@@ -422,12 +422,19 @@ def test_base_is_looked_at_again_while_copies_may_come(state: dict[str, Any], se
     session: Any = SimpleNamespace(
         pass_input=SimpleNamespace(trigger=state.get("trigger", "drift"), passes=state.get("passes", 0)),
         fleet=SimpleNamespace(
-            unchecked_copies=state.get("unchecked", 0), copies_changed=clock.now() - state.get("changed", 0.0)
+            unchecked_copies=state.get("unchecked", 0),
+            copies_changed=clock.now() - state.get("changed", 0.0),
+            base_copies=1,
+            checked_copies=1,
         ),
+        update_fleet=lambda **_: None,
         deleting=state.get("deleting", False),
         clock=clock,
     )
     nothing: Any = None
     check = BaseCheck(session, nothing, nothing)
-    check._updating, check._doubtful = state.get("updating", False), state.get("doubtful", False)
+    status = Status.UPDATING if state.get("updating") else Status.IN_SERVICE
+    live = ObservedComponent(status=status, created=1.0, modified=1.0)
+    check.note_copies(ObservedBase(live=live, version="model"))
+    check._doubtful = state.get("doubtful", False)
     assert check.next_look == seconds
