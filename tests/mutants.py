@@ -1,22 +1,26 @@
-"""Changes the code at one place after the other, and tells which changes no test notices.
+"""Changes the code at 240 places, one at a time, and finds the changes that no test notices.
 
-    python -m tests.mutants [MINUTES]
-
-Each mutant runs in a worktree, with the tests that run its line. `build/mutants.json` has what is done:
-the next call goes on. `tests/mutants.md` has the result. The exit code is 1 if a mutant lives, and
-`tests/mutants.toml` does not say why no test can notice it.
+A mutant gets the tests that run its line: `build/mutants.coverage` has them. No file changes: pytest loads
+this module, and Python compiles the mutant. `build/mutants.json` has what is done, and the next call goes on;
+it tries again what lives without a reason in `tests/mutants.toml`. `tests/mutants.md` has the result.
 """
 
 import ast
 import json
+import os
 import random
+import re
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import SourceFileLoader
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import pytest
 from coverage import CoverageData
 
 from tests.guides import table
@@ -31,28 +35,21 @@ ROOMS = {
     "AdapterRoutes": (30, "lambda/adapter_fleet/aws/adapter_routes.py"),
     "the hook": (30, "lambda/adapter_fleet/aws/litellm_routes.py"),
 }
-TREE, DONE, REASONS = Path("build/mutants"), Path("build/mutants.json"), Path("tests/mutants.toml")
-COVERAGE, PAGE = Path("build/mutants.coverage"), Path("tests/mutants.md")
-OTHERS = [
-    (ast.Eq, ast.NotEq),
-    (ast.Lt, ast.LtE),
-    (ast.Gt, ast.GtE),
-    (ast.In, ast.NotIn),
-    (ast.Is, ast.IsNot),
-    (ast.And, ast.Or),
-    (ast.Add, ast.Sub),
-]
-OTHER: dict[type, type] = {**dict(OTHERS), **{new: old for old, new in OTHERS}}
+DONE, COVERAGE = Path("build/mutants.json"), CoverageData("build/mutants.coverage")
+PYTEST = ["pytest", "-qx", "-p", "tests.mutants", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+PAIRS = ["Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "And", "Or", "Add", "Sub"]
+OTHER = {name: getattr(ast, PAIRS[place ^ 1]) for place, name in enumerate(PAIRS)}
+Mutant = tuple[Path, int, range]  # which node of a file changes, and its lines
 
 
 def change(node: ast.AST) -> bool:
     """Change a node in place; return False if it stays."""
     match node:
-        case ast.Compare(ops=[op]) if type(op) in OTHER:
-            node.ops = [OTHER[type(op)]()]
-        case ast.BoolOp() | ast.BinOp() if type(node.op) in OTHER:
-            node.op = OTHER[type(node.op)]()
-        case ast.If() | ast.IfExp():
+        case ast.Compare(ops=[op]) if other := OTHER.get(type(op).__name__):
+            node.ops = [other()]
+        case ast.BoolOp() | ast.BinOp() if other := OTHER.get(type(node.op).__name__):
+            node.op = other()
+        case ast.If() | ast.IfExp() if not isinstance(node.test, ast.Compare):
             node.test = ast.UnaryOp(ast.Not(), node.test)
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             node.value = ast.Constant(None)
@@ -65,66 +62,79 @@ def change(node: ast.AST) -> bool:
     return True
 
 
-def places(path: Path) -> list[int]:
-    """Return which nodes of a file can be changed. Decorators stay."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    decorators = [each for node in nodes for each in getattr(node, "decorator_list", ())]
-    fixed = {id(each) for decorator in decorators for each in ast.walk(decorator)}
-    return [place for place, node in enumerate(nodes) if id(node) not in fixed and change(node)]
+def nodes(tree: ast.AST, inside: str = "") -> Iterator[tuple[Any, str]]:
+    """Yield what may change, and the class or function around it. Decorators stay."""
+    for child in ast.iter_child_nodes(tree):
+        if child not in getattr(tree, "decorator_list", ()):
+            yield child, inside
+            yield from nodes(child, getattr(child, "name", None) or inside)
 
 
-def chosen(seed: int = 7) -> Iterator[tuple[str, Path, int]]:
-    """Yield room, file and place of the mutants."""
-    dice = random.Random(seed)
-    for room, (most, start) in ROOMS.items():
-        files = [Path(start)] if start.endswith(".py") else sorted(Path(start).rglob("*.py"))
-        found = [(path, place) for path in files for place in places(path)]
-        yield from ((room, *each) for each in dice.sample(found, min(most, len(found))))
+def mutants(most: int, start: str) -> dict[str, Mutant]:
+    """Return mutants of a room by name. Where the code changes, other mutants come; the rest stay."""
+    found: dict[str, Mutant] = {}
+    for path in sorted(Path(start).rglob("*.py")) or [Path(start)]:
+        for place, (node, inside) in enumerate(list(nodes(ast.parse(path.read_text())))):
+            before = ast.unparse(node).partition("\n")[0]
+            if change(node):
+                name = f"{path.stem}, {inside}: {before} → {ast.unparse(node).partition(chr(10))[0]}"
+                found[name] = path.resolve(), place, range(node.lineno, node.end_lineno + 1)
+    return {name: found[name] for name in sorted(found, key=lambda one: random.Random(one).random())[:most]}
 
 
-def is_noticed(path: Path, source: str, tests: list[str]) -> bool:
-    """Return True if one of these tests fails, or does not end, with this source."""
-    (TREE / path).write_text(source)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
-    try:
-        return (
-            subprocess.run(command, cwd=TREE, capture_output=True, check=False, timeout=300).returncode != 0
-        )
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        (TREE / path).write_text(path.read_text())
+def failure(tests: list[str], mutant: str = "") -> str:
+    """Return which of these tests fails, and why; nothing if all pass."""
+    environment = {**os.environ, "MUTANT": mutant}
+    run = subprocess.run([*PYTEST, *tests], env=environment, capture_output=True, text=True, check=False)
+    failed = re.search(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
+    return failed[1] if failed else f"exit {run.returncode}" if run.returncode else ""
 
 
-def main(minutes: float) -> int:
-    """Run what is not done yet, as far as the time lasts; return 1 if a mutant lives without a reason."""
-    begin, data = time.monotonic(), CoverageData(str(COVERAGE))
-    data.read()
-    done: dict[str, list[str]] = json.loads(DONE.read_text()) if DONE.is_file() else {}
-    for room, path, place in chosen():
-        tree = ast.parse(path.read_text())
-        node: ast.expr = list(ast.walk(tree))[place]  # type: ignore[assignment]
-        change(node)
-        mutant = f"{path}:{node.lineno} {ast.unparse(node).splitlines()[0]}"
-        ran = data.contexts_by_lineno(str(path.resolve()))
-        lines = range(node.lineno, (getattr(node, "test", node).end_lineno or 0) + 1)
-        contexts = [context.partition("|")[0] for line in lines for context in ran.get(line, ()) if context]
-        # Those of its own file come first: one of them is the likeliest to fail.
-        tests = sorted(set(contexts), key=lambda test: (f"test_{path.name}" not in test, test))
-        if mutant not in done and time.monotonic() - begin < 60 * minutes:
-            noticed = bool(tests) and is_noticed(path, ast.unparse(tree), tests)
-            done[mutant] = [room, "noticed" if noticed else "lives"]
-            DONE.write_text(json.dumps(done, indent=2))
-    reasons = tomllib.loads(REASONS.read_text())
-    lives = [mutant for mutant, (_, outcome) in done.items() if outcome == "lives"]
-    rows = [
-        [room, *(list(done.values()).count([room, how]) for how in ("noticed", "lives"))] for room in ROOMS
-    ]
-    why = [[f"`{mutant}`", reasons.get(mutant, "**nobody said**")] for mutant in lives]
-    tables = table(("room", "noticed", "live"), rows), table(("lives", "why no test can notice it"), why)
-    PAGE.write_text("\n\n".join(("# Mutants", "`make qa SUITE=mutants` wrote this page.", *tables)) + "\n")
-    return int(any(mutant not in reasons for mutant in lives))
+def attempt(mutant: Mutant) -> str:
+    """Run the tests of a mutant, those beside its file first; return the first failure."""
+    path, place, lines = mutant
+    ran = COVERAGE.contexts_by_lineno(str(path))
+    # What Python runs at import is of no test: all tests of the file count.
+    contexts = {each for line in lines for each in ran.get(line, ())} - {""} or {*chain(*ran.values())} - {""}
+    tests = sorted({each.rpartition("|")[0] for each in contexts})
+    beside = [test for test in tests if Path(test).parent.name == path.parent.name]
+    parts = beside, [test for test in tests if test not in beside]
+    return next(filter(None, (failure(part, f"{path}:{place}") for part in parts if part)), "")
 
+
+def main() -> None:
+    """Try what is left, and write the page."""
+    rooms = {room: mutants(*where) for room, where in ROOMS.items()}
+    found = {name: mutant for room in rooms.values() for name, mutant in room.items()}
+    reasons: dict[str, str] = tomllib.loads(Path("tests/mutants.toml").read_text())
+    done: dict[str, str] = json.loads(DONE.read_text()) if DONE.is_file() else {}
+    left = [name for name in found if not done.get(name) and not (name in done and name in reasons)]
+    COVERAGE.read()
+    with ThreadPoolExecutor(2) as pool:
+        for name, failed in zip(left, pool.map(attempt, [found[name] for name in left]), strict=True):
+            done[name] = failed
+            DONE.write_text(json.dumps(done, indent=1))
+    lives = {name: reasons.get(name, "") for name in found if not done[name]}
+    if not all(lives.values()):
+        sys.exit("\n".join(["no test notices these", *lives]))
+    tests = {failed.partition(" - ")[0] for name, failed in done.items() if name in found and "/" in failed}
+    if failed := failure(sorted(tests)):
+        sys.exit(f"it fails without a mutant, too: {failed}")
+    rows = [[room, len(own), len(own.keys() & lives.keys())] for room, own in rooms.items()]
+    why = [[f"`{name}`".replace("|", "\\|"), reason] for name, reason in lives.items()]
+    tables = table(("room", "mutants", "live"), rows), table(("lives", "why no test can notice it"), why)
+    page = "\n\n".join(("# Mutants", "`make qa SUITE=mutants` wrote this page.", *tables))
+    Path("tests/mutants.md").write_text(f"{page}\n")
+
+
+if planted := os.environ.get("MUTANT"):
+    file, _, number = planted.rpartition(":")
+    tree, get = ast.parse(Path(file).read_text()), SourceFileLoader.get_code
+    change(list(nodes(tree))[int(number)][0])
+    code = compile(ast.fix_missing_locations(tree), file, "exec")
+    pytest.MonkeyPatch().setattr(
+        SourceFileLoader, "get_code", lambda x, name: code if x.path == file else get(x, name)
+    )
 
 if __name__ == "__main__":
-    sys.exit(main(float(*sys.argv[1:] or ["60"])))
+    main()
