@@ -97,7 +97,7 @@ def attempt(mutant: Mutant) -> str:
     # What Python runs at import is of no test: all tests of the file count.
     contexts = {each for line in lines for each in ran.get(line, ())} - {""} or {*chain(*ran.values())} - {""}
     tests = sorted({each.rpartition("|")[0] for each in contexts})
-    beside = [test for test in tests if Path(test).parent.name == path.parent.name]
+    beside = [test for test in tests if path.parent.name in Path(test).parts]
     parts = beside, [test for test in tests if test not in beside]
     return next(filter(None, (failure(part, f"{path}:{place}") for part in parts if part)), "")
 
@@ -125,6 +125,11 @@ def main() -> None:
     tables = table(("room", "mutants", "live"), rows), table(("lives", "why no test can notice it"), why)
     page = "\n\n".join(("# Mutants", "`make qa SUITE=mutants` wrote this page.", *tables))
     Path("tests/mutants.md").write_text(f"{page}\n")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what takes long last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 
 if planted := os.environ.get("MUTANT"):
