@@ -1,8 +1,7 @@
-"""Changes the code at 240 places, one at a time, and finds the changes that no test notices.
+"""Changes what functions do at 240 places, one at a time, and finds the changes that no test notices.
 
-A mutant gets the tests that run its line: `build/mutants.coverage` has them. No file changes: pytest loads
-this module, and Python compiles the mutant. `build/mutants.json` has what is done, and the next call goes on;
-it tries again what lives without a reason in `tests/mutants.toml`. `tests/mutants.md` has the result.
+A mutant gets the tests of `build/mutants.coverage` that run its line and are not slow. No file changes, as
+pytest loads this module and Python compiles the mutant. The next call tries what is left.
 """
 
 import ast
@@ -11,16 +10,13 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.machinery import SourceFileLoader
-from itertools import chain
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-import pytest
 from coverage import CoverageData
 
 from tests.guides import table
@@ -36,110 +32,89 @@ ROOMS = {
     "the hook": (30, "lambda/adapter_fleet/aws/litellm_routes.py"),
 }
 DONE, COVERAGE = Path("build/mutants.json"), CoverageData("build/mutants.coverage")
-PYTEST = ["pytest", "-qx", "-p", "tests.mutants", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
+PYTEST = ["python", "-m", "pytest", "-qxm", "not slow", "-p", "tests.mutants", "--hypothesis-profile=mutants"]
 PAIRS = ["Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "And", "Or", "Add", "Sub"]
-OTHER = {name: getattr(ast, PAIRS[place ^ 1]) for place, name in enumerate(PAIRS)}
-Mutant = tuple[Path, int, range]  # which node of a file changes, and its lines
 
 
-def change(node: ast.AST) -> bool:
-    """Change a node in place; return False if it stays."""
+def change(node: Any) -> None:
+    """Change a node in place, if there is a change for it."""
     match node:
-        case ast.Compare(ops=[op]) if other := OTHER.get(type(op).__name__):
-            node.ops = [other()]
-        case ast.BoolOp() | ast.BinOp() if other := OTHER.get(type(node.op).__name__):
-            node.op = other()
+        case ast.Compare(ops=[op]) | ast.BoolOp(op=op) | ast.BinOp(op=op) if type(op).__name__ in PAIRS:
+            other = getattr(ast, PAIRS[PAIRS.index(type(op).__name__) ^ 1])()
+            vars(node).update(op=other, ops=[other])
         case ast.If() | ast.IfExp() if not isinstance(node.test, ast.Compare):
             node.test = ast.UnaryOp(ast.Not(), node.test)
-        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            node.value = ast.Constant(None)
         case ast.Constant(value=bool() | int() as value):
             node.value = not value if isinstance(value, bool) else value + 1
-        case ast.Expr(value=ast.Call()):
+        case ast.Return() | ast.Expr(value=ast.Call()) if not isinstance(node.value, ast.Constant | None):
             node.value = ast.Constant(None)
-        case _:
-            return False
-    return True
 
 
-def nodes(tree: ast.AST, inside: str = "") -> Iterator[tuple[Any, str]]:
-    """Yield what may change, and the class or function around it. Decorators stay."""
-    for child in ast.iter_child_nodes(tree):
-        if child not in getattr(tree, "decorator_list", ()):
-            yield child, inside
-            yield from nodes(child, getattr(child, "name", None) or inside)
+def nodes(tree: ast.Module) -> list[tuple[Any, str]]:
+    """Return what functions run, with the name of the innermost."""
+    functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    run = [(node, one.name) for one in functions for statement in one.body for node in ast.walk(statement)]
+    return list({id(node): (node, name) for node, name in run}.values())
 
 
-def mutants(most: int, start: str) -> dict[str, Mutant]:
-    """Return mutants of a room by name. Where the code changes, other mutants come; the rest stay."""
-    found: dict[str, Mutant] = {}
+def mutants(most: int, start: str) -> dict[str, tuple[Path, int, range]]:
+    """Return mutants by name: file, node, lines. Where code changes, others come; the rest stay."""
+    found = {}
     for path in sorted(Path(start).rglob("*.py")) or [Path(start)]:
-        for place, (node, inside) in enumerate(list(nodes(ast.parse(path.read_text())))):
+        for place, (node, function) in enumerate(nodes(ast.parse(path.read_text()))):
             before = ast.unparse(node).partition("\n")[0]
-            if change(node):
-                name = f"{path.stem}, {inside}: {before} → {ast.unparse(node).partition(chr(10))[0]}"
-                found[name] = path.resolve(), place, range(node.lineno, node.end_lineno + 1)
+            change(node)
+            after = ast.unparse(node).partition("\n")[0]
+            if after != before:
+                lines = range(node.lineno, node.end_lineno + 1)
+                found[f"{path.stem}, {function}: {before} → {after}"] = path.resolve(), place, lines
     return {name: found[name] for name in sorted(found, key=lambda one: random.Random(one).random())[:most]}
 
 
 def failure(tests: list[str], mutant: str = "") -> str:
     """Return which of these tests fails, and why; nothing if all pass."""
-    environment = {**os.environ, "MUTANT": mutant}
-    run = subprocess.run([*PYTEST, *tests], env=environment, capture_output=True, text=True, check=False)
+    command, variables = [*PYTEST, *tests], {**os.environ, "MUTANT": mutant}
+    run = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
     failed = re.search(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
-    return failed[1] if failed else f"exit {run.returncode}" if run.returncode else ""
+    return failed[1] if failed else f"exit {run.returncode}" if run.returncode not in (0, 5) else ""
 
 
-def attempt(mutant: Mutant) -> str:
-    """Run the tests of a mutant, those beside its file first; return the first failure."""
-    path, place, lines = mutant
+def attempt(path: Path, place: int, lines: range) -> str:
+    """Run the tests of a mutant until one fails; those of its room come first."""
     ran = COVERAGE.contexts_by_lineno(str(path))
-    # What Python runs at import is of no test: all tests of the file count.
-    contexts = {each for line in lines for each in ran.get(line, ())} - {""} or {*chain(*ran.values())} - {""}
-    tests = sorted({each.rpartition("|")[0] for each in contexts})
-    beside = [test for test in tests if path.parent.name in Path(test).parts]
-    parts = beside, [test for test in tests if test not in beside]
-    return next(filter(None, (failure(part, f"{path}:{place}") for part in parts if part)), "")
+    tests = {each.rpartition("|")[0] for line in lines for each in ran.get(line, ()) if each}
+    beside = {test for test in tests if path.parent.name in Path(test).parts}
+    parts = [sorted(part) for part in (beside, tests - beside) if part]
+    return next(filter(None, (failure(part, f"{path}:{place}") for part in parts)), "")
 
 
 def main() -> None:
-    """Try what is left, and write the page."""
+    """Try what is not noticed yet, and write the page."""
     rooms = {room: mutants(*where) for room, where in ROOMS.items()}
     found = {name: mutant for room in rooms.values() for name, mutant in room.items()}
-    reasons: dict[str, str] = tomllib.loads(Path("tests/mutants.toml").read_text())
     done: dict[str, str] = json.loads(DONE.read_text()) if DONE.is_file() else {}
-    left = [name for name in found if not done.get(name) and not (name in done and name in reasons)]
+    left = [name for name in found if not done.get(name)]
     COVERAGE.read()
     with ThreadPoolExecutor(2) as pool:
-        for name, failed in zip(left, pool.map(attempt, [found[name] for name in left]), strict=True):
+        for name, failed in zip(left, pool.map(lambda name: attempt(*found[name]), left), strict=True):
             done[name] = failed
             DONE.write_text(json.dumps(done, indent=1))
-    lives = {name: reasons.get(name, "") for name in found if not done[name]}
-    if not all(lives.values()):
-        sys.exit("\n".join(["no test notices these", *lives]))
-    tests = {failed.partition(" - ")[0] for name, failed in done.items() if name in found and "/" in failed}
-    if failed := failure(sorted(tests)):
-        sys.exit(f"it fails without a mutant, too: {failed}")
+    reasons = tomllib.loads(Path("tests/mutants.toml").read_text())
+    lives = {name: reasons.get(name) for name in found if not done[name]}
+    tests = {done[name].partition(" - ")[0] for name in found if "/" in done[name]}
+    if problem := "\n".join(name for name in lives if not lives[name]) or failure(sorted(tests)):
+        raise SystemExit(f"it lives without a reason, or fails without a mutant: {problem}")
     rows = [[room, len(own), len(own.keys() & lives.keys())] for room, own in rooms.items()]
-    why = [[f"`{name}`".replace("|", "\\|"), reason] for name, reason in lives.items()]
-    tables = table(("room", "mutants", "live"), rows), table(("lives", "why no test can notice it"), why)
-    page = "\n\n".join(("# Mutants", "`make qa SUITE=mutants` wrote this page.", *tables))
-    Path("tests/mutants.md").write_text(f"{page}\n")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what takes long last."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    page = ["# Mutants", "`make qa SUITE=mutants` wrote this page.", table(("room", "mutants", "live"), rows)]
+    page += [f"- `{name}`: {reason}" for name, reason in lives.items()]
+    Path("tests/mutants.md").write_text("\n\n".join(page) + "\n")
 
 
 if planted := os.environ.get("MUTANT"):
     file, _, number = planted.rpartition(":")
     tree, get = ast.parse(Path(file).read_text()), SourceFileLoader.get_code
-    change(list(nodes(tree))[int(number)][0])
+    change(nodes(tree)[int(number)][0])
     code = compile(ast.fix_missing_locations(tree), file, "exec")
-    pytest.MonkeyPatch().setattr(
-        SourceFileLoader, "get_code", lambda x, name: code if x.path == file else get(x, name)
-    )
-
-if __name__ == "__main__":
+    patch.object(SourceFileLoader, "get_code", lambda x, y: code if x.path == file else get(x, y)).start()
+elif __name__ == "__main__":
     main()
