@@ -1,7 +1,7 @@
 """Changes what functions do at 240 places, one at a time, and finds the changes that no test notices.
 
-A mutant gets the tests of `build/mutants.coverage` that run its line and are not slow. No file changes, as
-pytest loads this module and Python compiles the mutant. The next call tries what is left.
+A mutant gets the tests of `build/mutants.coverage` that run its line. No file changes, as pytest loads
+this module and Python compiles the mutant. The next call tries what is left.
 """
 
 import ast
@@ -32,7 +32,7 @@ ROOMS = {
     "the hook": (30, "lambda/adapter_fleet/aws/litellm_routes.py"),
 }
 DONE, COVERAGE = Path("build/mutants.json"), CoverageData("build/mutants.coverage")
-PYTEST = ["python", "-m", "pytest", "-qxm", "not slow", "-p", "tests.mutants", "--hypothesis-profile=mutants"]
+PYTEST = ["python", "-m", "pytest", "-qx", "-p", "tests.mutants", "--hypothesis-profile=mutants", "-m"]
 PAIRS = ["Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "And", "Or", "Add", "Sub"]
 
 
@@ -71,21 +71,22 @@ def mutants(most: int, start: str) -> dict[str, tuple[Path, int, range]]:
     return {name: found[name] for name in sorted(found, key=lambda one: random.Random(one).random())[:most]}
 
 
-def failure(tests: list[str], mutant: str = "") -> str:
+def failure(tests: set[str], mutant: str = "", which: str = "slow or not slow") -> str:
     """Return which of these tests fails, and why; nothing if all pass."""
-    command, variables = [*PYTEST, *tests], {**os.environ, "MUTANT": mutant}
+    command, variables = [*PYTEST, which, *sorted(tests)], {**os.environ, "MUTANT": mutant}
     run = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
     failed = re.search(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
     return failed[1] if failed else f"exit {run.returncode}" if run.returncode not in (0, 5) else ""
 
 
 def attempt(path: Path, place: int, lines: range) -> str:
-    """Run the tests of a mutant until one fails; those of its room come first."""
+    """Run the tests of a mutant until one fails; those of its room come first, and slow ones last."""
     ran = COVERAGE.contexts_by_lineno(str(path))
-    tests = {each.rpartition("|")[0] for line in lines for each in ran.get(line, ()) if each}
+    # A fixture may be that of other tests of its file, too.
+    tests = {re.sub(r"::.*\|setup$|\|\w+$", "", one) for line in lines for one in ran.get(line, ()) if one}
     beside = {test for test in tests if path.parent.name in Path(test).parts}
-    parts = [sorted(part) for part in (beside, tests - beside) if part]
-    return next(filter(None, (failure(part, f"{path}:{place}") for part in parts)), "")
+    stages = (beside, "not slow"), (tests - beside, "not slow"), (tests, "slow")
+    return next(filter(None, (failure(some, f"{path}:{place}", slow) for some, slow in stages if some)), "")
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
     reasons = tomllib.loads(Path("tests/mutants.toml").read_text())
     lives = {name: reasons.get(name) for name in found if not done[name]}
     tests = {done[name].partition(" - ")[0] for name in found if "/" in done[name]}
-    if problem := "\n".join(name for name in lives if not lives[name]) or failure(sorted(tests)):
+    if problem := "\n".join(name for name in lives if not lives[name]) or failure(tests):
         raise SystemExit(f"it lives without a reason, or fails without a mutant: {problem}")
     rows = [[room, len(own), len(own.keys() & lives.keys())] for room, own in rooms.items()]
     page = ["# Mutants", "`make qa SUITE=mutants` wrote this page.", table(("room", "mutants", "live"), rows)]
