@@ -1,7 +1,7 @@
 """Changes what functions do at 240 places, one at a time, and finds the changes that no test notices.
 
-A mutant gets the tests of `build/mutants.coverage` that run its line. No file changes, as pytest loads
-this module and Python compiles the mutant. The next call tries what is left.
+A mutant gets the tests of `build/mutants.coverage` that run its line; if a fixture does, all of the file. No
+file changes: pytest loads this module, and Python compiles the mutant. The next call tries what is left.
 """
 
 import ast
@@ -82,7 +82,6 @@ def failure(tests: set[str], mutant: str = "", which: str = "slow or not slow") 
 def attempt(path: Path, place: int, lines: range) -> str:
     """Run the tests of a mutant until one fails; those of its room come first, and slow ones last."""
     ran = COVERAGE.contexts_by_lineno(str(path))
-    # A fixture may be that of other tests of its file, too.
     tests = {re.sub(r"::.*\|setup$|\|\w+$", "", one) for line in lines for one in ran.get(line, ()) if one}
     beside = {test for test in tests if path.parent.name in Path(test).parts}
     stages = (beside, "not slow"), (tests - beside, "not slow"), (tests, "slow")

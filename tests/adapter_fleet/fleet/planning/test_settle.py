@@ -83,8 +83,10 @@ def test_component_that_appears_when_its_creation_is_acknowledged_is_the_fleets(
 def test_creation_of_an_earlier_execution_ends_as_described() -> None:
     """The registry may be a backup, and the component changed since."""
     found = in_service(NOW - 2, described=False)
-    record = AdapterRecord(name="a", component=NAME, intent=CREATION, live=found)
-    assert settle(record, WANT, CONTEXT)[0].serving == NEXT
+    creation = replace(CREATION, base="base")
+    record = AdapterRecord(name="a", component=NAME, intent=creation, live=found)
+    settled, _ = settle(record, WANT, CONTEXT)
+    assert (settled.serving, settled.base) == (NEXT, "base")
     later = replace(CONTEXT, since=NOW)
     assert settle(record, WANT, later) == (replace(record, owned=NOW - 2), [])
     assert settle(replace(record, live=in_service(NOW - 2)), WANT, later)[0].serving == SERVED
