@@ -17,6 +17,11 @@ HASHES = {"metadata": {"user_api_key_hash": "a"}, "litellm_metadata": {"user_api
 class StandInError(Exception):
     """For FastAPI's exception, LiteLLM's class, and the routes of a table."""
 
+    made_as: tuple[Any, ...] = ("never",)
+
+    def __init__(self, *arguments: Any) -> None:
+        self.made_as = arguments
+
     def component(self, adapter: str, caller: str | None) -> str:
         if adapter == "gone":
             raise LookupError
@@ -70,6 +75,7 @@ def test_model_that_the_body_does_not_name_is_refused(follows: Any, model: str, 
 
 
 def test_request_that_is_not_filtered_reaches_no_component(follows: Any) -> None:
+    assert follows.made_as == ()
     request = {**kept(follows, "aembedding", api_base=URL), **BASE}
     assert request["api_base"] == URL
     assert sent(follows, **request, custom_llm_provider="sagemaker") == 403
