@@ -225,10 +225,10 @@ qa-coverage: setup  ## measure which lines the tests without deployments run; it
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-append --cov-report=term:skip-covered tests/local
 
 # It reads which tests run a line once; `make clean` lets it read that again.
+# A test that fails, with the tracing that makes it slower, is no matter here: the script tries those that it needs.
 qa-mutants: setup  ## change the code at 240 places: which changes no test notices; written to tests/mutants.md
-	test -d build/mutants || git worktree add --detach build/mutants
-	test -f build/mutants.coverage || COVERAGE_FILE=build/mutants.coverage \
-	    python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-context=test --cov-report=
+	test -f build/mutants.coverage || COVERAGE_FILE=build/mutants.coverage python -m pytest -n 2 --dist loadfile \
+	    --hypothesis-profile=mutants -m '$(UNIT)' --cov --cov-context=test --cov-report= || test $$? = 1
 	python -m tests.mutants
 
 qa-audit: setup .venv-release/.installed  ## look for known weaknesses in the locked packages; it asks pypi.org

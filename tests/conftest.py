@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.nightly import NIGHTLY
 
@@ -40,6 +40,9 @@ settings.register_profile(
 settings.load_profile("tests")
 # `make unit` draws fewer examples. What they miss, `make test` finds.
 settings.register_profile("quick", settings.get_profile("tests"), max_examples=20)
+# The same examples for each mutant, and nobody reads the one that fails.
+MUTANTS = {"derandomize": True, "phases": (Phase.explicit, Phase.generate)}
+settings.register_profile("mutants", settings.get_profile("quick"), **MUTANTS)
 
 RUNNING_CLOUDS = {"cloud", "guarded"}
 """The fixtures that start an embedded cloud."""

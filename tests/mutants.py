@@ -1,21 +1,21 @@
-"""Changes the code at one place after the other, and tells which changes no test notices.
+"""Changes what functions do at 240 places, one at a time, and finds the changes that no test notices.
 
-    python -m tests.mutants [MINUTES]
-
-Each mutant runs in a worktree, with the tests that run its line. `build/mutants.json` has what is done:
-the next call goes on. `tests/mutants.md` has the result. The exit code is 1 if a mutant lives, and
-`tests/mutants.toml` does not say why no test can notice it.
+A mutant gets the tests of `build/mutants.coverage` that run its line; if a fixture does, all of the file. No
+file changes: pytest loads this module, and Python compiles the mutant. The next call tries what is left.
 """
 
 import ast
 import json
+import os
 import random
+import re
 import subprocess
-import sys
-import time
 import tomllib
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 from coverage import CoverageData
 
@@ -31,100 +31,90 @@ ROOMS = {
     "AdapterRoutes": (30, "lambda/adapter_fleet/aws/adapter_routes.py"),
     "the hook": (30, "lambda/adapter_fleet/aws/litellm_routes.py"),
 }
-TREE, DONE, REASONS = Path("build/mutants"), Path("build/mutants.json"), Path("tests/mutants.toml")
-COVERAGE, PAGE = Path("build/mutants.coverage"), Path("tests/mutants.md")
-OTHERS = [
-    (ast.Eq, ast.NotEq),
-    (ast.Lt, ast.LtE),
-    (ast.Gt, ast.GtE),
-    (ast.In, ast.NotIn),
-    (ast.Is, ast.IsNot),
-    (ast.And, ast.Or),
-    (ast.Add, ast.Sub),
-]
-OTHER: dict[type, type] = {**dict(OTHERS), **{new: old for old, new in OTHERS}}
+DONE, COVERAGE = Path("build/mutants.json"), CoverageData("build/mutants.coverage")
+PYTEST = ["python", "-m", "pytest", "-qx", "-p", "tests.mutants", "--hypothesis-profile=mutants", "-m"]
+PAIRS = ["Eq", "NotEq", "Lt", "LtE", "Gt", "GtE", "In", "NotIn", "Is", "IsNot", "And", "Or", "Add", "Sub"]
 
 
-def change(node: ast.AST) -> bool:
-    """Change a node in place; return False if it stays."""
+def change(node: Any) -> None:
+    """Change a node in place, if there is a change for it."""
     match node:
-        case ast.Compare(ops=[op]) if type(op) in OTHER:
-            node.ops = [OTHER[type(op)]()]
-        case ast.BoolOp() | ast.BinOp() if type(node.op) in OTHER:
-            node.op = OTHER[type(node.op)]()
-        case ast.If() | ast.IfExp():
+        case ast.Compare(ops=[op]) | ast.BoolOp(op=op) | ast.BinOp(op=op) if type(op).__name__ in PAIRS:
+            other = getattr(ast, PAIRS[PAIRS.index(type(op).__name__) ^ 1])()
+            vars(node).update(op=other, ops=[other])
+        case ast.If() | ast.IfExp() if not isinstance(node.test, ast.Compare):
             node.test = ast.UnaryOp(ast.Not(), node.test)
-        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
-            node.value = ast.Constant(None)
         case ast.Constant(value=bool() | int() as value):
             node.value = not value if isinstance(value, bool) else value + 1
-        case ast.Expr(value=ast.Call()):
+        case ast.Return() | ast.Expr(value=ast.Call()) if not isinstance(node.value, ast.Constant | None):
             node.value = ast.Constant(None)
-        case _:
-            return False
-    return True
 
 
-def places(path: Path) -> list[int]:
-    """Return which nodes of a file can be changed. Decorators stay."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    decorators = [each for node in nodes for each in getattr(node, "decorator_list", ())]
-    fixed = {id(each) for decorator in decorators for each in ast.walk(decorator)}
-    return [place for place, node in enumerate(nodes) if id(node) not in fixed and change(node)]
+def nodes(tree: ast.Module) -> list[tuple[Any, str]]:
+    """Return what functions run, with the name of the innermost."""
+    functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    run = [(node, one.name) for one in functions for statement in one.body for node in ast.walk(statement)]
+    return list({id(node): (node, name) for node, name in run}.values())
 
 
-def chosen(seed: int = 7) -> Iterator[tuple[str, Path, int]]:
-    """Yield room, file and place of the mutants."""
-    dice = random.Random(seed)
-    for room, (most, start) in ROOMS.items():
-        files = [Path(start)] if start.endswith(".py") else sorted(Path(start).rglob("*.py"))
-        found = [(path, place) for path in files for place in places(path)]
-        yield from ((room, *each) for each in dice.sample(found, min(most, len(found))))
+def mutants(most: int, start: str) -> dict[str, tuple[Path, int, range]]:
+    """Return mutants by name: file, node, lines. Where code changes, others come; the rest stay."""
+    found = {}
+    for path in sorted(Path(start).rglob("*.py")) or [Path(start)]:
+        for place, (node, function) in enumerate(nodes(ast.parse(path.read_text()))):
+            before = ast.unparse(node).partition("\n")[0]
+            change(node)
+            after = ast.unparse(node).partition("\n")[0]
+            if after != before:
+                lines = range(node.lineno, node.end_lineno + 1)
+                found[f"{path.stem}, {function}: {before} → {after}"] = path.resolve(), place, lines
+    return {name: found[name] for name in sorted(found, key=lambda one: random.Random(one).random())[:most]}
 
 
-def is_noticed(path: Path, source: str, tests: list[str]) -> bool:
-    """Return True if one of these tests fails, or does not end, with this source."""
-    (TREE / path).write_text(source)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", *tests]
-    try:
-        return (
-            subprocess.run(command, cwd=TREE, capture_output=True, check=False, timeout=300).returncode != 0
-        )
-    except subprocess.TimeoutExpired:
-        return True
-    finally:
-        (TREE / path).write_text(path.read_text())
+def failure(tests: set[str], mutant: str = "", which: str = "slow or not slow") -> str:
+    """Return which of these tests fails, and why; nothing if all pass."""
+    command, variables = [*PYTEST, which, *sorted(tests)], {**os.environ, "MUTANT": mutant}
+    run = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
+    failed = re.search(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
+    return failed[1] if failed else f"exit {run.returncode}" if run.returncode not in (0, 5) else ""
 
 
-def main(minutes: float) -> int:
-    """Run what is not done yet, as far as the time lasts; return 1 if a mutant lives without a reason."""
-    begin, data = time.monotonic(), CoverageData(str(COVERAGE))
-    data.read()
-    done: dict[str, list[str]] = json.loads(DONE.read_text()) if DONE.is_file() else {}
-    for room, path, place in chosen():
-        tree = ast.parse(path.read_text())
-        node: ast.expr = list(ast.walk(tree))[place]  # type: ignore[assignment]
-        change(node)
-        mutant = f"{path}:{node.lineno} {ast.unparse(node).splitlines()[0]}"
-        ran = data.contexts_by_lineno(str(path.resolve()))
-        lines = range(node.lineno, (getattr(node, "test", node).end_lineno or 0) + 1)
-        contexts = [context.partition("|")[0] for line in lines for context in ran.get(line, ()) if context]
-        # Those of its own file come first: one of them is the likeliest to fail.
-        tests = sorted(set(contexts), key=lambda test: (f"test_{path.name}" not in test, test))
-        if mutant not in done and time.monotonic() - begin < 60 * minutes:
-            noticed = bool(tests) and is_noticed(path, ast.unparse(tree), tests)
-            done[mutant] = [room, "noticed" if noticed else "lives"]
-            DONE.write_text(json.dumps(done, indent=2))
-    reasons = tomllib.loads(REASONS.read_text())
-    lives = [mutant for mutant, (_, outcome) in done.items() if outcome == "lives"]
-    rows = [
-        [room, *(list(done.values()).count([room, how]) for how in ("noticed", "lives"))] for room in ROOMS
-    ]
-    why = [[f"`{mutant}`", reasons.get(mutant, "**nobody said**")] for mutant in lives]
-    tables = table(("room", "noticed", "live"), rows), table(("lives", "why no test can notice it"), why)
-    PAGE.write_text("\n\n".join(("# Mutants", "`make qa SUITE=mutants` wrote this page.", *tables)) + "\n")
-    return int(any(mutant not in reasons for mutant in lives))
+def attempt(path: Path, place: int, lines: range) -> str:
+    """Run the tests of a mutant until one fails; those of its room come first, and slow ones last."""
+    ran = COVERAGE.contexts_by_lineno(str(path))
+    tests = {re.sub(r"::.*\|setup$|\|\w+$", "", one) for line in lines for one in ran.get(line, ()) if one}
+    beside = {test for test in tests if path.parent.name in Path(test).parts}
+    stages = (beside, "not slow"), (tests - beside, "not slow"), (tests, "slow")
+    return next(filter(None, (failure(some, f"{path}:{place}", slow) for some, slow in stages if some)), "")
 
 
-if __name__ == "__main__":
-    sys.exit(main(float(*sys.argv[1:] or ["60"])))
+def main() -> None:
+    """Try what is not noticed yet, and write the page."""
+    rooms = {room: mutants(*where) for room, where in ROOMS.items()}
+    found = {name: mutant for room in rooms.values() for name, mutant in room.items()}
+    done: dict[str, str] = json.loads(DONE.read_text()) if DONE.is_file() else {}
+    left = [name for name in found if not done.get(name)]
+    COVERAGE.read()
+    with ThreadPoolExecutor(2) as pool:
+        for name, failed in zip(left, pool.map(lambda name: attempt(*found[name]), left), strict=True):
+            done[name] = failed
+            DONE.write_text(json.dumps(done, indent=1))
+    reasons = tomllib.loads(Path("tests/mutants.toml").read_text())
+    lives = {name: reasons.get(name, "**no test yet**") for name in found if not done[name]}
+    rows = [[room, len(own), len(own.keys() & lives.keys())] for room, own in rooms.items()]
+    page = ["# Mutants", "`make qa SUITE=mutants` wrote this page.", table(("room", "mutants", "live"), rows)]
+    page += [f"- `{name}`: {reason}" for name, reason in lives.items()]
+    Path("tests/mutants.md").write_text("\n\n".join(page) + "\n")
+    tests = {done[name].partition(" - ")[0] for name in found if "/" in done[name]}
+    if problem := "\n".join(lives.keys() - reasons.keys()) or failure(tests):
+        raise SystemExit(f"it lives without a reason, or fails without a mutant: {problem}")
+
+
+if planted := os.environ.get("MUTANT"):
+    file, _, number = planted.rpartition(":")
+    tree, get = ast.parse(Path(file).read_text()), SourceFileLoader.get_code
+    change(nodes(tree)[int(number)][0])
+    code = compile(ast.fix_missing_locations(tree), file, "exec")
+    patch.object(SourceFileLoader, "get_code", lambda x, y: code if x.path == file else get(x, y)).start()
+elif __name__ == "__main__":
+    main()

@@ -88,6 +88,7 @@ class MemoryDynamoDb:
     def query(self, **request: Any) -> Item:
         """Return a page of the items with one `pk`."""
         _require(request["KeyConditionExpression"] == "pk = :pk", "unknown condition")
+        _require(request["ConsistentRead"], "it may miss what was just written")
         forward, start = request.get("ScanIndexForward", True), request.get("ExclusiveStartKey")
         with self._lock:
             partition = self.items.get(request["ExpressionAttributeValues"][":pk"]["S"], {})

@@ -111,8 +111,8 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> AdapterFleet:
         stack, "Imported", fleet_uid="1234-uuid", endpoint=endpoint, **attributes(stack, own)
     )
     for name, each in {"Own": fleet, "Imported": imported}.items():
-        each.grant_read(caller_in(stack, f"{name}Reader"))
-        each.grant_manage(caller_in(stack, f"{name}Manager"))
+        each.grant_read(caller_in(stack, f"{name}Reader")).assert_success()
+        each.grant_manage(caller_in(stack, f"{name}Manager")).assert_success()
     return fleet
 
 
@@ -658,6 +658,7 @@ class TestReleases:
         ]
         keys = {"dynamodb:LeadingKeys": ["orders", "routes", "route#*"]}
         assert writes["Condition"]["ForAllValues:StringLike"] == keys
+        assert writes["Action"] == [f"dynamodb:{write}Item" for write in ("Delete", "Put", "Update")]
 
     def test_settings_reach_the_functions(self, stack: cdk.Stack, fleet: AdapterFleet) -> None:
         settings = json.loads(Resources.of(stack).only("Custom::AdapterFleet")["Settings"])

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
+from adapter_fleet.fleet.planning.releases import by_adapter, versioned_name
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NOW, TARGET
 
+VERSION = Artifact(uri="s3://b/1.tar.gz", digest=f"sha256:{1:064x}")
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
 
 
@@ -50,6 +54,16 @@ def test_deletions_above_the_share_are_refused(fleet: int, deleted: int, setting
     if setting is not None:
         assert reason is not None
         assert setting in reason
+
+
+@pytest.mark.parametrize(
+    "known", [{"serving": VERSION}, {"tags": {ADAPTER_TAG: "acme"}}], ids=["named", "tagged"]
+)
+def test_component_of_a_version_counts_for_its_adapter(known: dict[str, Any]) -> None:
+    component = versioned_name("p-acme", VERSION)
+    assert list(by_adapter({component: AdapterRecord(name="acme", component=component, **known)})) == [
+        "p-acme"
+    ]
 
 
 class TestWithinAnHour:

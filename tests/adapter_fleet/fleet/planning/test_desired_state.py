@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
+from adapter_fleet.fleet.planning.desired_state import DesiredState, apply_pins, claims_of
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -46,6 +46,17 @@ def test_claim_of_what_cannot_be_taken_is_void_once_the_manifest_has_it(record: 
 @pytest.mark.parametrize("record", [BY_HAND, replace(BY_HAND, live=None, unreadable="row")])
 def test_claim_of_what_may_be_taken_or_cannot_be_read_stays(record: AdapterRecord) -> None:
     assert void_claims(record, WANT) == []
+
+
+@pytest.mark.parametrize(("component", "served"), [(NAME, True), ("p-b", False)])
+def test_pin_counts_only_for_a_version_that_the_adapter_itself_has_served(
+    component: str, served: bool
+) -> None:
+    before = Artifact(uri="s3://b/0.tar.gz")
+    pin = Order(kind=OrderKind.PIN, component=NAME, at=NOW, artifact=before, replaces=WANT.artifact)
+    record = AdapterRecord(name="former", component=component, versions=(before,))
+    wanted = apply_pins([WANT], [pin], {component: record})
+    assert wanted[NAME].artifact == (before if served else WANT.artifact)
 
 
 def test_order_to_prune_is_no_claim() -> None:

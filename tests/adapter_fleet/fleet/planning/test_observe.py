@@ -35,6 +35,11 @@ LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW, ar
 RECORD = AdapterRecord(name="a", component=NAME, live=LIVE)
 
 
+def test_listing_with_another_status_of_the_same_second_counts() -> None:
+    listed = replace(LIVE, status=Status.UPDATING)
+    assert merge_listing({NAME: RECORD}, {NAME: listed}, base="base")[NAME].live == listed
+
+
 def test_component_without_the_tag_is_foreign_with_the_fleet_that_has_it() -> None:
     record = replace(RECORD, owned=NOW, claimed=3, other_stack="Llm")
     found = with_tags(record, LIVE, {FLEET_TAG: "another"}, uid="fleet", now=NOW)

@@ -9,7 +9,7 @@ from hypothesis import given
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Step, decide
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS
-from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, settle
+from adapter_fleet.fleet.planning.settle import MAX_LOST_WRITES, settle, with_failure
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, Write
@@ -62,6 +62,14 @@ def test_adapter_that_is_found_serving_has_not_failed_for_a_cause_that_passes(
     assert (settled.failure is None) == (of_what_serves and cause.retried)
 
 
+def test_last_good_version_that_the_manifest_wants_is_not_restored_when_it_fails() -> None:
+    failure = Failure(cause=Cause.ARTIFACT, reason="why", artifact=NEXT, at=NOW - 20, generation=1)
+    record = replace(UPDATING, last_good=SERVED, failure=failure)
+    settled, _ = with_failure(record, SERVED, "wrong", CONTEXT, want=replace(WANT, artifact=SERVED))
+    assert settled.failure is not None
+    assert settled.failure.artifact == SERVED
+
+
 def test_component_in_service_after_it_failed_is_known_again_though_its_modified_time_has_not_moved() -> None:
     found = in_service(NOW - 40, modified=NOW - 10)
     record = AdapterRecord(name="a", component=NAME, owned=NOW - 40, vouched=NOW - 10, live=found)
@@ -83,8 +91,10 @@ def test_component_that_appears_when_its_creation_is_acknowledged_is_the_fleets(
 def test_creation_of_an_earlier_execution_ends_as_described() -> None:
     """The registry may be a backup, and the component changed since."""
     found = in_service(NOW - 2, described=False)
-    record = AdapterRecord(name="a", component=NAME, intent=CREATION, live=found)
-    assert settle(record, WANT, CONTEXT)[0].serving == NEXT
+    creation = replace(CREATION, base="base")
+    record = AdapterRecord(name="a", component=NAME, intent=creation, live=found)
+    settled, _ = settle(record, WANT, CONTEXT)
+    assert (settled.serving, settled.base) == (NEXT, "base")
     later = replace(CONTEXT, since=NOW)
     assert settle(record, WANT, later) == (replace(record, owned=NOW - 2), [])
     assert settle(replace(record, live=in_service(NOW - 2)), WANT, later)[0].serving == SERVED
@@ -150,6 +160,13 @@ def test_digest_of_the_last_good_version_is_kept_or_comes_from_the_manifest(know
     settled, _ = settle(record, want, CONTEXT)
     assert settled.last_good is not None
     assert settled.last_good.digest == "x"
+
+
+def test_version_that_was_ordered_since_is_sent_though_somebody_changed_the_component() -> None:
+    by_hand = replace(SERVED, uri="s3://b/hand.tar.gz")
+    record = replace(UPDATING, serving=by_hand, last_good=SERVED, drifted="by hand", vouched=NOW - 900)
+    record = replace(record, live=in_service(NOW - 900))
+    assert decide(record, WANT, replace(CONTEXT, spares_changes=True)).step is Step.UPDATE
 
 
 def test_component_that_stays_in_transition_for_an_hour_is_stuck_and_says_for_how_long() -> None:

@@ -32,8 +32,9 @@ def test_cause_is_what_the_reason_means(reason: str, cause: Cause) -> None:
 
 def test_time_between_attempts_doubles_up_to_a_quarter_of_an_hour() -> None:
     failure, waits = None, []
-    for _ in range(10):
-        failure = next_failure("c", ARTIFACT, "AccessDenied", before=failure, now=0.0, generation=1)
+    # The causes may take turns.
+    for reason in ["AccessDenied", "Rate exceeded"] * 5:
+        failure = next_failure("c", ARTIFACT, reason, before=failure, now=0.0, generation=1)
         assert failure.retry_at is not None
         waits.append(failure.retry_at)
     for attempt, wait in enumerate(waits):

@@ -153,6 +153,16 @@ class TestUndo:
             table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
         assert undone_number(table.newest, table.find) == 1
 
+    def test_fleet_takes_back_the_newest_deployment_or_manifest_that_is_neither_an_undo_nor_refused(
+        self,
+    ) -> None:
+        table = Table()
+        for wanted, replaced in (self.THERE, self.BACK):
+            table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
+        table.open(Outcome.REFUSED)
+        undo = table.open(Outcome.OPEN, Source.UNDO)
+        assert undone_number(undo, table.find) == 1
+
     def test_rollback_of_a_deployment_without_a_generation_takes_none_back(self) -> None:
         table = Table()
         table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest="old")
