@@ -236,7 +236,10 @@ qa-audit: setup .venv-release/.installed  ## look for known weaknesses in the lo
 
 # A tag may have any characters, so the shell reads it as a variable.
 qa-release-tag: setup  ## check that TAG names the version, and the newest release of the changelog
-	python -m tests.release.tag "$$TAG"
+	@version=$$(hatchling version) && test "$$TAG" = "v$$version" || \
+	    { echo "the tag should be v$$version, got $$TAG" >&2; exit 1; }; \
+	grep -m 1 '^## \[[0-9]' CHANGELOG.md | grep -F "## [$$version] - " || \
+	    { echo "the newest release in CHANGELOG.md should be $$version" >&2; exit 1; }
 
 # These tools need other releases of packages than the lock has, so each has an environment of its own.
 .venv-checkov/.installed: WANTED = 'checkov>=3.3,<4'

@@ -20,16 +20,8 @@ from tests.release.sbom import MARK, ROOT, SBOM, TOOLS, canonical, in_zips, lice
 
 def build(checkout: Path, target: Path, *kinds: str) -> None:
     """Build what `kinds` say into a folder: `--wheel`, or the source distribution and a wheel from it."""
-    command = [
-        sys.executable,
-        "-m",
-        "build",
-        "--no-isolation",
-        *kinds,
-        "--outdir",
-        str(target),
-        str(checkout),
-    ]
+    options = ["--no-isolation", *kinds, "--outdir", str(target)]
+    command = [sys.executable, "-m", "build", *options, str(checkout)]
     subprocess.run(command, check=True, capture_output=True, cwd=target)
 
 
@@ -223,8 +215,8 @@ def hashes_of_assets(python: Path | str, folder: Path) -> dict[str, str]:
 
 def test_wheel_has_an_sbom_with_the_locked_versions_and_what_the_zips_hold(dist: Path) -> None:
     text = zipfile.ZipFile(dist / f"{NAME}-py3-none-any.whl").read(f"{NAME}.dist-info/sboms/{SBOM.name}")
-    command = [str(TOOLS / "python"), "-c", VALIDATE]
-    assert subprocess.run(command, input=text, capture_output=True, check=True).stdout == b"None\n"
+    check = [str(TOOLS / "python"), "-c", VALIDATE]
+    assert subprocess.run(check, input=text, capture_output=True, check=True).stdout == b"None\n"
     sbom = json.loads(text)
     assert sbom["metadata"]["component"]["version"] == VERSION
     found = {canonical(each["name"]): each for each in sbom["components"]}

@@ -4,7 +4,6 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import griffe
 import pytest
@@ -80,50 +79,28 @@ def names_of(package: griffe.Object) -> Iterator[str]:
             yield from (f"{whole}.{each.name}" for each in getattr(inner, "parameters", ()))
 
 
-class Asked(dict[str, str]):
-    """Remembers which names the pages ask for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def __contains__(self, name: object) -> bool:
-        self.names.add(str(name))
-        return False
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.names.add(name)
-        return default
-
-
 def test_reference_says_of_each_name_since_when_it_is_there(
     released: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loader = griffe.GriffeLoader(
-        search_paths=[released / each for each in ("constructs", "lambda", "cli", "local")]
-    )
+    roots = [released / each for each in ("constructs", "lambda", "cli", "local")]
+    loader = griffe.GriffeLoader(search_paths=roots)
     library, fleet, cloud = map(loader.load, ("multi_adapter_inference", "adapter_fleet", "local_sagemaker"))
     loader.resolve_aliases()
     testing = {"pytest_plugin", "stand_ins", *(module for module, _ in CLASSES)} & cloud.members.keys()
     modules = (library, fleet["aws"], fleet["openai"], *(cloud[each] for each in testing))
     before = {name for module in modules for name in names_of(module)}
-    newer, asked = since.NEWER, Asked()
-    monkeypatch.setattr(since, "NEWER", asked)
+    asked: set[str] = set()
+    monkeypatch.setattr(since, "newer", asked.add)
     pages()
-    python = {name for name in asked.names if name[0] != "[" and " " not in name}
+    python = {name for name in asked if name[0] != "[" and " " not in name}
     came = {name for name in python - before if name.rpartition(".")[0] in {"", *before}}
-    assert came == {name for name in newer if name in python}
+    assert came == {name for name in since.NEWER if name in python}
     sources = sorted((released / "cli" / "adapters_cli").rglob("*.py"))
     text = "".join(each.read_text() for each in sources).replace("-", "_")
     commands = {each.stem.strip("_") for each in sources if each.parent.name == "commands"}
-    parts = [name.split(" ") for name in asked.names - python if name.startswith("adapters ")]
-    new = {
-        f"adapters {each[1]}"
-        for each in parts
-        if len(each) == 2 and each[1][0] != "-" and each[1] not in commands
-    }
-    assert new == {name for name in newer if name.startswith("adapters ") and " --" not in name}
-    for _, command, *option in parts:
-        word = "".join(option).removeprefix("--").replace("-", "_")
-        if option and option[0].startswith("--") and f"adapters {command}" not in new and word not in text:
-            assert f"adapters {command} {option[0]}" in newer
+    new = {name for name in asked if re.fullmatch("adapters [a-z]+", name) and name[9:] not in commands}
+    assert new == {name for name in since.NEWER if name.startswith("adapters ") and " --" not in name}
+    for name in asked:
+        whole, _, option = name.rpartition(" --")
+        if whole not in {"", "adapters", *new} and option.replace("-", "_") not in text:
+            assert name in since.NEWER
