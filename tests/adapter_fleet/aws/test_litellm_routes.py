@@ -58,8 +58,9 @@ def sent(follows: Any, **request: Any) -> Any:
 
 
 def test_request_keeps_what_its_caller_may_set_and_the_proxy_adds(follows: Any) -> None:
-    plain, metadata = kept(follows).keys(), {"metadata": {}}
-    foreign = {"model_id": "globex", "api_base": URL, "fallbacks": ["globex"]}
+    plain = kept(follows).keys()
+    metadata: dict[str, Any] = {"metadata": {}}
+    foreign: dict[str, Any] = {"model_id": "globex", "api_base": URL, "fallbacks": ["globex"]}
     assert kept(follows, stream=True, tools="none", **metadata, **foreign).keys() - plain == {
         "stream", "tools", "metadata",
     }  # fmt: skip
