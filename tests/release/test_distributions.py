@@ -126,14 +126,9 @@ def python(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def strict_mypy(python: Path, folder: Path) -> list[str]:
     """Return the errors that mypy finds in a consumer's files."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python)]
-    done = subprocess.run(
-        [*command, "right.py", "wrong.py"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python)]
+    command = [*mypy, "right.py", "wrong.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.stderr == ""
     return [line for line in done.stdout.splitlines() if ": error: " in line]
 

@@ -88,10 +88,11 @@ class TestLmi:
     def test_rank_that_came_with_a_later_engine_is_refused(
         self, version: LmiVersion, rank: int, message: str
     ) -> None:
-        lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=rank)
+        lora, most = (LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=each) for each in (rank, 256))
         with pytest.raises(ValueError, match=message):
             version.environment(lora, prefix_caching=True)
         LmiVersion.V17.environment(lora, prefix_caching=True)
+        LmiVersion.V14.environment(most, prefix_caching=True)
 
     @pytest.mark.parametrize(
         ("version", "value"),

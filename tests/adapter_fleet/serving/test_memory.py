@@ -84,6 +84,9 @@ class TestSlots:
         # What halves: B of q, gate and up, A of o and down; B of k and v stays that of one head each.
         halves = 2 * 32 * 64 * ((4096 + 2 * 14336) + (4096 + 14336)) // 8 // 2
         assert on_8 - on_16 == halves
+        # What a module halves of its weights, and of the vocabulary's two matrices.
+        weights = 32 * 4096 * (2 * 4096 + 3 * 14336) + 2 * 128256 * 4096
+        assert weight_bytes(LLAMA, ENGINE, 8) - weight_bytes(LLAMA, ENGINE, 16) == 2 * weights // 16
 
     def test_vocabulary_has_slots_of_its_own_that_are_whole_on_each_accelerator(self) -> None:
         vocabulary = 2 * (128256 + 4096) * 64 * 2
