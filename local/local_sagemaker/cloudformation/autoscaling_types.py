@@ -51,20 +51,29 @@ class ScalableTargetType(_Type):
     def create(self, logical_id: str, properties: Properties, stack: str) -> Provisioned:
         """Register a target with its scheduled actions."""
         del logical_id, stack
-        self._put(properties, [])
+        self._register(properties)
         identity = "|".join(
             properties[key] for key in ("ResourceId", "ScalableDimension", "ServiceNamespace")
         )
+        try:
+            self._schedule(properties, [])
+        except Exception:
+            # CloudFormation deletes no resource whose creation gave it no identifier.
+            self.delete(identity, properties)
+            raise
         return identity, {"Id": identity}
 
     def update(self, physical_id: str, old: Properties, new: Properties, stack: str) -> Provisioned:
         """Register the target again, and replace its scheduled actions."""
         del stack
-        self._put(new, old.get("ScheduledActions") or [])
+        self._register(new)
+        self._schedule(new, old.get("ScheduledActions") or [])
         return physical_id, {"Id": physical_id}
 
-    def _put(self, properties: Properties, before: list[Properties]) -> None:
+    def _register(self, properties: Properties) -> None:
         self._call("RegisterScalableTarget", _but(properties, "ScheduledActions", "Tags"))
+
+    def _schedule(self, properties: Properties, before: list[Properties]) -> None:
         scope = {key: properties[key] for key in _SCOPE}
         actions = properties.get("ScheduledActions") or []
         for action in actions:
