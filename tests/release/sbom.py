@@ -8,6 +8,7 @@ CycloneDX's own tool reads an environment with the locked versions. What the fun
 import json
 import re
 import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -65,7 +66,7 @@ def made() -> dict[str, Any]:
         project = ["--pyproject", "pyproject.toml", "--mc-type", "library", "--output-reproducible"]
         for command in (
             ["uv", "pip", "compile", "--quiet", "--universal", *compiled],
-            ["uv", "venv", "--quiet", f"{folder}/venv"],
+            ["uv", "venv", "--quiet", "--python", sys.executable, f"{folder}/venv"],
             ["uv", "pip", "install", "--quiet", "--python", python, "--requirement", lock],
             [str(TOOLS / "cyclonedx-py"), "environment", python, *project, "--output-file", f"{folder}/sbom"],
         ):
@@ -79,16 +80,15 @@ def made() -> dict[str, Any]:
     return sbom
 
 
-def main() -> None:
-    """Write both files."""
-    sbom = made()
-    SBOM.write_text(json.dumps(sbom, indent=2) + "\n")
+def report(sbom: dict[str, Any]) -> str:
+    """Return the page with the licences."""
     rows = [
         [each["name"], each["version"], licence(each), "copied" * (MARK in each.get("properties", ()))]
         for each in sbom["components"]
     ]
-    REPORT.write_text(f"{HEAD}\n\n{table(('distribution', 'version', 'licence', 'in the zips'), rows)}\n")
+    return f"{HEAD}\n\n{table(('distribution', 'version', 'licence', 'in the zips'), rows)}\n"
 
 
 if __name__ == "__main__":
-    main()
+    SBOM.write_text(json.dumps(found := made(), indent=2) + "\n")
+    REPORT.write_text(report(found))

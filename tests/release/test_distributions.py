@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.release.sbom import MARK, ROOT, SBOM, TOOLS, canonical, in_zips, licence
+from tests.release.sbom import MARK, REPORT, ROOT, SBOM, TOOLS, canonical, in_zips, licence, report
 
 
 def build(checkout: Path, target: Path, *kinds: str) -> None:
@@ -236,7 +236,9 @@ def test_locked_packages_have_wheels_for_the_oldest_and_the_newest_python(
 
 
 def test_licences_of_what_the_zips_hold_ask_for_no_more_than_their_text() -> None:
-    components = json.loads(SBOM.read_text())["components"]
+    sbom = json.loads(SBOM.read_text())
+    assert REPORT.read_text() == report(sbom)
+    components = sbom["components"]
     assert not [each["name"] for each in components if "GPL" in licence(each)]
     copied = {licence(each) for each in components if MARK in each.get("properties", ())}
     assert copied <= {"MIT", "MIT, MIT-0", "PSF-2.0"}

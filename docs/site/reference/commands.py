@@ -106,11 +106,11 @@ def _row(name: str, text: str) -> Row:
 
 def _entries(rows: Iterable[Row], owner: str) -> str:
     """Return a list. What is newer than its command says so."""
-    parts = [f"- **{name}**: {text}{if_newer(f'{owner} {option(name)}')}" for name, text in rows]
+    parts = [f"- **{name}**: {text}{if_newer(f'{owner} {_option(name)}')}" for name, text in rows]
     return "\n".join(wrapped(each, indent="  ") for each in parts)
 
 
-def option(name: str) -> str:
+def _option(name: str) -> str:
     """Return the long form of an option, or an argument as it is."""
     found = re.search(r"--[\w-]+", name)
     return found[0] if found else name.strip("`")

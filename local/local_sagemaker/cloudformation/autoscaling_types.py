@@ -58,7 +58,7 @@ class ScalableTargetType(_Type):
         try:
             self._schedule(properties, [])
         except Exception:
-            # CloudFormation deletes no resource whose creation gave it no identifier.
+            # [V resource type handler contract] What fails before it has an identifier is not there.
             self.delete(identity, properties)
             raise
         return identity, {"Id": identity}
