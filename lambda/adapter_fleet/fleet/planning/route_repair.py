@@ -41,13 +41,15 @@ def with_rebuilt(
     pins = pins_in_force(adapters, orders)
     for adapter in adapters:
         route, read = rebuilt.get(adapter.name), published.get(adapter.name)
-        serving = proven.get(adapter.name, ())
+        serving = proven.get(adapter.name, [])
         if read is None:
             lost = route is None and any(map(was_a_version, serving))
         else:
             known = records.get(read.component)
             later = known is not None and known.name == adapter.name
             lost = route is None or (later and read.revision > route.revision)
+            if known is not None and is_there(known, adapter.name) and not _leaves(known):
+                serving = serving or [known]  # rather than nothing: callers are sent to it
         if lost:
             read, pin = read or PublishedRoute(component=""), pins.get(adapter.name)
             found = _rebuilt(adapter, serving, read, pin, releases=releases, now=now)
@@ -79,12 +81,14 @@ def _proven(records: Mapping[str, AdapterRecord]) -> dict[str, list[AdapterRecor
     """Return the records of what serves and is proven, and is not about to go, by adapter."""
     proven: dict[str, list[AdapterRecord]] = {}
     for record in records.values():
-        leaves = record.counted is not None or (
-            record.intent is not None and record.intent.write is Write.DELETE
-        )
-        if proven_artifact(record) is not None and not leaves:
+        if proven_artifact(record) is not None and not _leaves(record):
             proven.setdefault(record.name, []).append(record)
     return proven
+
+
+def _leaves(record: AdapterRecord) -> bool:
+    deleted = record.intent is not None and record.intent.write is Write.DELETE
+    return deleted or record.counted is not None
 
 
 def _rebuilt(
@@ -174,7 +178,7 @@ def mended(
     It stays too if nothing else serves, or only what failed or what somebody rolled back from: the fleet
     creates again what it names.
     """
-    if is_there(records.get(route.live.component), route):
+    if is_there(records.get(route.live.component), route.adapter):
         return None
     served = [version.component for version in route.served]
     declared = versions.declared.get(route.adapter)
@@ -196,11 +200,11 @@ def mended(
     return route.to(best.component, best.serving, now=now, releases=versions.releases)
 
 
-def is_there(record: AdapterRecord | None, route: Route) -> bool:
-    """Return True if the component that a route names is in service, as its record knows."""
+def is_there(record: AdapterRecord | None, adapter: str) -> bool:
+    """Return True if a component is in service and that adapter's, as its record knows."""
     return (
         record is not None
-        and record.name == route.adapter
+        and record.name == adapter
         and record.live is not None
         and record.owned == record.live.created
         and record.live.status in (Status.IN_SERVICE, Status.UPDATING)
@@ -210,6 +214,6 @@ def is_there(record: AdapterRecord | None, route: Route) -> bool:
 def may_answer(route: Route, records: Mapping[str, AdapterRecord]) -> bool:
     """Return True if what a route names is in service, or a version before it is, which is proven."""
     earlier = filter(None, (records.get(one.component) for one in route.served[1:]))
-    return is_there(records.get(route.live.component), route) or any(
+    return is_there(records.get(route.live.component), route.adapter) or any(
         proven_artifact(record) is not None and not _has_failed(record) for record in earlier
     )

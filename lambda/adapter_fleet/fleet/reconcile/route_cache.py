@@ -52,6 +52,8 @@ class RouteCache:
         self._changed: set[str] = set()
         # What callers are to read instead of what they read.
         self._misread: dict[str, Route] = {}
+        # The component that callers read by adapter.
+        self._read: dict[str, str] = {}
         # What callers read misleads them, and nothing serves to rebuild a route from.
         self._void: set[str] = set()
         self.waits_for_copy = False
@@ -84,6 +86,7 @@ class RouteCache:
             found, wanted = published.get(name, PublishedRoute(component="")), routes[name].published
             if found != replace(wanted, revision=found.revision):
                 self._misread[name] = routes[name]
+        self._read = {name: row.component for name, row in published.items()}
         self._void = misleading(published, adapters, records) - routes.keys()
         return routes
 
@@ -105,7 +108,7 @@ class RouteCache:
         """Write again what callers are to read, where it was lost or edited and it serves."""
         self._forget_void()
         found = [route for _, route in sorted(self._misread.items())]
-        misread = [route for route in found if is_there(records.get(route.live.component), route)]
+        misread = [route for route in found if is_there(records.get(route.live.component), route.adapter)]
         self._put(misread)
 
     def _put(self, routes: Iterable[Route]) -> list[Route]:
@@ -132,9 +135,10 @@ class RouteCache:
             return False
         for name, planned in self._planned.items():
             record, stored = records.get(planned.live.component), self._stored.get(name)
-            # It answers as the records say that this pass began with.
-            assumed = stored is None or stored.live != planned.live
-            there = proven_artifact(record) is not None if assumed else is_there(record, planned)
+            # It answers as the records say that this pass began with. What callers read is no assumption.
+            unread = self._read.get(name) != planned.live.component
+            assumed = unread and (stored is None or stored.live != planned.live)
+            there = proven_artifact(record) is not None if assumed else is_there(record, name)
             if there:
                 continue
             alone = versions.declared.get(name) in versions.left_alone

@@ -7,6 +7,7 @@ import pytest
 from adapter_fleet.fleet.state.fleet_settings import CanarySettings, DriftAction, ReleaseSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
+from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import (
     IN_PLACE,
     RELEASES,
@@ -291,6 +292,21 @@ def test_rollback_to_an_archive_that_is_gone_changes_nothing(settings: object) -
     assert order.artifact == artifact("a", 2)
     [event] = [event for event in world.log.events if event.what == "unpinned"]
     assert "goes on answering" in (event.cause or "")
+
+
+@pytest.mark.parametrize("declared", [1, 2])
+def test_lost_route_of_a_version_that_no_copy_has_proven_keeps_what_callers_read(declared: int) -> None:
+    world = World(settings=RELEASES)
+    world.service.copies = 0
+    smoke = SmokeRequest.from_prompt("Hello")
+    world.deploy(adapter("a", smoke=smoke))
+    world.run_for(120)
+    lose(world, "fleet")
+    world.service.copies = 1
+    world.service.faults.silent |= {artifact("a", 1).uri, artifact("a", declared).uri}
+    world.apply(adapter("a", declared, smoke=smoke), digest="again")
+    assert routed(world)["a"] == read(world)["component"] == component("a", 1)
+    assert component("a", 1) in world.service.components
 
 
 def test_lost_route_of_an_adapter_that_goes_leaves_nothing_for_callers(world: World) -> None:
