@@ -111,8 +111,6 @@ dist: setup  ## build the source distribution and the wheel into dist/, which is
 	rm -rf dist
 	python -m build --no-isolation
 
-# What fails early comes first.
-NIGHT = checkov examples files calls questions release suites vllm upgrade clients docs hostile evolutions scaled loads pythons random-order alone route-stories stories
 nightly: setup  ## every suite that CI does not run, one after the other; it goes on where it was cut off (SEED=7 repeats one)
 	python -m tests.night
 
@@ -187,8 +185,9 @@ qa-upgrade: setup  ## deploy the app of an earlier commit and update it to this 
 qa-pythons: setup  ## the tests without deployments on several Pythons (PYTHONS="3.12 3.13")
 	for version in $(PYTHONS); do \
 	    bin=$(CURDIR)/.venv-pythons/$$version/bin; \
-	    uv venv --quiet --seed --allow-existing --python $$version .venv-pythons/$$version || \
+	    uv python find $$version >/dev/null 2>&1 || uv python install --quiet $$version || \
 	        { test -z "$$CI" && echo "cannot run here: Python $$version, which cannot be installed" && continue; }; \
+	    uv venv --quiet --seed --allow-existing --python $$version .venv-pythons/$$version && \
 	    uv pip install --quiet --python $$bin/python --requirement requirements.txt && \
 	    uv pip install --quiet --python $$bin/python --no-deps --no-build-isolation --editable . && \
 	    PATH=$$bin:$$PATH python -m pytest -q -n 2 --dist loadfile -m '$(UNIT)' && \
@@ -208,8 +207,9 @@ qa-random-order: setup .venv/.evaluation  ## `make test` and the suite `local` i
 	done
 
 qa-alone: setup .venv/.evaluation  ## `make test` and the suite `local`, each file in a process of its own
-	for folders in '' 'tests/local tests/vllm'; do python -m pytest --collect-only -qq $$folders; done \
-	    | sed -n 's/^\(.*\.py\): .*/\1/p' | xargs -n 1 -P 2 python -m pytest -q -p no:cacheprovider
+	mkdir -p build
+	for folders in '' 'tests/local tests/vllm'; do python -m pytest --collect-only -qq $$folders || exit 1; done > build/alone
+	sed -n 's/^\(.*\.py\): .*/\1/p' build/alone | xargs -n 1 -P 2 python -m pytest -q -p no:cacheprovider
 
 qa-checkov: setup .venv-checkov/.installed  ## look for insecure settings in the templates; .checkov.yaml has the answered ones
 	for file in environments/*.toml; do \
@@ -224,11 +224,12 @@ qa-coverage: setup  ## measure which lines the tests without deployments run; it
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-report=
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-append --cov-report=term:skip-covered tests/local
 
-# It reads which tests run a line once; `make clean` lets it read that again.
 # A test that fails, with the tracing that makes it slower, is no matter here: the script tries those that it needs.
-qa-mutants: setup  ## change the code at 240 places: which changes no test notices; written to tests/mutants.md
-	test -f build/mutants.coverage || COVERAGE_FILE=build/mutants.coverage python -m pytest -n 2 --dist loadfile \
-	    --hypothesis-profile=mutants -m '$(UNIT)' --cov --cov-context=test --cov-report= || test $$? = 1
+build/mutants.coverage: .venv/.installed $(shell find lambda constructs cli tests -name '*.py')
+	COVERAGE_FILE=$@ python -m pytest -n 2 --dist loadfile --hypothesis-profile=mutants \
+	    -m '$(UNIT)' --cov --cov-context=test --cov-report= || test $$? = 1
+
+qa-mutants: setup build/mutants.coverage  ## change the code at some 240 places: which changes no test notices; written to tests/mutants.md
 	python -m tests.mutants
 
 qa-audit: setup .venv-release/.installed  ## look for known weaknesses in the locked packages; it asks pypi.org

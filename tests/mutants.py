@@ -1,4 +1,4 @@
-"""Changes what functions do at 240 places, one at a time, and finds the changes that no test notices.
+"""Changes what functions do at some 240 places, one at a time, and finds the changes that no test notices.
 
 A mutant gets the tests of `build/mutants.coverage` that run its line; if a fixture does, all of the file. No
 file changes: pytest loads this module, and Python compiles the mutant. The next call tries what is left.
@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from coverage import CoverageData
 
-from tests.guides import table
+from tests.guides import last_run, table
 
 ROOMS = {
     "planning": (40, "lambda/adapter_fleet/fleet/planning"),
@@ -73,7 +73,7 @@ def mutants(most: int, start: str) -> dict[str, tuple[Path, int, range]]:
 
 def failure(tests: set[str], mutant: str = "", which: str = "slow or not slow") -> str:
     """Return which of these tests fails, and why; nothing if all pass."""
-    command, variables = [*PYTEST, which, *sorted(tests)], {**os.environ, "MUTANT": mutant}
+    command, variables = [*PYTEST, which, "--timeout=60", *sorted(tests)], {**os.environ, "MUTANT": mutant}
     run = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
     failed = re.search(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
     return failed[1] if failed else f"exit {run.returncode}" if run.returncode not in (0, 5) else ""
@@ -102,7 +102,7 @@ def main() -> None:
     reasons = tomllib.loads(Path("tests/mutants.toml").read_text())
     lives = {name: reasons.get(name, "**no test yet**") for name in found if not done[name]}
     rows = [[room, len(own), len(own.keys() & lives.keys())] for room, own in rooms.items()]
-    page = ["# Mutants", "`make qa SUITE=mutants` wrote this page.", table(("room", "mutants", "live"), rows)]
+    page = ["# Mutants", last_run("by `make qa SUITE=mutants`"), table(("room", "mutants", "live"), rows)]
     page += [f"- `{name}`: {reason}" for name, reason in lives.items()]
     Path("tests/mutants.md").write_text("\n\n".join(page) + "\n")
     tests = {done[name].partition(" - ")[0] for name in found if "/" in done[name]}
