@@ -47,16 +47,14 @@ class WorkerThreads:
         An exception that interrupts it, such as Ctrl-C, calls `stop`, and is raised when the threads have
         ended, or after `grace_seconds`. `meanwhile` is called several times a second.
         """
-        started = 0
         try:
             for thread in self._threads:
                 thread.start()
-                started += 1
             while not self._ended.wait(_LONGEST_WAIT_SECONDS):
                 meanwhile()
         except BaseException:
             stop()
-            self._left(len(self._threads) - started)  # those that were never started
+            self._left(sum(thread.ident is None for thread in self._threads))  # those that never started
             self._ended.wait(grace_seconds)
             raise
 

@@ -36,6 +36,24 @@ def test_interrupted_run_still_waits_for_each_thread() -> None:
     assert sorted(ended) == [0, 1, 2]
 
 
+def test_run_that_is_interrupted_while_it_starts_a_thread_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    def work() -> None:
+        time.sleep(0.05)
+        ended.append(1)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WorkerThreads(work, 2).run(stop=lambda: None, grace_seconds=30)
+    assert len(ended) == 1
+
+
 def test_interrupted_run_waits_no_longer_than_the_grace() -> None:
     release = threading.Event()
     threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT)).start()
