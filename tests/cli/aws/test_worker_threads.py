@@ -36,7 +36,7 @@ def test_interrupted_run_still_waits_for_each_thread() -> None:
     assert sorted(ended) == [0, 1, 2]
 
 
-def test_run_that_is_interrupted_while_it_starts_a_thread_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_that_is_interrupted_while_a_thread_starts_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     start = threading.Thread.start
 
