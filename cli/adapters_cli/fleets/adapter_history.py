@@ -87,8 +87,7 @@ class AdapterHistory:
             return None
         if self._is_pinned(event):
             return "rolled back by 'adapters rollback'"
-        same = earlier is not None and earlier.generation == event.generation
-        return "the rollback is taken back" if same and earlier and self._is_pinned(earlier) else None
+        return "the rollback is taken back" if earlier and self._takes_back(event, earlier) else None
 
     def _reason_by_generation(self, event: Event) -> str | None:
         generation = self._generations[event.generation]
@@ -114,23 +113,20 @@ class AdapterHistory:
         if before is not None and after is not None and after.same_version_as(before):
             moved = before.uri != after.uri
             return "the same archive at another address" if moved else "the same archive, sent again"
-        if earlier is None:
-            return None
-        if earlier.what == "retried":
-            return "tried again by 'adapters apply --retry'"
-        return "the rollback is taken back" if self._is_pinned(earlier) and not self._is_new(event) else None
+        retried = earlier is not None and earlier.what == "retried"
+        return "tried again by 'adapters apply --retry'" if retried else None
 
     def _is_pinned(self, event: Event) -> bool:
         """Return True if another artifact was sent than the manifest declares: only a rollback does that."""
         want = self._wants.get(event.generation)
         return event.what in _SENT and want is not None and event.after != want.artifact.version
 
-    def _is_new(self, event: Event) -> bool:
-        """Return True if the manifest declared another artifact before. That ends a rollback."""
-        earlier = next((e for e in self.events if e.at < event.at and self._is_pinned(e)), None)
-        before = self._wants.get(earlier.generation) if earlier is not None else None
-        want = self._wants.get(event.generation)
-        return before is None or want is None or not want.artifact.same_version_as(before.artifact)
+    def _takes_back(self, event: Event, earlier: Event) -> bool:
+        """Return True if the manifest declares what it did at a rollback. Another artifact ends that, too."""
+        before, want = (self._wants.get(one.generation) for one in (earlier, event))
+        if before is None or want is None or not self._is_pinned(earlier):
+            return False
+        return want.artifact.same_version_as(before.artifact)
 
 
 def event_document(event: Event, why: str | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from adapters_cli.aws import engine_name as engine_module
 from adapters_cli.evaluation import runner as runner_module
 from adapters_cli.evaluation.result import read_result
 from adapters_cli.evaluation.runner import Runner
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 from tests.cli.fleet_account import FakeAccount, Run
 
@@ -261,9 +262,11 @@ class TestTwoVersions:
 def test_adapter_may_have_the_name_of_the_base(
     evaluate: Run, world: World, account: FakeAccount, tmp_path: Path
 ) -> None:
-    world.apply(adapter("acme"), adapter("beta"), adapter("base"))
+    base = replace(adapter("base"), artifact=artifact("base", digest="d" * 64))
+    world.apply(adapter("acme"), adapter("beta"), base)
     evaluate("base")
     result = read_result(tmp_path / "out" / "result.json")
+    assert result.subjects[0].identity == "d" * 64
     names = {subject.name: subject.component for subject in (result.baseline, *result.subjects)}
     assert names == {"base model": "base", "base": "p-base"}
 

@@ -8,7 +8,7 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import Artifact
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, Run
+from tests.cli.fleet_account import FakeAccount, Run, rows
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +65,7 @@ class TestWhy:
     """What the registry tells of why something was sent."""
 
     def whys(self, run: Run, name: str = "acme") -> list[list[str]]:
-        lines = [line.split("\t") for line in run("history", name).stdout.splitlines()]
-        return [[fields[1], fields[4], fields[6]] for fields in lines]
+        return [[row[1], row[4], row[6]] for row in rows(run("history", name))]
 
     def test_archive_that_moved_is_the_same(self, run: Run, world: World) -> None:
         for place in ("a", "b"):
@@ -77,12 +76,12 @@ class TestWhy:
     def test_rollback_by_a_person_after_one_by_cloudformation(self, run: Run, world: World) -> None:
         for version, digest, previous in ((1, "one", None), (2, "two", "one"), (1, "one", "two")):
             world.apply(adapter("acme", version), adapter("zeta"), digest=digest, previous=previous)
-        for undo in ([], ["--undo"]):
+        for undo, version, other in (([], 1, 1), (["--undo"], 1, 2), ([], 1, 2), ([], 3, 2)):
             run("rollback", "acme", *undo)
-            world.settle()
-        world.apply(adapter("acme", 3), adapter("zeta"))
-        assert self.whys(run)[:4] == [
+            world.apply(adapter("acme", version), adapter("zeta", other))
+        assert self.whys(run)[:5] == [
             ["updated", "v3.tar.gz", ""],
+            ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
             ["updated", "v1.tar.gz", "the rollback is taken back"],
             ["updated", "v2.tar.gz", "rolled back by 'adapters rollback'"],
             ["updated", "v1.tar.gz", "CloudFormation rolls generation 4 back"],
@@ -130,6 +129,8 @@ class TestWhy:
         known = Artifact(uri="s3://bucket/hand/adapter.tar.gz", digest="d" * 64)
         world.apply(adapter("acme", 2), adapter("zeta"), replace(hand, artifact=known))
         assert self.whys(run, "hand") == [["adopted", "d" * 12, ""]]
+        world.apply(adapter("acme", 2), adapter("zeta"), replace(adapter("hand", 2), name="renamed"))
+        assert self.whys(run, "renamed")[1] == ["adopted", "d" * 12, ""]
 
 
 def test_newest_generation_comes_first_and_a_fleet_that_was_never_asked_has_none(
@@ -139,16 +140,16 @@ def test_newest_generation_comes_first_and_a_fleet_that_was_never_asked_has_none
     world.put_manifest(adapter("acme", 2), adapter("zeta", 2))
     world.settle()
     result = run("history")
-    rows = [line.split("\t") for line in result.stdout.splitlines()]
-    assert [[row[0], *row[2:5]] for row in rows] == [
+    shown = rows(result)
+    assert [[row[0], *row[2:5]] for row in shown] == [
         ["4", "undo", "converged", "0"],
         ["3", "object", "failed", "1"],
         ["2", "deployment", "converged", "1"],
         ["1", "deployment", "converged", "2"],
     ]
-    assert (rows[0][5], result.stderr) == ("takes generation 3 back", "")
-    assert "no such tensor" in rows[1][5]
-    assert rows[0][1].startswith("1970-01-12T")
+    assert (shown[0][5], result.stderr) == ("takes generation 3 back", "")
+    assert "no such tensor" in shown[1][5]
+    assert shown[0][1].startswith("1970-01-12T")
     account.add_fleet("Tenants", "new", "New")
     result = run("history", "--fleet", "New")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -225,6 +225,8 @@ def test_artifact_that_has_failed_is_not_tried_again(run: Run, world: World, man
     assert row[1] == "failed"
     assert row[4] == "no such tensor; 'adapters apply --retry acme' lets it be tried again"
     assert result.exit_code == 0  # that is how it is already
+    [another] = rows(run("plan", manifest(acme=3, beta=1, zeta=1)))
+    assert (another[1], another[4]) == ("update", "")
     run("apply", "--retry", "acme")
     [row] = rows(run("plan", manifest(acme=2, beta=1, zeta=1)))
     assert row[:2] == ["acme", "update"]

@@ -22,8 +22,9 @@ class TestPrune:
     def test_orphans_are_listed_and_no_failure_of_the_fleet(self, run: Run, orphans: list[str]) -> None:
         assert [row[0] for row in rows(run("prune"))] == orphans
         assert run("prune", "--yes").exit_code == 2
-        status = run("status")
+        status = run("status", "--wait")
         assert status.exit_code == 0
+        assert " 1 adapter: 1 in service, 0 pending, 0 failed, 3 orphans\n" in status.stderr
         assert [row[:2] for row in rows(status)][1:] == [[name, "orphan"] for name in orphans]
 
     def test_orphan_is_deleted_by_name(self, run: Run, world: World, orphans: list[str]) -> None:

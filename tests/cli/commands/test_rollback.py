@@ -10,7 +10,7 @@ from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import FakeAccount, Run, Write
+from tests.cli.fleet_account import FakeAccount, Run, Write, rows
 
 
 def refusal(run: Run, *arguments: str) -> str:
@@ -157,9 +157,8 @@ class TestRollbackOfReleases:
         world.settle()
         assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
         assert "222222222222 answers instead of 333333333333" in run("history", "acme").stdout
-        fields = run("status").stdout.splitlines()
-        assert len(fields) == 1
-        assert fields[0].split("\t")[-1] == "rolled back from 333333333333"
+        [row] = rows(run("status"))
+        assert row[-1] == "rolled back from 333333333333"
         world.service.remove("p-acme-22222222")
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
@@ -173,8 +172,7 @@ class TestRollbackOfReleases:
         assert document["at_once"] is False
         world.settle()
         assert world.registry.routes()["acme"].live.component == "p-acme-11111111"
-        history = run("history", "acme").stdout
-        assert [line.split("\t")[1] for line in history.splitlines()].count("created") == 4
+        assert [row[1] for row in rows(run("history", "acme"))].count("created") == 4
 
     def test_callers_are_not_sent_to_a_version_that_is_not_what_it_was(self, run: Run, world: World) -> None:
         world.service.edit("p-acme-22222222", "s3://bucket/by-hand")

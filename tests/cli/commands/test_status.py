@@ -34,6 +34,10 @@ def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: W
     world.deploy(adapter("acme"))
     assert ["zeta", "deleting"] in [row[:2] for row in rows(run("status"))]
     world.settle()
+    world.service.make("p-other", "s3://other/x.tar.gz")
+    world.apply(adapter("acme"), adapter("other"), retries=False)
+    assert [row[:2] for row in rows(run("status"))] == [["other", "foreign"], ["acme", "in service"]]
+    world.deploy(adapter("acme"))
     assert [row[0] for row in rows(run("status"))] == ["acme"]
 
 
