@@ -294,6 +294,7 @@ class TestBaseUpdateThatWasRolledBack:
         world.service.ask = asked  # type: ignore[method-assign, assignment]
         world.apply(*MANY, adapter("new"), digest="two", previous="one")
         assert (world.newest().outcome, answering(world)) == (Outcome.CONVERGED, 12)
+        assert world.log.troubles == ["p-a00 could not be asked: UnansweredError: the connection was closed"]
         is_silent = False
         world.apply(*MANY, digest="three", previous="two")
         assert answering(world) == 12

@@ -222,3 +222,11 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     made = world.service.make("p-a", "s3://x/y")
     world.carry_out(OrderKind.CLAIM, "a", created=made.created)
     assert world.serving() == uris("a")
+
+
+def test_deployment_restores_what_somebody_deleted_before_its_last_listing() -> None:
+    world = deployed(adapter("a"), adapter("b"))
+    world.apply(adapter("a", 2), adapter("b"))
+    world.service.on("UpdateInferenceComponent", lambda: world.service.remove("p-b"), times=1)
+    world.apply(adapter("a", 3), adapter("b"), retries=False)
+    assert world.serving() == uris("a", version=3) | uris("b")
