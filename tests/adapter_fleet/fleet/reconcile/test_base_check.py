@@ -229,12 +229,6 @@ class TestBaseUpdateThatWasRolledBack:
             world.trigger("look")
         assert answering(world) == 12
 
-    def test_look_that_an_event_started_leaves_what_people_changed_by_hand(self) -> None:
-        world = fleet(replace(STRICT, drift=DriftAction.REPORT))
-        world.service.edit("p-a00", "s3://bucket/by-hand.tar.gz")
-        world.trigger("look")
-        assert world.serving()["a00"] == "s3://bucket/by-hand.tar.gz"
-
     def test_component_that_somebody_deleted_is_not_asked_and_hides_no_lost_adapters(self) -> None:
         world = fleet(replace(STRICT, drift=DriftAction.REPORT))
         for one in world.service.components.values():

@@ -41,16 +41,6 @@ def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_lit
     assert world.service.calls["ListTags"] == 0
 
 
-@pytest.mark.slow
-def test_adapter_is_polled_when_it_should_be_in_service() -> None:
-    world = deployed(*map(adapter, MANY), seconds=40.0)
-    started = world.clock.now()
-    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
-    ended = world.newest().ended
-    assert ended is not None
-    assert ended - started <= 42.0
-
-
 def test_archives_that_are_read_first_take_no_turns_from_the_writes() -> None:
     world = World(settings=LENIENT, seconds=0.0)
     world.service.read_seconds = 0.0
