@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, UnansweredError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
-from tests.adapter_fleet.fake_service import FakeClock
+from tests.adapter_fleet.fake_service import Crash, FakeClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
 
 STRICT = FleetSettings(request_rate=10, failures=FailureLimit(count=0), allow_base_replacement=True)
@@ -259,12 +259,14 @@ class TestBaseUpdateThatWasRolledBack:
         assert world.executions[-1].done
         assert world.fleet().runner == runner
 
-    def test_all_adapters_are_sent_again_if_only_some_copies_have_them(self) -> None:
-        world = self.world(lost=False)
-        turns = itertools.cycle([None, "Received client error (404)"])
+    def test_all_are_sent_again_if_only_some_copies_have_them_though_the_pass_dies(self) -> None:
+        world = fleet()
+        world.writes().clear()
+        turns = itertools.cycle([*["Received client error (404)"] * 3, None])
         world.service.ask = lambda *_: next(turns) if not world.writes() else None  # type: ignore[method-assign]
-        world.trigger("drift")
-        assert len(world.writes()) == 12
+        world.service.fail("UpdateInferenceComponent", Crash(), when="after")
+        world.carry_out(OrderKind.RETRY, "a05")
+        assert len(set(world.writes())) == 12
 
     def test_adapters_are_asked_again_if_no_request_got_through(self) -> None:
         world = self.world(lost=True)
