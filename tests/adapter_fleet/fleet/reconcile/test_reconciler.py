@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
+from tests.adapter_fleet.fleet_world import Hooked, World, adapter, artifact, deployed, uris
 
 MANY = [f"a{number:03}" for number in range(120)]
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
@@ -220,3 +223,14 @@ def test_deployment_restores_what_somebody_deleted_before_its_last_listing() -> 
     world.service.on("UpdateInferenceComponent", lambda: world.service.remove("p-b"), times=1)
     world.apply(adapter("a", 3), adapter("b"), retries=False)
     assert world.serving() == uris("a", version=3) | uris("b")
+
+
+def test_component_is_not_described_again_before_the_answer_is_there() -> None:
+    world = deployed(adapter("a"), adapter("b"))
+    world.service.calls.clear()
+    world.service.on("DescribeInferenceComponent p-a", lambda: time.sleep(0.05))
+    with ThreadPoolExecutor(4) as threads:
+        late: Any = Hooked(threads, lambda *_: world.clock.sleep(5.0))
+        world.reconciler = replace(world.reconciler, executor=late)
+        world.apply(adapter("a", 2), retries=False)
+    assert world.service.calls["DescribeInferenceComponent"] == 2
