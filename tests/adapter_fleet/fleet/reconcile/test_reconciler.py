@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +18,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import SmokeRequest
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, uris
+from tests.adapter_fleet.fleet_world import Hooked, World, adapter, artifact, deployed, uris
 
 MANY = [f"a{number:03}" for number in range(120)]
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(share=1.0))
@@ -39,16 +42,6 @@ def test_unchanged_fleet_costs_two_listing_pages_and_a_describe_and_a_change_lit
     assert world.service.calls["ListInferenceComponents"] == 4
     assert world.service.calls["DescribeInferenceComponent"] == 2
     assert world.service.calls["ListTags"] == 0
-
-
-@pytest.mark.slow
-def test_adapter_is_polled_when_it_should_be_in_service() -> None:
-    world = deployed(*map(adapter, MANY), seconds=40.0)
-    started = world.clock.now()
-    world.apply(adapter("a000", 2), *map(adapter, MANY[1:]))
-    ended = world.newest().ended
-    assert ended is not None
-    assert ended - started <= 42.0
 
 
 def test_archives_that_are_read_first_take_no_turns_from_the_writes() -> None:
@@ -222,3 +215,22 @@ def test_claimed_component_does_not_count_as_a_creation_of_the_fleet() -> None:
     made = world.service.make("p-a", "s3://x/y")
     world.carry_out(OrderKind.CLAIM, "a", created=made.created)
     assert world.serving() == uris("a")
+
+
+def test_deployment_restores_what_somebody_deleted_before_its_last_listing() -> None:
+    world = deployed(adapter("a"), adapter("b"))
+    world.apply(adapter("a", 2), adapter("b"))
+    world.service.on("UpdateInferenceComponent", lambda: world.service.remove("p-b"), times=1)
+    world.apply(adapter("a", 3), adapter("b"), retries=False)
+    assert world.serving() == uris("a", version=3) | uris("b")
+
+
+def test_component_is_not_described_again_before_the_answer_is_there() -> None:
+    world = deployed(adapter("a"), adapter("b"))
+    world.service.calls.clear()
+    world.service.on("DescribeInferenceComponent p-a", lambda: time.sleep(0.05))
+    with ThreadPoolExecutor(4) as threads:
+        late: Any = Hooked(threads, lambda *_: world.clock.sleep(5.0))
+        world.reconciler = replace(world.reconciler, executor=late)
+        world.apply(adapter("a", 2), retries=False)
+    assert world.service.calls["DescribeInferenceComponent"] == 2

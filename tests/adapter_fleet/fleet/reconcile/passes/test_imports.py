@@ -59,6 +59,15 @@ def test_claim_waits_for_the_manifest_that_has_the_adapter_and_ends_with_it() ->
     assert world.deletions() == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-x"]
 
 
+def test_import_of_a_deployment_that_failed_is_kept_by_the_next_one_that_drops_it() -> None:
+    world = fleet(STRICT)
+    world.service.faults.broken[artifact("b").uri] = "bad tensors"
+    world.apply(adapter("a"), adapter("x"), adapter("b"), digest="two", previous="one")
+    assert world.newest().outcome is Outcome.FAILED
+    world.apply(adapter("a"), digest="three", previous="two")
+    assert "p-x" in world.service.components
+
+
 def test_tags_of_aws_are_not_removed() -> None:
     world = World(settings=STRICT)
     of_aws = "aws:createdBy"

@@ -141,9 +141,11 @@ class TestStrangers:
         world = World(settings=FleetSettings(request_rate=10))
         for number in range(1000):
             world.service.make(f"other-{number}", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
+        world.service.components["other-999"].tags[FLEET_TAG] = UID
         world.clock.time += LATE_TAGS_SECONDS
         world.apply(adapter("a"), adapter("b"))
         made = world.newest()
         assert made.ended is not None
         assert made.ended - made.request.at < 20
-        assert len(world.fleet().foreign) == world.service.calls["ListTags"] == 1000  # read afterwards, once
+        assert world.service.calls["ListTags"] == 1000  # read afterwards, once
+        assert (len(world.fleet().foreign), made.orphans) == (999, 1)

@@ -1,7 +1,6 @@
 """Whatever holds a fleet up is retried with backoff, and everything else goes on."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -196,20 +195,17 @@ class TestChangeByHandAtAnOrder:
                 world.service.edit(component, by_hand)
         return world
 
-    def order(self, world: World, kind: OrderKind = OrderKind.RETRY, **fields: Any) -> None:
-        world.carry_out(kind, "a", **fields)
-
     @pytest.mark.parametrize("by_hand", [HOTFIX, None], ids=["another version", "none"])
     def test_retry_restores_the_adapter_that_it_names_alone(self, by_hand: str | None) -> None:
         world = self.changed(by_hand)
-        self.order(world)
+        world.carry_out(OrderKind.RETRY, "a")
         assert (world.serving()["a"], world.serving().get("b")) == (artifact("a", 2).uri, by_hand)
         assert (world.record("a").drifted, world.record("b").drifted is None) == (None, False)
         assert (world.record("a").ordered, world.newest().outcome) == (False, Outcome.CONVERGED)
 
     def test_policy_to_repair_restores_the_others_too(self) -> None:
         world = self.changed(settings=replace(LENIENT, drift=DriftAction.REPAIR))
-        self.order(world)
+        world.carry_out(OrderKind.RETRY, "a")
         assert world.serving() == uris("a", "b", version=2)
 
     def test_rollback_to_the_last_good_version_restores_the_adapter_that_it_names_alone(self) -> None:
@@ -218,13 +214,13 @@ class TestChangeByHandAtAnOrder:
         world.apply(adapter("a", 3), adapter("b", 2))
         for component in ("p-a", "p-b"):
             world.service.edit(component, HOTFIX)
-        self.order(world, OrderKind.PIN, artifact=artifact("a", 2), replaces=artifact("a", 3))
+        world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", 2), replaces=artifact("a", 3))
         assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
 
-    @pytest.mark.parametrize("trigger", ["scaling", "order"])
+    @pytest.mark.parametrize("trigger", ["scaling", "order", "look"])
     def test_pin_that_stands_restores_nothing(self, trigger: str) -> None:
         world = self.changed()
-        self.order(world, OrderKind.PIN, artifact=artifact("a", 1), replaces=artifact("a", 2))
+        world.carry_out(OrderKind.PIN, "a", artifact=artifact("a", 1), replaces=artifact("a", 2))
         world.service.edit("p-a", HOTFIX)
         world.trigger(trigger)
         assert world.serving() == {"a": HOTFIX, "b": HOTFIX}
@@ -246,7 +242,7 @@ class TestChangeByHandAtAnOrder:
                 raise Crash
 
         world.service.around = die
-        self.order(world)
+        world.carry_out(OrderKind.RETRY, "a")
         assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
 
     def test_capacity_that_comes_later_restores_what_was_deleted_and_named(self) -> None:
