@@ -415,28 +415,22 @@ class TestComponentsThatPeopleChanged:
         assert (result.exit_code, rows(result)[0][:2]) == (1, ["acme", "missing"])
         assert rows(result)[0][-1].startswith("someone deleted it; 'adapters apply --retry acme' mends it")
 
-    @pytest.mark.parametrize("lost", [True, False])
-    def test_wait_sees_a_retry_to_its_end(self, run: Run, world: World, lost: bool) -> None:
+    @pytest.mark.parametrize("states", [["lost", "lost"], ["missing", "in service"]])
+    def test_wait_sees_the_retry_of_what_a_report_found_to_its_end(
+        self, run: Run, world: World, states: list[str]
+    ) -> None:
         world.with_settings(FleetSettings(drift=DriftAction.REPORT))
         world.apply(adapter("acme"), adapter("zeta"), digest="reports")
-        if lost:
+        if "lost" in states:
             for one in world.service.components.values():
                 one.serves = None
         else:
             world.service.remove("p-acme")
         world.drift()
+        result = run("status")
+        assert (result.exit_code, [row[1] for row in rows(result)]) == (1, states)
         run("apply", "--retry", "acme", "zeta")
         assert run("status", "--wait").exit_code == 0
-
-    def test_report_of_a_base_that_lost_its_adapters_says_so(self, run: Run, world: World) -> None:
-        world.with_settings(FleetSettings(drift=DriftAction.REPORT))
-        world.apply(adapter("acme"), adapter("zeta"), digest="reports")
-        for one in world.service.components.values():
-            one.serves = None
-        world.drift()
-        result = run("status")
-        assert result.exit_code == 1
-        assert [row[:2] for row in rows(result)] == [["acme", "lost"], ["zeta", "lost"]]
 
 
 def test_it_is_told_when_each_adapter_was_last_asked(run: Run, world: World) -> None:
