@@ -52,7 +52,7 @@ def breakages(before: griffe.Object, after: griffe.Object) -> Iterator[tuple[str
 
 
 def says(line: str, path: str) -> bool:
-    """Return whether a line has a member as code: behind its owner, or alone where the line names the owner."""
+    """Return whether a line has a member as code: behind its owner, or alone beside the owner."""
     whole, _, member = path.rpartition(".")
     owner = rf"\b{whole.rpartition('.')[2]}\b"
     code = re.findall("`([^`]+)`", line)
