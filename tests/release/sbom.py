@@ -25,7 +25,7 @@ HEAD = """# What the wheel needs
 
 `make generate` wrote this page from [the wheel's SBOM](sbom.cdx.json), with the versions of
 `requirements.txt`. The zips of the Lambda functions hold copies of some; pip installs the others.
-Both are of Python 3.11 on Linux, x86-64: elsewhere, pip may choose others."""
+They are those of Python 3.11 on Linux x86-64."""
 TARGET = ("--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu")
 
 
@@ -53,23 +53,19 @@ def licence(component: dict[str, Any]) -> str:
     return ", ".join(exact or [each["name"].rpartition(" :: ")[2] for each in declared])
 
 
-def pins(text: str) -> set[tuple[str, str]]:
-    """Return the names and versions that a file of requirements pins."""
-    return set(re.findall(r"^([\w.-]+)==([^ ;\\\n]+)", text, re.MULTILINE))
-
-
-def resolved() -> set[tuple[str, str]]:
+def resolved() -> set[str]:
     """Return what the wheel needs on `TARGET` with all extras, in the locked versions."""
     project = ["--all-extras", "--constraint", "requirements.txt", "pyproject.toml"]
     command = ["uv", "pip", "compile", "--quiet", "--no-annotate", *TARGET, *project]
-    return pins(subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout)
+    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    return set(re.findall(r"^[^#\s]+==[^\s;]+", found, re.MULTILINE))
 
 
 def made() -> dict[str, Any]:
     """Return the SBOM of the locked versions, as CycloneDX's tool makes it."""
     with tempfile.TemporaryDirectory() as folder:
         lock, python = f"{folder}/lock.txt", f"{folder}/venv/bin/python"
-        Path(lock).write_text("\n".join(f"{name}=={version}" for name, version in resolved()))
+        Path(lock).write_text("\n".join(sorted(resolved())))
         project = ["--pyproject", "pyproject.toml", "--mc-type", "library", "--output-reproducible"]
         for command in (
             ["uv", "venv", "--quiet", "--python", sys.executable, f"{folder}/venv"],
