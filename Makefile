@@ -98,7 +98,7 @@ generate: setup .venv-release/.installed  ## rewrite generated pages, template s
 	python -m pytest tests/stacks --snapshot-update
 	python -m tests.release.sbom
 
-lock: setup  ## pin the newest versions that pyproject.toml and package.json allow
+lock: setup  ## pin the newest versions that pyproject.toml and package.json allow; `make generate` after it
 	$(UV_COMPILE) --generate-hashes pyproject.toml --all-extras --group dev -o requirements.txt
 	for pins in tests/clients/requirements/*.txt; do \
 	    $(UV_COMPILE) --no-annotate --group $$(dirname $$pins)/pyproject.toml:$$(basename $$pins .txt) -o $$pins || exit 1; \

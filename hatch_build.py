@@ -19,7 +19,7 @@ class Addresses(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         """Set both in the table `[project]`."""
         readme, urls = Path(self.root, "README.md").read_text("utf-8"), {}
-        if repository := self.config.get("repository"):
+        if repository := self.config.get("repository", "").rstrip("/"):
             version: str = metadata["version"]
             files = f"{repository}/blob/{'main' if 'dev' in version else f'v{version}'}/"
             readme = _RELATIVE.sub(f"]({files}", readme)

@@ -24,7 +24,9 @@ MARK = {"name": "cdk-multi-adapter-inference:copied-into", "value": "the zips of
 HEAD = """# What the wheel needs
 
 `make generate` wrote this page from [the wheel's SBOM](sbom.cdx.json), with the versions of
-`requirements.txt`. The zips of the Lambda functions hold copies of some; pip installs the others."""
+`requirements.txt`. The zips of the Lambda functions hold copies of some; pip installs the others.
+They are those of Python 3.11 on Linux x86-64."""
+TARGET = ("--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu")
 
 
 def canonical(name: str) -> str:
@@ -51,23 +53,23 @@ def licence(component: dict[str, Any]) -> str:
     return ", ".join(exact or [each["name"].rpartition(" :: ")[2] for each in declared])
 
 
+def resolved() -> set[str]:
+    """Return what the wheel needs on `TARGET` with all extras, in the locked versions."""
+    project = ["--all-extras", "--constraint", "requirements.txt", "pyproject.toml"]
+    command = ["uv", "pip", "compile", "--quiet", "--no-annotate", *TARGET, *project]
+    found = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout
+    return set(re.findall(r"^[^#\s]+==[^\s;]+", found, re.MULTILINE))
+
+
 def made() -> dict[str, Any]:
     """Return the SBOM of the locked versions, as CycloneDX's tool makes it."""
     with tempfile.TemporaryDirectory() as folder:
         lock, python = f"{folder}/lock.txt", f"{folder}/venv/bin/python"
-        compiled = [
-            "--all-extras",
-            "--constraint",
-            "requirements.txt",
-            "pyproject.toml",
-            "--output-file",
-            lock,
-        ]
+        Path(lock).write_text("\n".join(sorted(resolved())))
         project = ["--pyproject", "pyproject.toml", "--mc-type", "library", "--output-reproducible"]
         for command in (
-            ["uv", "pip", "compile", "--quiet", "--universal", *compiled],
             ["uv", "venv", "--quiet", "--python", sys.executable, f"{folder}/venv"],
-            ["uv", "pip", "install", "--quiet", "--python", python, "--requirement", lock],
+            ["uv", "pip", "install", "--quiet", "--python", python, *TARGET, "--requirement", lock],
             [str(TOOLS / "cyclonedx-py"), "environment", python, *project, "--output-file", f"{folder}/sbom"],
         ):
             subprocess.run(command, check=True, cwd=ROOT)

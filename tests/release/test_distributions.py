@@ -9,13 +9,11 @@ import sys
 import tarfile
 import tomllib
 import zipfile
-from itertools import chain
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
-from tests.release.sbom import MARK, REPORT, ROOT, SBOM, TOOLS, canonical, in_zips, licence, report
+from tests.release.sbom import MARK, REPORT, ROOT, SBOM, TOOLS, canonical, in_zips, licence, report, resolved
 
 
 def build(checkout: Path, target: Path, *kinds: str) -> None:
@@ -215,13 +213,8 @@ def test_wheel_has_an_sbom_with_the_locked_versions_and_what_the_zips_hold(dist:
     sbom = json.loads(text)
     assert sbom["metadata"]["component"]["version"] == VERSION
     found = {canonical(each["name"]): each for each in sbom["components"]}
-    pins = re.findall(r"^([\w.-]+)==([^ ;\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
-    assert {name: each["version"] for name, each in found.items()}.items() <= {*pins}
-    needed = [
-        Requirement(each)
-        for each in [*PROJECT["dependencies"], *chain(*PROJECT["optional-dependencies"].values())]
-    ]
-    assert {canonical(each.name) for each in needed if not each.marker} <= {*found}
+    assert {f"{name}=={each['version']}" for name, each in found.items()} == resolved()
+    assert resolved() <= {*re.findall(r"^[^#\s]+==[^\s;]+", (ROOT / "requirements.txt").read_text(), re.M)}
     assert {name for name, each in found.items() if MARK in each.get("properties", ())} == in_zips()
 
 
@@ -247,7 +240,7 @@ def test_licences_of_what_the_zips_hold_ask_for_no_more_than_their_text() -> Non
 def test_addresses_are_absolute_once_the_repository_has_one(tmp_path: Path) -> None:
     copy, address = checkout(tmp_path / "clone"), "https://code.example/team/name"
     settings = copy / "pyproject.toml"
-    settings.write_text(settings.read_text().replace('repository = ""', f'repository = "{address}"'))
+    settings.write_text(settings.read_text().replace('repository = ""', f'repository = "{address}/"'))
     build(copy, tmp_path, "--wheel")
     metadata = (
         zipfile.ZipFile(tmp_path / f"{NAME}-py3-none-any.whl").read(f"{NAME}.dist-info/METADATA").decode()

@@ -23,9 +23,9 @@ Links = Callable[[str], str | None]
 """The address of a public name, if it has one."""
 
 
-def load(package: str) -> griffe.Module:
-    """Return a package."""
-    found = _loader().modules_collection[package]
+def load(package: str, root: Path = _ROOT) -> griffe.Module:
+    """Return a package of a checkout."""
+    found = _loader(root).modules_collection[package]
     assert isinstance(found, griffe.Module)
     return found
 
@@ -37,8 +37,8 @@ def docstring(found: griffe.Object | griffe.Alias) -> str:
 
 
 @cache
-def _loader() -> griffe.GriffeLoader:
-    roots = [_ROOT / name for name in ("constructs", "lambda", "cli", "local")]
+def _loader(root: Path) -> griffe.GriffeLoader:
+    roots = [root / name for name in ("constructs", "lambda", "cli", "local")]
     loader = griffe.GriffeLoader(search_paths=roots)
     for package in _PACKAGES:
         loader.load(package)
