@@ -15,6 +15,7 @@ from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
 from tests.adapter_fleet.fleet_world import World, artifact
+from tests.cli import publishing
 from tests.cli.fake_runtime import FakeRuntime
 from tests.cli.fleet_account import CountedRegistry, FakeAccount
 from tests.iam.record import Recording, only_recorded_calls, recording
@@ -68,6 +69,14 @@ def service() -> FakeService:
     service = FakeService(FakeClock())
     service.add_base()
     return service
+
+
+@pytest.fixture
+def depot(tmp_path: Path, service: FakeService) -> publishing.World:
+    """A bucket, and a folder of this machine with the adapter acme."""
+    depot = publishing.World(folder=tmp_path, service=service)
+    depot.add("acme")
+    return depot
 
 
 @pytest.fixture

@@ -25,13 +25,6 @@ def service(service: FakeService) -> FakeService:
 
 
 @pytest.fixture
-def world(tmp_path: Path, service: FakeService) -> World:
-    world = World(folder=tmp_path, service=service)
-    world.add("acme")
-    return world
-
-
-@pytest.fixture
 def known(runtime: FakeRuntime) -> dict[str, int]:
     """How many of the items each component knows, by the beginning of its name."""
     known = {"base": 5, "preview-": ITEMS, LIVE: 15}
@@ -48,16 +41,16 @@ def known(runtime: FakeRuntime) -> dict[str, int]:
 
 
 @pytest.fixture
-def evaluate(world: World, service: FakeService, tmp_path: Path) -> Callable[..., Result]:
+def evaluate(depot: World, service: FakeService, tmp_path: Path) -> Callable[..., Result]:
     dataset = tmp_path / "test.jsonl"
     rows = [{"id": f"i{n}", "prompt": f"{n}", "reference": f"right {n}"} for n in range(ITEMS)]
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def evaluate(*options: str, to: str | None = DESTINATION) -> Result:
-        account = FakeAccount(world.s3, service)
+        account = FakeAccount(depot.s3, service)
         where = ["--on", "base", *(["--to", to] if to is not None else [])]
         what = ["--dataset", str(dataset), "--metric", "exact_match", "--output", str(tmp_path / "out")]
-        command = ["evaluate", str(world.adapters / "acme"), *where, *what, *options]
+        command = ["evaluate", str(depot.adapters / "acme"), *where, *what, *options]
         return CliRunner().invoke(app, command, obj=account, catch_exceptions=False)
 
     return evaluate
@@ -68,14 +61,14 @@ Evaluate = Callable[..., Result]
 
 @pytest.mark.slow
 def test_adapter_runs_beside_its_base_for_the_time_and_a_second_run_brings_nothing_up(
-    evaluate: Evaluate, known: dict[str, int], world: World, service: FakeService, tmp_path: Path
+    evaluate: Evaluate, known: dict[str, int], depot: World, service: FakeService, tmp_path: Path
 ) -> None:
     done = evaluate("--require", "exact_match >= base + 0.5")
     assert done.exit_code == 0, done.output
     assert done.stdout.split("\t")[1:4] == ["exact_match", "0.25", "1"]
-    assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
+    assert list(depot.s3.bodies(BUCKET)) == [depot.key("acme")]
     (subject,) = read_result(tmp_path / "out" / "result.json").subjects
-    assert (subject.name, subject.artifact) == (f"acme@{subject.identity[:12]}", world.uri("acme"))  # type: ignore[index]
+    assert (subject.name, subject.artifact) == (f"acme@{subject.identity[:12]}", depot.uri("acme"))  # type: ignore[index]
     service.clock.sleep(60)
     assert list(service.serving()) == [LIVE]
     writes = list(service.written)

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,75 +15,68 @@ from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 
 
-@pytest.fixture
-def world(tmp_path: Path, service: FakeService) -> World:
-    world = World(folder=tmp_path, service=service)
-    world.add("acme")
-    return world
-
-
-def preview(world: World, *arguments: str, **more: str) -> Result:
-    account = FakeAccount(world.s3, world.service)
+def preview(depot: World, *arguments: str, **more: str) -> Result:
+    account = FakeAccount(depot.s3, depot.service)
     return CliRunner().invoke(app, ["preview", *arguments], obj=account, catch_exceptions=False, **more)  # type: ignore[arg-type]
 
 
-def acme(world: World, *options: str) -> Result:
-    return preview(world, str(world.adapters / "acme"), "--on", "base", "--to", DESTINATION, *options)
+def acme(depot: World, *options: str) -> Result:
+    return preview(depot, str(depot.adapters / "acme"), "--on", "base", "--to", DESTINATION, *options)
 
 
-def test_adapter_is_uploaded_brought_up_and_taken_away(world: World, service: FakeService) -> None:
-    result = acme(world, "--json")
+def test_adapter_is_uploaded_brought_up_and_taken_away(depot: World, service: FakeService) -> None:
+    result = acme(depot, "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, {"prompts": []})
     assert re.search("preview-[0-9a-f]{8}-acme is in service after", result.stderr)
-    assert list(world.s3.bodies(BUCKET)) == [world.key("acme")]
+    assert list(depot.s3.bodies(BUCKET)) == [depot.key("acme")]
     written = [write.partition(" ")[0] for write in service.written]
     assert written == ["CreateInferenceComponent", "DeleteInferenceComponent"]
     # An archive in S3 is used in place.
-    writes = list(world.s3.writes)
-    result = preview(world, world.uri("acme"), "--on", "base")
+    writes = list(depot.s3.writes)
+    result = preview(depot, depot.uri("acme"), "--on", "base")
     assert result.exit_code == 0, result.output
     assert re.search("preview-[0-9a-f]{8}-acme is in service", result.stderr)
-    assert world.s3.writes == writes
+    assert depot.s3.writes == writes
 
 
 def test_prompts_are_asked_beside_the_base_model(
-    world: World, service: FakeService, runtime: FakeRuntime
+    depot: World, service: FakeService, runtime: FakeRuntime
 ) -> None:
     runtime.reply = lambda call: Reply.text(f"{call.component[:8]} to {call.body['prompt']}")
-    result = acme(world, "-p", "Hello", "-p", "Bye")
+    result = acme(depot, "-p", "Hello", "-p", "Bye")
     assert result.exit_code == 0, result.output
     answers = "[base]\nbase to {0}\n\n[acme]\npreview- to {0}\n\n"
     assert result.stdout == answers.format("Hello") + answers.format("Bye")
-    [document] = json.loads(acme(world, "-p", "Hello", "--json").stdout)["prompts"]
+    [document] = json.loads(acme(depot, "-p", "Hello", "--json").stdout)["prompts"]
     assert document["prompt"] == "Hello"
     assert [answer["text"] for answer in document["answers"]] == ["base to Hello", "preview- to Hello"]
     # An adapter that does not answer is a failure.
     runtime.reply = lambda call: (
         Reply.text("x") if call.component == "base" else Reply.error(400, "ModelError", Message="no")
     )
-    assert acme(world, "-p", "Hello").exit_code == 1
+    assert acme(depot, "-p", "Hello").exit_code == 1
     service.clock.sleep(60)  # by when all writes have ended
     assert list(service.serving()) == []
 
 
-def test_adapter_that_breaks_a_rule_is_not_brought_up(world: World, service: FakeService) -> None:
-    (world.adapters / "acme" / "adapter_config.json").write_text("{}")
-    result = acme(world)
-    assert (result.exit_code, world.s3.writes) == (1, [])
+def test_adapter_that_breaks_a_rule_is_not_brought_up(depot: World, service: FakeService) -> None:
+    (depot.adapters / "acme" / "adapter_config.json").write_text("{}")
+    result = acme(depot)
+    assert (result.exit_code, depot.s3.writes) == (1, [])
     assert "adapter_config.json" in result.stderr
-    world.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
-    result = preview(world, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
+    depot.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
+    result = preview(depot, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
     assert (result.exit_code, service.written) == (1, [])
 
 
-def test_archive_of_another_base_model_is_refused_unless_that_base_is_given(world: World) -> None:
-    acme(world)
-    account = FakeAccount(world.s3, world.service)
+def test_archive_of_another_base_model_is_refused_unless_that_base_is_given(depot: World) -> None:
+    acme(depot)
+    account = FakeAccount(depot.s3, depot.service)
 
     def checked(given: str | None) -> str:
         name, _ = unpublished_adapter(
             account,
-            world.uri("acme"),
+            depot.uri("acme"),
             destination=None,
             base_model=given,
             served_model="org/other",
@@ -107,14 +99,14 @@ def test_archive_of_another_base_model_is_refused_unless_that_base_is_given(worl
         (["acme", "--on", "base", "--base-model", "."], "'--base-model' should be the name of a model"),
     ],
 )
-def test_options_that_do_not_fit_are_wrong_usage(world: World, arguments: list[str], message: str) -> None:
-    result = preview(world, *arguments)
+def test_options_that_do_not_fit_are_wrong_usage(depot: World, arguments: list[str], message: str) -> None:
+    result = preview(depot, *arguments)
     assert (result.exit_code, message in result.stderr) == (2, True), result.output
 
 
-def test_next_preview_names_what_a_kill_left(world: World, service: FakeService) -> None:
+def test_next_preview_names_what_a_kill_left(depot: World, service: FakeService) -> None:
     left = "preview-00000000-acme"
     service.make(left, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
     service.clock.sleep(2 * 3600)
-    said = acme(world).stderr
+    said = acme(depot).stderr
     assert f"{left} is left from 2 h ago; 'adapters prune --endpoint endpoint' deletes" in said
