@@ -68,20 +68,19 @@ class TestUploading:
         assert world.s3.calls.count("list_objects_v2") == 2
         assert world.s3.calls.count("head_object") == 4
 
-    def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(self, world: World) -> None:
-        world.add("acme")
-        world.publish()
-        [theirs] = world.s3.objects.values()
-        world.s3.objects.clear()
+    def test_one_that_another_publisher_uploads_meanwhile_is_left_as_it_is(self, depot: World) -> None:
+        depot.publish()
+        [theirs] = depot.s3.objects.values()
+        depot.s3.objects.clear()
 
         def race(now: str) -> None:
             if now == "put_object":
-                world.s3.objects[BUCKET, world.key("acme")] = theirs
+                depot.s3.objects[BUCKET, depot.key("acme")] = theirs
 
-        world.s3.before = race
-        result = world.publish()
+        depot.s3.before = race
+        result = depot.publish()
         assert (result.exit_code, rows(result)[0][1]) == (0, "skipped")
-        assert world.s3.objects[BUCKET, world.key("acme")] is theirs
+        assert depot.s3.objects[BUCKET, depot.key("acme")] is theirs
 
     def test_archive_that_is_too_large_for_one_request_fails(
         self, world: World, monkeypatch: pytest.MonkeyPatch
@@ -127,37 +126,35 @@ class TestUploading:
         assert (result.exit_code, world.s3.objects) == (1, {})
         assert "it changed while it was published" in result.stderr
 
-    def test_dry_run_writes_nothing(self, world: World) -> None:
-        world.add("acme")
-        world.publish()
-        world.add("beta")
-        before = world.s3.bodies(BUCKET)
-        result = world.publish("--dry-run", "--manifest", world.manifest)
+    def test_dry_run_writes_nothing(self, depot: World) -> None:
+        depot.publish()
+        depot.add("beta")
+        before = depot.s3.bodies(BUCKET)
+        result = depot.publish("--dry-run", "--manifest", depot.manifest)
         assert "unchanged" not in result.stderr
         assert [row[:2] for row in rows(result)] == [["acme", "skipped"], ["beta", "new"]]
-        assert (world.s3.bodies(BUCKET), world.manifest.exists()) == (before, False)
+        assert (depot.s3.bodies(BUCKET), depot.manifest.exists()) == (before, False)
 
-    def test_json_has_everything(self, world: World) -> None:
-        world.add("acme")
-        document = json.loads(world.publish("--json", "--manifest", world.manifest).stdout)
+    def test_json_has_everything(self, depot: World) -> None:
+        document = json.loads(depot.publish("--json", "--manifest", depot.manifest).stdout)
         assert document == {
             "adapters": [
                 {
                     "name": "acme",
-                    "path": str(world.adapters / "acme"),
+                    "path": str(depot.adapters / "acme"),
                     "state": "uploaded",
-                    "digest": f"sha256:{identity_of(world.adapters / 'acme')}",
-                    "uri": world.uri("acme"),
-                    "checksum": world.checksum("acme"),
+                    "digest": f"sha256:{identity_of(depot.adapters / 'acme')}",
+                    "uri": depot.uri("acme"),
+                    "checksum": depot.checksum("acme"),
                     "rank": 8,
-                    "size": len(world.s3.bodies(BUCKET)[world.key("acme")]),
+                    "size": len(depot.s3.bodies(BUCKET)[depot.key("acme")]),
                     "base_model": "acme/tiny-base",
                     "evaluation": None,
                     "probe": None,
                     "reasons": [],
                 }
             ],
-            "manifest": {"where": str(world.manifest), "changed": True},
+            "manifest": {"where": str(depot.manifest), "changed": True},
         }
 
 
@@ -185,10 +182,9 @@ class TestSources:
         result = world.publish(world.folder / "all")
         assert (result.exit_code, f"further below: name {below}\n" in result.stderr) == (1, True)
 
-    def test_archives_of_other_forms_beside_adapters_are_told(self, world: World) -> None:
-        world.add("acme")
-        (world.adapters / "beta.tgz").touch()
-        result = world.publish(world.adapters)
+    def test_archives_of_other_forms_beside_adapters_are_told(self, depot: World) -> None:
+        (depot.adapters / "beta.tgz").touch()
+        result = depot.publish(depot.adapters)
         assert result.exit_code == 0
         assert "not read, as an archive ends with .tar.gz: beta.tgz" in result.stderr
 
@@ -323,110 +319,100 @@ class TestFailures:
 
 
 class TestManifest:
-    def test_new_one_has_artifact_rank_and_base_and_may_be_json(self, world: World) -> None:
-        world.add("acme")
-        world.publish("--manifest", world.manifest)
-        entry = {"name": "acme", "artifact": world.uri("acme"), "checksum": world.checksum("acme")}
+    def test_new_one_has_artifact_rank_and_base_and_may_be_json(self, depot: World) -> None:
+        depot.publish("--manifest", depot.manifest)
+        entry = {"name": "acme", "artifact": depot.uri("acme"), "checksum": depot.checksum("acme")}
         lines = "\n    ".join(f"{key}: {value}" for key, value in entry.items())
-        assert world.manifest.read_text() == (
+        assert depot.manifest.read_text() == (
             f"base_model: acme/tiny-base\nadapters:\n  - {lines}\n    rank: 8\n"
         )
-        path = world.folder / "fleet.json"
-        world.publish("--manifest", path)
+        path = depot.folder / "fleet.json"
+        depot.publish("--manifest", path)
         document = {"base_model": "acme/tiny-base", "adapters": [entry | {"rank": 8}]}
         assert json.loads(path.read_text()) == document
 
-    def test_share_of_the_callers_is_declared_with_the_version(self, world: World) -> None:
-        world.add("acme")
-        assert world.publish("--manifest", world.manifest, "--percent", "5").exit_code == 0
-        (entry,) = Manifest.parse(world.manifest.read_bytes(), where="", folder=None).adapters
+    def test_share_of_the_callers_is_declared_with_the_version(self, depot: World) -> None:
+        assert depot.publish("--manifest", depot.manifest, "--percent", "5").exit_code == 0
+        (entry,) = Manifest.parse(depot.manifest.read_bytes(), where="", folder=None).adapters
         assert entry.percent == 5
-        assert world.publish("--percent", "5").exit_code == 2
+        assert depot.publish("--percent", "5").exit_code == 2
 
     def test_mistakes_of_it_and_of_the_new_entry_are_told_before_anything_is_uploaded(
-        self, world: World
+        self, depot: World
     ) -> None:
-        world.add("acme")
-        result = world.publish("--manifest", world.manifest, destination=f"s3://my-adapters/{'x' * 940}")
-        assert (result.exit_code, world.s3.objects, world.manifest.exists()) == (1, {}, False)
+        result = depot.publish("--manifest", depot.manifest, destination=f"s3://my-adapters/{'x' * 940}")
+        assert (result.exit_code, depot.s3.objects, depot.manifest.exists()) == (1, {}, False)
         assert "adapter 'acme': artifact: should have at most 1024 characters" in result.stderr
-        world.s3.calls.clear()
-        world.manifest.write_text("adapters: [{name: acme, rnak: 8}]")
-        result = world.publish("--manifest", world.manifest)
-        assert (result.exit_code, world.s3.calls) == (1, [])
+        depot.s3.calls.clear()
+        depot.manifest.write_text("adapters: [{name: acme, rnak: 8}]")
+        result = depot.publish("--manifest", depot.manifest)
+        assert (result.exit_code, depot.s3.calls) == (1, [])
         assert "[manifest-keys]" in result.stderr
 
     @pytest.mark.parametrize("options", [[], ["--dry-run"]])
     def test_change_that_it_cannot_take_is_refused_before_anything_is_uploaded(
-        self, world: World, options: list[str]
+        self, depot: World, options: list[str]
     ) -> None:
-        world.add("acme")
         entry = '{"name": "acme", "artifact": "./adapters/acme", "smoke": {"prompt": "\x80"}}'
-        world.manifest.write_text(f'{{"adapters": [{entry}]}}')
-        result = world.publish(world.adapters / "acme", "--manifest", world.manifest, *options)
-        assert (result.exit_code, world.s3.objects) == (1, {})
+        depot.manifest.write_text(f'{{"adapters": [{entry}]}}')
+        result = depot.publish(depot.adapters / "acme", "--manifest", depot.manifest, *options)
+        assert (result.exit_code, depot.s3.objects) == (1, {})
         assert "it cannot be changed, as where YAML" in result.stderr
 
     def test_folder_that_takes_no_file_is_told_before_anything_is_uploaded(
-        self, world: World, monkeypatch: pytest.MonkeyPatch
+        self, depot: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        world.add("acme")
-
         def refuse(path: Path) -> None:
             raise PermissionError(13, "Permission denied", str(path))
 
         monkeypatch.setattr(Path, "touch", refuse)  # root, as which tests may run, may write everywhere
-        result = world.publish("--manifest", world.manifest)
-        assert (result.exit_code, world.s3.calls) == (1, [])
-        assert f"{world.manifest}: it cannot be written: Permission denied" in result.stderr
+        result = depot.publish("--manifest", depot.manifest)
+        assert (result.exit_code, depot.s3.calls) == (1, [])
+        assert f"{depot.manifest}: it cannot be written: Permission denied" in result.stderr
 
-    def test_one_that_is_written_meanwhile_is_read_again(self, world: World) -> None:
-        world.add("acme")
-        world.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: []\n")
+    def test_one_that_is_written_meanwhile_is_read_again(self, depot: World) -> None:
+        depot.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: []\n")
         theirs = [b"adapters: [{name: theirs, artifact: s3://elsewhere/sha256-%s.tar.gz}]" % (b"a" * 64)]
 
         def race(operation: str) -> None:
-            if operation == "put_object" and (BUCKET, world.key("acme")) in world.s3.objects and theirs:
-                world.s3.objects[BUCKET, "fleet.yaml"] = Object(theirs.pop())
+            if operation == "put_object" and (BUCKET, depot.key("acme")) in depot.s3.objects and theirs:
+                depot.s3.objects[BUCKET, "fleet.yaml"] = Object(theirs.pop())
 
-        world.s3.before = race
-        assert world.publish("--manifest", STORED).exit_code == 0
-        told = Manifest.parse(world.s3.objects[BUCKET, "fleet.yaml"].body, where="", folder=None)
+        depot.s3.before = race
+        assert depot.publish("--manifest", STORED).exit_code == 0
+        told = Manifest.parse(depot.s3.objects[BUCKET, "fleet.yaml"].body, where="", folder=None)
         assert [adapter.name for adapter in told.adapters] == ["theirs", "acme"]
 
-    def test_one_that_others_write_all_the_time_is_given_up(self, world: World) -> None:
-        world.add("acme")
+    def test_one_that_others_write_all_the_time_is_given_up(self, depot: World) -> None:
         count = 0
 
         def race(operation: str) -> None:
             nonlocal count
             if operation == "put_object":
                 count += 1
-                world.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: [] # %d" % count)
+                depot.s3.objects[BUCKET, "fleet.yaml"] = Object(b"adapters: [] # %d" % count)
 
-        world.s3.before = race
-        result = world.publish("--manifest", STORED)
+        depot.s3.before = race
+        result = depot.publish("--manifest", STORED)
         assert result.exit_code == 1
         assert "others have written it 20 times" in result.stderr
         assert rows(result)[0][:2] == ["acme", "uploaded"]
 
-    def test_link_to_a_manifest_stays_one_and_its_mode_as_well(self, world: World) -> None:
-        world.add("acme")
-        world.manifest.write_text("adapters: []")
-        world.manifest.chmod(0o640)
-        link = world.folder / "link.yaml"
-        link.symlink_to(world.manifest)
-        world.publish("--manifest", link)
+    def test_link_to_a_manifest_stays_one_and_its_mode_as_well(self, depot: World) -> None:
+        depot.manifest.write_text("adapters: []")
+        depot.manifest.chmod(0o640)
+        link = depot.folder / "link.yaml"
+        link.symlink_to(depot.manifest)
+        depot.publish("--manifest", link)
         assert link.is_symlink()
-        assert world.manifest.stat().st_mode & 0o777 == 0o640
-        assert [adapter.name for adapter in world.parsed().adapters] == ["acme"]
+        assert depot.manifest.stat().st_mode & 0o777 == 0o640
+        assert [adapter.name for adapter in depot.parsed().adapters] == ["acme"]
 
-    def test_what_a_dead_writer_has_left_is_cleared(self, world: World) -> None:
-        world.add("acme")
-        left = world.folder / ".fleet.yaml.next"
+    def test_what_a_dead_writer_has_left_is_cleared(self, depot: World) -> None:
+        left = depot.folder / ".fleet.yaml.next"
         left.write_text("half")
         os.utime(left, (1, 1))
-        assert world.publish("--manifest", world.manifest).exit_code == 0
+        assert depot.publish("--manifest", depot.manifest).exit_code == 0
         assert not left.exists()
 
     @pytest.mark.parametrize("platform", ["POSIX", "Windows"])
@@ -457,41 +443,37 @@ class TestManifest:
     @pytest.mark.parametrize(
         ("place", "code"), [("no/such/folder/fleet.yaml", 1), ("s3://my-adapters", 2), ("adapters", 1)]
     )
-    def test_place_that_can_hold_none_is_refused(self, world: World, place: str, code: int) -> None:
-        world.add("acme")
+    def test_place_that_can_hold_none_is_refused(self, depot: World, place: str, code: int) -> None:
         if not place.startswith("s3:"):
-            place = str(world.folder / place)
-        result = world.publish("--manifest", place)
-        assert (result.exit_code, world.s3.calls) == (code, [])
+            place = str(depot.folder / place)
+        result = depot.publish("--manifest", place)
+        assert (result.exit_code, depot.s3.calls) == (code, [])
 
 
 class TestBaseModel:
-    def test_manifest_of_another_base_fails_the_adapter_unless_that_base_is_given(self, world: World) -> None:
-        world.add("acme")
-        world.manifest.write_text("base_model: org/other\nadapters: []\n")
-        result = world.publish("--manifest", world.manifest)
-        assert (result.exit_code, world.s3.objects) == (1, {})
+    def test_manifest_of_another_base_fails_the_adapter_unless_that_base_is_given(self, depot: World) -> None:
+        depot.manifest.write_text("base_model: org/other\nadapters: []\n")
+        result = depot.publish("--manifest", depot.manifest)
+        assert (result.exit_code, depot.s3.objects) == (1, {})
         assert "it was trained for 'acme/tiny-base', and is to run on 'org/other'" in result.stderr
-        result = world.publish("--manifest", world.manifest, "--base-model", "acme/tiny-base")
-        assert (result.exit_code, world.s3.objects) == (1, {})
+        result = depot.publish("--manifest", depot.manifest, "--base-model", "acme/tiny-base")
+        assert (result.exit_code, depot.s3.objects) == (1, {})
         assert "base_model: should be 'acme/tiny-base' ('--base-model'), got 'org/other'" in result.stderr
-        result = world.publish("--manifest", world.manifest, "--base-model", "org/other")
+        result = depot.publish("--manifest", depot.manifest, "--base-model", "org/other")
         assert (result.exit_code, "[base-model-name]" in result.stderr) == (0, True)
 
     @pytest.mark.parametrize("base", [" ", ".", "s3://bucket/base"])
-    def test_base_that_is_no_name_is_wrong_usage(self, world: World, base: str) -> None:
-        world.add("acme")
-        result = world.publish("--manifest", world.manifest, "--base-model", base)
-        assert (result.exit_code, world.s3.calls) == (2, [])
+    def test_base_that_is_no_name_is_wrong_usage(self, depot: World, base: str) -> None:
+        result = depot.publish("--manifest", depot.manifest, "--base-model", base)
+        assert (result.exit_code, depot.s3.calls) == (2, [])
         assert f"'--base-model' should be the name of a model and no path, got {base!r}" in result.stderr
 
-    def test_adapters_of_two_bases_are_not_for_one_manifest(self, world: World) -> None:
-        world.add("acme")
+    def test_adapters_of_two_bases_are_not_for_one_manifest(self, depot: World) -> None:
         other = SyntheticAdapter()
         other.config["base_model_name_or_path"] = "org/other"
-        other.save(world.adapters / "beta")
-        result = world.publish("--manifest", world.manifest)
-        assert (result.exit_code, world.s3.objects) == (1, {})
+        other.save(depot.adapters / "beta")
+        result = depot.publish("--manifest", depot.manifest)
+        assert (result.exit_code, depot.s3.objects) == (1, {})
         assert "'acme/tiny-base': acme" in result.stderr
         assert "'org/other': beta" in result.stderr
 
