@@ -175,7 +175,7 @@ adapters:
         (error,) = errors("adapters:\n  - {name: a")
         assert error.startswith("2: it is not YAML: while parsing a flow mapping")
         with pytest.raises(ManifestError) as of_json:
-            Manifest.parse(b'{\n  "adapters": [],\n}}', where="fleet.json", folder=None)
+            Manifest.parse(b'{\n  "adapters": [],\n  adapters}', where="fleet.json", folder=None)
         message = "it is not JSON: Expecting property name enclosed in double quotes [manifest-readable]"
         assert str(of_json.value) == f"fleet.json:3: {message}"
 
