@@ -130,7 +130,7 @@ qa-route-stories: setup  ## the same for releases, two fleets on one endpoint, a
 	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_releases_under_faults.py tests/adapter_fleet/fleet/reconcile/test_two_fleets_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
 
 qa-files: setup .venv/.evaluation  ## wrong files and configurations, and figures of evaluations and loads
-	$(RANDOM_TESTS) tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
+	$(RANDOM_TESTS) tests/adapter_fleet/documents/test_reader.py tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
 
 qa-calls: setup  ## random calls of the embedded cloud, and every page of the site
 	$(RANDOM_TESTS) --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
@@ -208,7 +208,7 @@ qa-random-order: setup .venv/.evaluation  ## `make test` and the suite `local` i
 
 qa-alone: setup .venv/.evaluation  ## `make test` and the suite `local`, each file in a process of its own
 	mkdir -p build
-	for folders in '' 'tests/local tests/vllm'; do python -m pytest --collect-only -qq $$folders || exit 1; done > build/alone
+	for folders in '' 'tests/local tests/vllm'; do python -m pytest --collect-only -qq --snapshot-warn-unused $$folders || exit 1; done > build/alone
 	sed -n 's/^\(.*\.py\): .*/\1/p' build/alone | xargs -n 1 -P 2 python -m pytest -q -p no:cacheprovider
 
 qa-checkov: setup .venv-checkov/.installed  ## look for insecure settings in the templates; .checkov.yaml has the answered ones

@@ -17,6 +17,7 @@ from adapter_fleet.documents.document import (
 )
 from adapter_fleet.documents.reader import read
 from adapter_fleet.documents.yaml_reader import plain_scalar
+from tests.nightly import long
 
 TEXT = """\
 # a comment
@@ -248,7 +249,7 @@ def taken_by(data: bytes, *, called_json: bool) -> int:
         (b"[", b'{"a":{"b":{"c":"d"}}},', b"1]", True),
         (b"[", b'"abcd",', b"1]", True),
         (b'{"a":1}', b"\n", b"", True),
-        (b"adapters:\n", b"- {}\n", b"", False),
+        pytest.param(b"adapters:\n", b"- {}\n", b"", False, marks=long),
     ],
     ids=["empty", "nested", "texts", "lines", "yaml"],
 )
