@@ -84,6 +84,12 @@ class ScaledStack(FleetStack):
         """Return how many executions of a fleet's state machine there were."""
         return len(client(self.cloud, "stepfunctions").list_executions(stateMachineArn=machine)["executions"])
 
+    def ringing(self) -> list[str]:
+        """Return the alarms of the template that ring."""
+        alarms = client(self.cloud, "cloudwatch")
+        found = alarms.describe_alarms(AlarmNamePrefix=self.name, StateValue="ALARM")["MetricAlarms"]
+        return [alarm["AlarmName"] for alarm in found]
+
     def callers(self, endpoint: str, adapters: Mapping[str, str], *, fleet: str = "Tenants") -> Callers:
         """Return callers of the adapters of a fleet, which have these labels."""
         prompt = prompts()[0]

@@ -206,11 +206,11 @@ def test_period_that_nobody_looked_at_in_time_still_counts(account: str) -> None
 def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
     late = Late("100000000002", TreatMissingData="ignore")
     late.put(9)
-    for _ in range(6):
+    for _ in range(10):
         late.now += 30
         late.alarms.tick()
-    # The state stays, but without a value nothing is decided anew.
-    assert (late.went_through(), late.acted) == (["ALARM"], [6_060])
+    # The state stays, but when the value has left the evaluation range nothing is decided any more.
+    assert (late.went_through(), late.acted) == (["ALARM"], [6_060, 6_120, 6_180])
     late = Late("100000000003", ComparisonOperator="LessThanThreshold", TreatMissingData="breaching")
     late.acted.clear()
     for _ in range(6):
@@ -222,7 +222,7 @@ def test_policy_is_invoked_again_each_minute_while_the_alarm_rings() -> None:
 def test_alarm_that_cannot_be_evaluated_keeps_no_other_from_its_turn(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken = Late("100000000005", EvaluationPeriods=-1)
+    broken = Late("100000000005", EvaluationPeriods=-9)
     late = Late("100000000006")
     late.put(9)
     late.now += 60

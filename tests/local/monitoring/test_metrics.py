@@ -61,7 +61,8 @@ def test_series_compacts_itself_and_loses_no_value() -> None:
 
 
 def state(values: Sequence[float | None], **alarm: Any) -> str | None:
-    found = evaluated({"Threshold": 5, "ComparisonOperator": "GreaterThanThreshold"} | alarm, values)
+    periods = {"EvaluationPeriods": min(3, len(values)), "Threshold": 5}
+    found = evaluated(periods | {"ComparisonOperator": "GreaterThanThreshold"} | alarm, values)
     return None if found is None else found.state
 
 
@@ -96,6 +97,10 @@ X = 9.0
         ([X, None, None], "ALARM", "OK", "ALARM", None),
         ([None, None, X], "OK", "OK", "ALARM", None),
         ([0.0, None, X], "OK", "OK", "OK", "OK"),
+        ([0.0, None, X, None, X], "OK", "OK", "OK", "OK"),
+        ([None, None, None, None, 0.0], "OK", "OK", "OK", "OK"),
+        ([0.0, X, X, None, X], "ALARM", "ALARM", "ALARM", "ALARM"),
+        ([None, None, X, None, None], "ALARM", "OK", "ALARM", None),
     ],
 )
 def test_missing_values_count_as_the_alarm_says(
@@ -107,13 +112,14 @@ def test_missing_values_count_as_the_alarm_says(
     assert state(values, TreatMissingData="ignore") == ignore
 
 
-def test_periods_are_those_that_are_over() -> None:
-    assert Windows.of({"Period": 60, "EvaluationPeriods": 3}, 200.0, 1.0).starts == [0, 60, 120]
+def test_range_has_periods_that_are_over_and_two_more_for_late_values() -> None:
+    assert Windows.of({"Period": 60, "EvaluationPeriods": 3}, 320.0, 1.0).starts == [0, 60, 120, 180, 240]
 
 
-def test_periods_last_the_scaled_time() -> None:
-    windows = Windows.of({"Period": 60, "EvaluationPeriods": 2}, 10.0, 0.05)
-    assert (windows.seconds, list(windows.starts)) == (3.0, [3.0, 6.0])
+def test_periods_last_the_scaled_time_and_late_values_have_five_seconds() -> None:
+    windows = Windows.of({"Period": 60, "EvaluationPeriods": 2}, 20.0, 0.05)
+    assert (windows.seconds, windows.starts) == (3.0, [6.0, 9.0, 12.0, 15.0])
+    assert len(Windows.of({"Period": 60}, 20.0, 0.01).starts) == 1 + 9
 
 
 def test_period_of_an_expression_is_that_of_its_metric() -> None:

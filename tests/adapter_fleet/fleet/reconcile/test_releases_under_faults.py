@@ -230,7 +230,9 @@ class FleetOfReleases(WatchedFleet):
             return
         if had is not None and had.component == candidate.component:
             grew = candidate.percent >= had.percent or candidate.declared != had.declared
-            promise(grew, f"{candidate} had more: {had}")
+            # Where somebody edited a route to what is not there, it is compared with another version now.
+            anew = before is not None and before.live != route.live
+            promise(grew or anew, f"{candidate} had more: {had}")
         elif candidate.component not in self.contested:
             there = self.world.service.components.get(candidate.component)
             serves = there is not None and there.serves == candidate.artifact.uri
