@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.aws.adapter_routes import CACHED_SECONDS
+from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -75,9 +76,7 @@ def rollback(
         )
     route = AdapterLookup(fleet, newest_generation(fleet)).route(want.name)
     record = fleet.registry.record(want.component)
-    versions = record.versions if record is not None else ()
-    if route is not None:
-        versions = tuple(version.artifact for version in route.served)
+    versions = served_versions([] if record is None else [record], route)
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):
         raise CommandError(f"adapter '{name}' is rolled back to {artifact.version} already")

@@ -23,6 +23,7 @@ from adapter_fleet.fleet.state.generations import (
     is_taken_up,
     newest_not_refused,
 )
+from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
@@ -388,11 +389,10 @@ def _states(
     )
     records = {**records, **{record.component: record for record in state_wanted.left_alone(records)}}
     wants, versions = state_wanted.wanted, state_wanted.versions
-    if versions is not None:
-        # The next pass counts them.
-        superseded = [record for record in records.values() if is_superseded(versions, record)]
-        counted = {record.component: replace(record, counted=generation.number) for record in superseded}
-        records = {**records, **counted}
+    # The next pass counts them.
+    superseded = [record for record in records.values() if is_superseded(versions, record)]
+    counted = {record.component: replace(record, counted=generation.number) for record in superseded}
+    records = {**records, **counted}
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # The deletions that its guard will count if it passes.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
@@ -527,7 +527,7 @@ def _earlier(
     record: AdapterRecord, route: Route | None, declared: DesiredAdapter | None
 ) -> tuple[Artifact, ...]:
     present = None if declared is None else declared.artifact
-    versions = record.versions if route is None else [version.artifact for version in route.served]
+    versions = served_versions([record], route)
     return tuple(version for version in versions if not version.same_version_as(present))
 
 
@@ -556,7 +556,7 @@ def _activity(record: AdapterRecord, decision: Decision) -> str:
     return _STEP_WORDS.get(decision.step, "checking")
 
 
-def _as_routed(state: AdapterState, route: Route, versions: Versions | None) -> AdapterState:
+def _as_routed(state: AdapterState, route: Route, versions: Versions) -> AdapterState:
     """Return the state of a declared version that another one answers for, at least for most callers."""
     candidate, note = route.candidate, f"{route.live.artifact.version} answers meanwhile"
     percent, settled = 0, state.settled
@@ -564,7 +564,7 @@ def _as_routed(state: AdapterState, route: Route, versions: Versions | None) -> 
         percent = candidate.percent
         note = f"it answers {percent} % of the callers, {route.live.artifact.version} the others"
         note += f"; {candidate.held}" if candidate.held else ""
-        settled = settled and (versions is None or due(candidate, versions.releases) is None)
+        settled = settled and due(candidate, versions.releases) is None
     reason = f"{note}; {state.reason}" if state.reason else note
     beside = route.live.component
     return replace(state, percent=percent, beside=beside, reason=reason, settled=settled)

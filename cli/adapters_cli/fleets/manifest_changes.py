@@ -176,18 +176,17 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         record, _ = settle(record or new_record(component, want), want, context)
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
             continue
-        if versions is not None and component in stored and is_superseded(versions, stored[component]):
+        if component in stored and is_superseded(versions, stored[component]):
             continue  # the fleet deletes it in its time, whatever the manifest says
         failure = seen[component].failure if component in seen else None
         change = _change(record, want, decision, failure)
         if change.action is Action.CREATE and change.name in routes:
             live = routes[change.name].live.artifact
             change = replace(change, before=live.version, before_artifact=live)
-            is_declared = versions is not None and versions.declared.get(change.name) == component
-            if versions is not None and want is not None and is_declared and not change.why:
+            if want is not None and versions.is_declared(record) and not change.why:
                 share = first_share(versions, versions.routes[change.name], component, want.artifact)
                 change = replace(change, why=_for_callers(share))
-        if change.action is Action.KEEP and versions is not None:
+        if change.action is Action.KEEP:
             change = _routed(change, versions, routes.get(change.name), record, decision)
         artifact = decision.artifact or (want.artifact if want is not None else None)
         if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
@@ -206,10 +205,8 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
         changes=_in_order(changes),
-        refused=refusal(
-            records if versions is None else by_adapter(records), state.declared, target, hour_ago=hour_ago
-        )
-        or (None if versions is None else versions.clash),
+        refused=refusal(by_adapter(versions, records), state.declared, target, hour_ago=hour_ago)
+        or versions.clash,
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from adapter_fleet.common.naming import did_you_mean, digest_in_key
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
+from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.evaluation.result import Subject, base_name
@@ -192,8 +193,11 @@ class _SubjectLookup:
 
     def _known(self, subject: Subject) -> Sequence[Artifact]:
         """Return the versions that a fleet knows of an adapter."""
-        record = self.fleet.registry.record(subject.component) if self.fleet is not None else None
-        return () if record is None else record.versions
+        if self.fleet is None:
+            return ()
+        registry = self.fleet.registry
+        record, (routes, *_) = registry.record(subject.component), registry.read_routes()
+        return served_versions([] if record is None else [record], routes.get(subject.name))
 
     def _component(self, subject: Subject, against: str) -> tuple[str, str]:
         """Return the component that `against` names, and its name for people."""

@@ -22,102 +22,115 @@ _NO_COPY = "the base model has no copy; the next one is asked whether it has the
 _SPARED = "'adapters apply --retry NAME', a deployment, or a drift check with 'repair' restores it"
 
 
-class Step(StrEnum):
-    """The next step for a component."""
+class Lane(StrEnum):
+    """Which calls a step makes. Each lane has a queue and a rate of its own."""
 
-    KEEP = "keep"
-    """Nothing: it is in service as wanted."""
-    LOOK = "look"
-    """Describe it."""
-    READ_TAGS = "read-tags"
-    """Read its tags to find out whose it is."""
-    CLAIM = "claim"
-    """Put the fleet's tag on it, as a person ordered."""
-    CREATE = "create"
-    UPDATE = "update"
-    DELETE = "delete"
-    RETAG = "retag"
-    SMOKE = "smoke"
-    """Send the smoke request."""
-    PROBE = "probe"
-    """Send the probe: does the adapter itself answer, on every copy?"""
+    NONE = "none"
+    READ = "read"
+    """It reads SageMaker, or an archive's head, before the next decision."""
     ASK = "ask"
+    """It sends a request to the adapter."""
+    PROBE = "probe"
+    """It sends requests to the adapter, and runs alone."""
+    ARCHIVE = "archive"
+    """It reads the archive in S3 and calls nothing else."""
+    WRITE = "write"
+    """It changes something in SageMaker."""
+    LAST = "last"
+    """It writes once everything else is settled."""
+
+
+class Standing(StrEnum):
+    """What a step says of its component."""
+
+    MOVES = "moves"
+    RESTS = "rests"
+    """There is nothing to do, for now or at all."""
+    FAILS = "fails"
+    """It is not as wanted, and nothing more is done about it now."""
+    APART = "apart"
+    """The fleet may not touch it. Only a wanted component fails by that."""
+
+
+class Step(StrEnum):
+    """The next step for a component, with its lane and its standing."""
+
+    lane: Lane
+    standing: Standing
+
+    def __new__(cls, text: str, lane: Lane = Lane.NONE, standing: Standing = Standing.MOVES) -> "Step":
+        """Make a step."""
+        step = str.__new__(cls, text)
+        step._value_, step.lane, step.standing = text, lane, standing
+        return step
+
+    KEEP = "keep", Lane.NONE, Standing.RESTS
+    """Nothing: it is in service as wanted."""
+    LOOK = "look", Lane.READ
+    """Describe it."""
+    READ_TAGS = "read-tags", Lane.READ
+    """Read its tags to find out whose it is."""
+    CLAIM = "claim", Lane.WRITE
+    """Put the fleet's tag on it, as a person ordered."""
+    CREATE = "create", Lane.WRITE
+    UPDATE = "update", Lane.WRITE
+    DELETE = "delete", Lane.WRITE
+    RETAG = "retag", Lane.WRITE
+    SMOKE = "smoke", Lane.ASK
+    """Send the smoke request."""
+    PROBE = "probe", Lane.PROBE
+    """Send the probe: does the adapter itself answer, on every copy?"""
+    ASK = "ask", Lane.ASK
     """Send any request: the base model changed, and may have lost the adapter."""
-    VERIFY = "verify"
+    VERIFY = "verify", Lane.ARCHIVE
     """Copy or read its archive before a write. This takes too long for the step that writes."""
-    CHECK_ARCHIVE = "check-archive"
+    CHECK_ARCHIVE = "check-archive", Lane.READ
     """Look whether the archive of what serves is still there. Nobody decides that: drift checks do it."""
-    CONFIRM = "confirm"
+    CONFIRM = "confirm", Lane.ARCHIVE
     """Compare its archive with the version that was verified before the write."""
     WAIT = "wait"
     """Wait for a write that is under way."""
-    ASLEEP = "asleep"
+    ASLEEP = "asleep", Lane.NONE, Standing.RESTS
     """Nothing until the base model has a copy. Then it is asked, or tried again."""
-    STUCK = "stuck"
+    STUCK = "stuck", Lane.NONE, Standing.FAILS
     """Look at it now and then: a write has been under way for too long, and nothing waits for it."""
-    HOLD = "hold"
+    HOLD = "hold", Lane.LAST
     """Delete it once everything else is settled."""
-    FAILED = "failed"
+    FAILED = "failed", Lane.NONE, Standing.FAILS
     """Nothing before `until`, or nothing at all."""
-    SPARED = "spared"
+    SPARED = "spared", Lane.NONE, Standing.RESTS
     """Nothing: somebody changed it by hand, and this pass does not repair that."""
-    FOREIGN = "foreign"
+    FOREIGN = "foreign", Lane.NONE, Standing.APART
     """Nothing: it belongs to someone else."""
-    ORPHAN = "orphan"
+    ORPHAN = "orphan", Lane.NONE, Standing.APART
     """Nothing: it carries the fleet's tag, but no guard has counted its deletion."""
-    FORGET = "forget"
+    FORGET = "forget", Lane.NONE, Standing.RESTS
     """Forget its record: it is gone, as wanted."""
 
     @property
     def writes(self) -> bool:
         """True if the step changes something in SageMaker."""
-        return self in (
-            Step.CLAIM,
-            Step.CREATE,
-            Step.UPDATE,
-            Step.DELETE,
-            Step.RETAG,
-            Step.HOLD,
-        )
-
-    @property
-    def reads(self) -> bool:
-        """True if SageMaker, or an archive's head, has to be read before the next decision."""
-        return self in (Step.LOOK, Step.READ_TAGS, Step.CHECK_ARCHIVE)
+        return self.lane in (Lane.WRITE, Lane.LAST)
 
     @property
     def asks(self) -> bool:
         """True if the step sends a request to the adapter."""
-        return self in (Step.SMOKE, Step.PROBE, Step.ASK)
+        return self.lane in (Lane.ASK, Lane.PROBE)
 
     @property
-    def reads_archive(self) -> bool:
-        """True if the step reads the archive in S3 and calls nothing else."""
-        return self in (Step.VERIFY, Step.CONFIRM)
+    def reads(self) -> bool:
+        """True if SageMaker, or an archive's head, has to be read before the next decision."""
+        return self.lane is Lane.READ
 
     @property
     def settled(self) -> bool:
         """True if there is nothing to do, for now or at all."""
-        return self in (
-            Step.KEEP,
-            Step.FAILED,
-            Step.STUCK,
-            Step.ASLEEP,
-            Step.SPARED,
-            Step.FOREIGN,
-            Step.ORPHAN,
-            Step.FORGET,
-        )
+        return self.standing is not Standing.MOVES
 
     @property
     def fails(self) -> bool:
         """True if a wanted component is not as wanted, and nothing more is done about it now."""
-        return self in (Step.FAILED, Step.STUCK) or self.left_alone
-
-    @property
-    def left_alone(self) -> bool:
-        """True if the fleet may not touch the component. Only a wanted component fails by that."""
-        return self in (Step.FOREIGN, Step.ORPHAN)
+        return self.standing in (Standing.FAILS, Standing.APART)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from adapter_fleet.fleet.planning.observe import may_be_claimed, new_record
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
 from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
+from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import Route
@@ -23,15 +24,13 @@ class DesiredState:
         wanted, by a component of its own.
     answering:
         The adapters that are to answer, by component: one version of each.
-    versions:
-        None if the fleet has no routes.
     """
 
     declared: Mapping[str, DesiredAdapter]
     orders: Collection[Order]
     wanted: Mapping[str, DesiredAdapter]
     answering: Mapping[str, DesiredAdapter]
-    versions: Versions | None = None
+    versions: Versions
 
     @classmethod
     def of(
@@ -48,12 +47,13 @@ class DesiredState:
         """Return what adapters and orders mean. `unreadable` says why routes cannot be read."""
         declared = {adapter.component: adapter for adapter in adapters}
         wanted = apply_pins(declared.values(), orders, records, routes)
-        if target.settings.releases is None and not (routes or unreadable):
-            return cls(declared=declared, orders=orders, wanted=wanted, answering=wanted)
-        releases, claimed = target.settings.releases, claims_of(orders)
-        versions = versions_of(
-            wanted.values(), routes, records, releases, claimed=claimed, now=now, unreadable=unreadable or {}
-        )
+        releases, claimed, unreadable = target.settings.releases, claims_of(orders), unreadable or {}
+        if releases is None and not (routes or unreadable):
+            versions = Versions.in_place(wanted)
+        else:
+            versions = versions_of(
+                wanted.values(), routes, records, releases, claimed=claimed, now=now, unreadable=unreadable
+            )
         answering = {component: versions.wanted[component] for component in versions.declared.values()}
         return cls(
             declared=declared, orders=orders, wanted=versions.wanted, answering=answering, versions=versions
@@ -61,13 +61,11 @@ class DesiredState:
 
     def components_of(self, declared: Iterable[str]) -> frozenset[str]:
         """Return the components that are to answer for these ones of the manifest."""
-        if self.versions is None:
-            return frozenset(declared)
         return frozenset(self.versions.declared[self.declared[component].name] for component in declared)
 
     def left_alone(self, records: Mapping[str, AdapterRecord]) -> list[AdapterRecord]:
         """Return the records of adapters whose rows cannot be used: they stay as they are."""
-        left = {} if self.versions is None else self.versions.left_alone
+        left = self.versions.left_alone
         known = {name: records.get(name) or new_record(name, self.wanted[name]) for name in left}
         return [
             replace(one, failure=None, unreadable=one.unreadable or left[name]) for name, one in known.items()
@@ -154,8 +152,7 @@ class DesiredState:
     def _served(
         self, declared: DesiredAdapter, records: Mapping[str, AdapterRecord], artifact: Artifact | None
     ) -> Artifact | None:
-        routes = {} if self.versions is None else self.versions.routes
-        return served_version(declared, records, routes.get(declared.name), artifact)
+        return served_version(declared, records, self.versions.routes.get(declared.name), artifact)
 
 
 def find_changed(
@@ -253,8 +250,9 @@ def served_version(
     artifact: Artifact | None,
 ) -> Artifact | None:
     """Return the version of an adapter that has served and equals an artifact; None if there is none."""
-    versions = [] if route is None else [version.artifact for version in route.served]
-    for record in records.values():
-        if record.name == adapter.name or record.component == adapter.component:
-            versions += record.versions
-    return next((version for version in versions if version.same_as(artifact)), None)
+    own = [
+        record
+        for record in records.values()
+        if record.name == adapter.name or record.component == adapter.component
+    ]
+    return next((one for one in served_versions(own, route) if one.same_as(artifact)), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.counts import noun_of
-from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.decide import Decision, Standing, Step
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
@@ -166,9 +166,9 @@ class Progress:
         """The counts of the generation, by the name of its field."""
         wanted = [self.decisions[name] for name in self.wanted if name in self.decisions]
         kept = sum(decision.step is Step.KEEP for decision in wanted)
-        failed = sum(
-            decision.step.fails for decision in self.decisions.values() if not decision.step.left_alone
-        ) + sum(decision.step.left_alone for decision in wanted)
+        failed = sum(decision.step.standing is Standing.FAILS for decision in self.decisions.values()) + sum(
+            decision.step.standing is Standing.APART for decision in wanted
+        )
         leaving = sum(
             1
             for name, decision in self.decisions.items()

@@ -21,7 +21,7 @@ IN_PLACE_AGAIN = ReleaseSettings(keep=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Versions:
-    """The components that a fleet with routes wants; `routes` has first ones of what was updated in place.
+    """The components that a fleet wants; `routes` has first ones of what was updated in place.
 
     declared:
         The component of the declared version by adapter.
@@ -35,6 +35,8 @@ class Versions:
         Why an adapter cannot have its declared component, which another one has; None if each can.
     unreadable:
         The adapters whose routes cannot be read.
+    has_routes:
+        False for a fleet that was always updated in place: each adapter has one component, and no route.
     """
 
     releases: ReleaseSettings
@@ -45,6 +47,13 @@ class Versions:
     left_alone: Mapping[str, str] = field(default_factory=dict)
     clash: str | None = None
     unreadable: Collection[str] = ()
+    has_routes: bool = True
+
+    @classmethod
+    def in_place(cls, wanted: Mapping[str, DesiredAdapter]) -> "Versions":
+        """Return the components of adapters that are updated in place."""
+        declared = {adapter.name: component for component, adapter in wanted.items()}
+        return cls(releases=IN_PLACE_AGAIN, routes={}, declared=declared, wanted=wanted, has_routes=False)
 
     def is_declared(self, record: AdapterRecord) -> bool:
         """Return True if a component has the declared version of its adapter."""
@@ -276,6 +285,8 @@ def new_route(
     advances:
         True if the canary's step has ended well.
     """
+    if not versions.has_routes:
+        return None
     live, serving, route = record.live, record.serving, versions.routes.get(record.name)
     candidate = None if route is None else route.candidate
     if route is not None and candidate is not None and candidate.component == record.component:
@@ -354,7 +365,7 @@ def _share(candidate: Candidate | None, want: int | None, releases: ReleaseSetti
 def is_superseded(versions: Versions, record: AdapterRecord) -> bool:
     """Return True if a component has an earlier version of a declared adapter, which nobody is sent to."""
     stays = record.component in versions.wanted or record.component in versions.named
-    if stays or record.name not in versions.declared or not record.is_own:
+    if stays or not versions.has_routes or record.name not in versions.declared or not record.is_own:
         return False
     routed = _routed(versions.routes.get(record.name))
     return record.counted is None and (not record.adopted or record.component in routed)
@@ -372,6 +383,7 @@ def without_failed_version(versions: Versions, record: AdapterRecord, decision: 
     live, failure = record.live, record.failure
     if (
         decision.step is not Step.FAILED
+        or not versions.has_routes  # a first version that fails stays
         or failure is None
         or not failure.final
         or live is None
@@ -384,8 +396,10 @@ def without_failed_version(versions: Versions, record: AdapterRecord, decision: 
     return Decision(step=Step.DELETE, why=failure.reason)
 
 
-def by_adapter(records: Mapping[str, AdapterRecord]) -> dict[str, AdapterRecord]:
+def by_adapter(versions: Versions, records: Mapping[str, AdapterRecord]) -> Mapping[str, AdapterRecord]:
     """Return a record of each adapter by the component that a manifest means, as guards count adapters."""
+    if not versions.has_routes:
+        return records
     ordered = sorted(records.values(), key=lambda record: (record.is_own, record.owned is not None))
     return {_manifest_component(record): record for record in ordered}
 

@@ -12,7 +12,7 @@ from random import Random
 
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
-from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.decide import Decision, Lane, Step
 from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
 from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of, find_changed
 from adapter_fleet.fleet.planning.observe import new_record
@@ -58,7 +58,15 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     UnansweredError,
 )
 from adapter_fleet.fleet.steps.executor import execute
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import (
+    Accepted,
+    NeedsArchive,
+    NotSent,
+    StepOutcome,
+    StepTask,
+    Stopped,
+    Strange,
+)
 from adapter_fleet.manifest.desired import Artifact, DesiredFleet
 
 _INLINE_WAIT_SECONDS = 10.0
@@ -399,7 +407,7 @@ class Pass:
         )
         most = self._session.target.settings.probes_per_drift_run
         if most is not None:
-            most = max(0, most - len(self._queue.probes))  # some may be left from an earlier run
+            most = max(0, most - len(self._queue.lanes[Lane.PROBE]))  # some may be left from an earlier run
         probed = found[:most]
         for record in probed:
             check = record.probed
@@ -449,10 +457,9 @@ class Pass:
         if not generation.exempt:
             before = registry.generation(generation.standing)
             hour_ago = components_an_hour_before(generation.request.at, before, registry)
-            versions = self._desired.versions
-            records = self._records if versions is None else by_adapter(self._records)
+            records = by_adapter(self._desired.versions, self._records)
             reason = refusal(records, self._desired.declared, generation.request.target, hour_ago=hour_ago)
-            reason = reason or (None if versions is None else versions.clash)
+            reason = reason or self._desired.versions.clash
         if reason is not None:
             self._records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)
@@ -469,15 +476,10 @@ class Pass:
         self._records.flush()  # before any deletion
         decisions = self._queue.decisions
         gone = decisions.keys() - self._desired.wanted.keys()
-        deleted = {
+        leaving = {
             component: self._records[component] for component in gone if decisions[component].step.writes
         }
-        if self._desired.versions is not None:
-            deleted = {
-                name: found
-                for name, found in by_adapter(deleted).items()
-                if name not in self._desired.declared
-            }
+        deleted = by_adapter(self._desired.versions, leaving).keys() - self._desired.declared.keys()
         # A generation whose changes are saved has passed its guard.
         self._session.update_generation(changes=len(self._changed) + len(deleted))
         self._count()
@@ -711,7 +713,7 @@ class Pass:
             self._routes.flush()
         self._save_progress()
 
-    def _take_in(self, component: str, result: StepResult) -> None:
+    def _take_in(self, component: str, result: StepOutcome) -> None:
         """Keep the result of a step, and decide what comes next."""
         step = self._queue.decisions[component].step
         self._note_archive(component, result)
@@ -720,8 +722,9 @@ class Pass:
         if result.unexpected is not None:
             self._session.telemetry.unexpected(component, result.unexpected)
         self._records.put(result.record)
-        if step.writes and not result.idle:
-            self._not_taken = None if result.error is None else str(result.error)
+        error = result.error if isinstance(result, Stopped) else None
+        if step.writes and not isinstance(result, NotSent):
+            self._not_taken = None if error is None else str(error)
             self._observation.note_write()
             self._records.note_written(component)
         for event in result.events:
@@ -729,13 +732,13 @@ class Pass:
         self._note_unanswered(step, result.record)
         if self._ends_here(component, step, result):
             return
-        if result.foreign is not None:
-            self._observation.note_foreign(component, result.foreign)
+        if isinstance(result, Strange):
+            self._observation.note_foreign(component, result.created)
         first = not self._polling.is_planned
         self._advance(component)
-        if step is Step.READ_TAGS and isinstance(result.error, ThrottledError | UnansweredError):
+        if step is Step.READ_TAGS and isinstance(error, ThrottledError | UnansweredError):
             self._read_tags(component)  # a drift check wants the tags though no decision does
-        if result.accepted:
+        if isinstance(result, Accepted):
             self._note_accepted(component, first=first)
 
     def _note_unanswered(self, step: Step, record: AdapterRecord) -> None:
@@ -753,23 +756,26 @@ class Pass:
         if first or self._session.fleet.serial or not self._queue.writes:
             self._polling.plan_after_write(last=not self._queue.writes)
 
-    def _note_archive(self, component: str, result: StepResult) -> None:
+    def _note_archive(self, component: str, result: StepOutcome) -> None:
         """Note whether the archive has to be read first; follow what answers if that of a pin is missing."""
         self._unverified.pop(component, None)
         artifact = self._queue.decisions[component].artifact
-        if result.unread and artifact is not None:
+        if isinstance(result, NeedsArchive) and artifact is not None:
             self._unverified[component] = artifact
-        pins = [] if result.missing is None else self._desired.pins_to(component, artifact)
+        missing = result.missing if isinstance(result, NotSent) else None
+        pins = [] if missing is None else self._desired.pins_to(component, artifact)
         if pins:
-            self._move_pins(pins, self._records[component], result)
+            self._move_pins(pins, self._records[component], result, missing)
 
-    def _move_pins(self, pins: list[Order], record: AdapterRecord, result: StepResult) -> None:
+    def _move_pins(
+        self, pins: list[Order], record: AdapterRecord, result: StepOutcome, missing: str | None
+    ) -> None:
         """Pin what answers instead of a version that is gone; without any, the rollback stays and fails."""
         answers = self._routes.answering(record.name) or proven_artifact(record)
         given_up = [artifact for pin in pins for artifact in (pin.replaces, pin.artifact)]
         if answers is None or any(map(answers.same_version_as, given_up)):
             failure = result.record.failure
-            if failure is not None and failure.reason == result.missing:
+            if failure is not None and failure.reason == missing:
                 reason = (
                     f"{failure.reason}; it is rolled back to that version: publish another one, or run"
                     f" 'adapters rollback {record.name} --undo'"
@@ -781,21 +787,22 @@ class Pass:
             self._session.registry.replace_order(pin, other, self._session.lease)
         orders = [order for order in self._desired.orders if order not in pins]
         self._desired = replace(self._desired, orders=[*orders, *kept])
-        if self._desired.versions is None:
-            self._desired = self._desired.with_pins_of(record.component, self._records)
-        else:
+        if self._desired.versions.has_routes:
             self._session.abandon()  # other components are wanted now
-        cause = f"the version that it was rolled back to is gone: {result.missing}"
+        else:
+            self._desired = self._desired.with_pins_of(record.component, self._records)
+        cause = f"the version that it was rolled back to is gone: {missing}"
         self._records.note(record, "unpinned", cause=f"{cause}; {answers.version} goes on answering")
 
-    def _ends_here(self, component: str, step: Step, result: StepResult) -> bool:
+    def _ends_here(self, component: str, step: Step, result: StepOutcome) -> bool:
         """Adapt the rates to the result of a call; return True if nothing more can be done in this pass."""
         limits = self._limits
-        limiter = limits.reads if step.reads or step.asks or step.reads_archive else limits.writes
+        limiter = limits.reads if step.reads or step.asks or step.lane is Lane.ARCHIVE else limits.writes
+        if not isinstance(result, Stopped):
+            limiter.succeeded(sent=not (step.writes and isinstance(result, NeedsArchive)))
+            self._unread_since.pop(component, None)
+            return False
         match result.error:
-            case None:
-                limiter.succeeded(sent=not (step.writes and result.unread))
-                self._unread_since.pop(component, None)
             case ThrottledError():
                 limits.back_off(result.error, limiter)
             case UnansweredError() | ConflictError() | LimitReachedError() if step.reads:
@@ -1151,10 +1158,7 @@ class Pass:
         deletes = queue.held and not self._polling.in_flight
         if trouble is None and (
             (self._routes_open and self._routes.unsent)
-            or queue.reads
-            or queue.requests
-            or queue.probes
-            or queue.archives
+            or any(waiting for lane, waiting in queue.lanes.items() if lane is not Lane.WRITE)
             or writes
             or deletes
         ):

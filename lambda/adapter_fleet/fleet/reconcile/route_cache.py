@@ -48,7 +48,7 @@ class RouteCache:
         self._revisions = {**edited, **{name: route.revision for name, route in self._stored.items()}}
         self._routes: dict[str, Route] = {}
         self._planned: Mapping[str, Route] = {}
-        self._versions: Versions | None = None
+        self._versions = Versions.in_place({})
         self._changed: set[str] = set()
         # What callers are to read instead of what they read.
         self._misread: dict[str, Route] = {}
@@ -90,10 +90,8 @@ class RouteCache:
         self._void = misleading(published, adapters, records) - routes.keys()
         return routes
 
-    def follow_versions(self, versions: Versions | None) -> None:
+    def follow_versions(self, versions: Versions) -> None:
         """Take over the routes of these versions, and note which ones are to be written."""
-        if versions is None:
-            return
         stored, self._planned, self._routes = self._stored, versions.routes, dict(versions.routes)
         self._versions = replace(versions, routes=self._routes)
         self._changed = {name for name, route in self._routes.items() if stored.get(name) != route}
@@ -131,8 +129,6 @@ class RouteCache:
         Other components are wanted then: what a route named is created only if it is declared.
         """
         versions, now, found = self._versions, self._session.clock.now(), False
-        if versions is None:
-            return False
         for name, planned in self._planned.items():
             record, stored = records.get(planned.live.component), self._stored.get(name)
             # It answers as the records say that this pass began with. What callers read is no assumption.
@@ -154,7 +150,7 @@ class RouteCache:
 
     def judge(self) -> None:
         """Judge the canaries whose step has ended, by the requests of its minutes."""
-        canary = None if self._versions is None else self._versions.releases.canary
+        canary = self._versions.releases.canary
         routes = [route for route in self._routes.values() if (self._due(route) or math.inf) <= self._began]
         if canary is None or not routes:
             return
@@ -180,7 +176,7 @@ class RouteCache:
             return {}, bounded(str(error), _HELD_BYTES)
 
     def _due(self, route: Route) -> float | None:
-        if self._versions is None or route.candidate is None:
+        if route.candidate is None:
             return None
         want = self._versions.wanted.get(route.candidate.component)
         # The manifest may have taken the canary over by hand since.
@@ -192,7 +188,7 @@ class RouteCache:
     ) -> Decision:
         """Route to a version that has come into service; return the decision, or to delete a failed one."""
         versions, has_copies = self._versions, self._session.fleet.base_copies > 0
-        if versions is None or record.unreadable is not None:
+        if not versions.has_routes or record.unreadable is not None:
             return decision
         named = self._routes.get(record.name)
         route = new_route(
@@ -215,8 +211,7 @@ class RouteCache:
 
     def superseded(self, records: Iterable[AdapterRecord]) -> list[AdapterRecord]:
         """Return the earlier versions that nobody is sent to any more."""
-        versions = self._versions
-        return [] if versions is None else [record for record in records if is_superseded(versions, record)]
+        return [record for record in records if is_superseded(self._versions, record)]
 
     @property
     def unsent(self) -> bool:
@@ -256,7 +251,7 @@ class RouteCache:
             Adapters of components that go. Of one whose route was lost, callers' row may be left.
         """
         versions = self._versions
-        if versions is None:
+        if not versions.has_routes:
             return []
         rows = {*self._routes, *self._revisions, *leaving, *versions.unreadable}
         gone = sorted(rows - versions.declared.keys())
@@ -269,8 +264,6 @@ class RouteCache:
 
     def next_times(self) -> list[float]:
         """Return when versions that stay for now are drained, and when canaries are judged."""
-        if self._versions is None:
-            return []
         drained = [
             moment
             for route in self._routes.values()

@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from adapter_fleet.common.call_pool import CallPool
-from adapter_fleet.fleet.planning.decide import Decision, Step
+from adapter_fleet.fleet.planning.decide import Decision, Lane, Step
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits, RateLimiter
 from adapter_fleet.fleet.state.configuration import MAX_ARCHIVES_AT_A_TIME, MAX_REQUESTS_AT_A_TIME
-from adapter_fleet.fleet.steps.task import StepResult
+from adapter_fleet.fleet.steps.task import StepOutcome
 
 
 class QueuedStep(NamedTuple):
@@ -27,9 +27,8 @@ class WorkQueue:
         How many calls run at the same time.
     under_way:
         The steps that are being taken.
-    reads, requests, probes, archives, writes:
-        Components to read at SageMaker, to send a request to, to send a probe to, whose archive to look at,
-        and to write on.
+    lanes:
+        Components by the lane of their next step. Those of the lane `LAST` are held.
     held:
         Components to delete once everything else is done.
     limit:
@@ -43,14 +42,12 @@ class WorkQueue:
     """
 
     def __init__(self, executor: Executor, workers: int, limits: CallLimits) -> None:
-        self.under_way: CallPool[StepResult] = CallPool(executor)
+        self.under_way: CallPool[StepOutcome] = CallPool(executor)
         self._workers, self._limits = workers, limits
         self.decisions: dict[str, Decision] = {}
-        self.reads: deque[str] = deque()
-        self.requests: deque[str] = deque()
-        self.probes: deque[str] = deque()
-        self.archives: deque[str] = deque()
-        self.writes: deque[str] = deque()
+        self.lanes: dict[Lane, deque[str]] = {
+            lane: deque() for lane in Lane if lane not in (Lane.NONE, Lane.LAST)
+        }
         self.held: set[str] = set()
         self.limit: str | None = None
         self.waiting: set[str] = set()
@@ -65,25 +62,17 @@ class WorkQueue:
         step = decision.step
         if lacks_room:
             self.waiting.add(component)
-        elif step.reads:
-            self.reads.append(component)
-        elif step is Step.PROBE:
-            self.probes.append(component)
-        elif step.asks:
-            self.requests.append(component)
-        elif step is Step.VERIFY:
-            self.archives.append(component)
+        elif step.lane is Lane.LAST:
+            self.held.add(component)
         elif step is Step.CONFIRM:
             # A single call, so it goes before the readings, which may take long.
-            self.archives.appendleft(component)
-        elif step is Step.HOLD:
-            self.held.add(component)
-        elif step.writes:
-            self.writes.append(component)
+            self.lanes[step.lane].appendleft(component)
+        elif step.lane is not Lane.NONE:
+            self.lanes[step.lane].append(component)
 
     def withdraw(self, component: str) -> None:
         """Take the next step of a component out of its queue. The decision stays."""
-        for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
+        for queue in self.lanes.values():
             if component in queue:
                 queue.remove(component)
 
@@ -113,7 +102,7 @@ class WorkQueue:
 
     def clear(self) -> None:
         """Empty the queues; the decisions stay."""
-        for queue in (self.reads, self.requests, self.probes, self.archives, self.writes):
+        for queue in self.lanes.values():
             queue.clear()
         self.held.clear()
         self.waiting.clear()
@@ -121,7 +110,17 @@ class WorkQueue:
     @property
     def has_steps(self) -> bool:
         """True if a step waits for its turn."""
-        return bool(self.reads or self.requests or self.probes or self.archives or self.writes)
+        return any(self.lanes.values())
+
+    @property
+    def reads(self) -> deque[str]:
+        """Components to read at SageMaker."""
+        return self.lanes[Lane.READ]
+
+    @property
+    def writes(self) -> deque[str]:
+        """Components to write on."""
+        return self.lanes[Lane.WRITE]
 
     # --- what may begin
 
@@ -151,30 +150,30 @@ class WorkQueue:
         """
         limits = self._limits
         found = []
-        asked = self.requests or self.probes
+        asked = Lane.ASK if self.lanes[Lane.ASK] else Lane.PROBE
         if self.reads:
             found.append(QueuedStep(self.reads, limits.reads.next_at, limits.reads))
-        elif asks and asked and self._may_ask(asked):
-            found.append(QueuedStep(asked, limits.reads.next_at, limits.reads))
+        elif asks and self.lanes[asked] and self._may_ask(asked):
+            found.append(QueuedStep(self.lanes[asked], limits.reads.next_at, limits.reads))
         if writes and self._may_look_at_archive:
-            found.append(QueuedStep(self.archives, now, None))
+            found.append(QueuedStep(self.lanes[Lane.ARCHIVE], now, None))
         if writes and self.writes and not waits:
             found.append(QueuedStep(self.writes, limits.next_write_at, limits.writes))
         return found
 
-    def _may_ask(self, queue: deque[str]) -> bool:
+    def _may_ask(self, lane: Lane) -> bool:
         """Return True if a request to an adapter may begin now.
 
         A probe is alone. SageMaker sends a request to the copy with the fewest under way: requests beside the
         probe would keep it away from their copies.
         """
         asking = [step for step in self._steps_under_way if step.asks]
-        if queue is self.probes:
+        if lane is Lane.PROBE:
             return not asking
         return len(asking) < MAX_REQUESTS_AT_A_TIME and Step.PROBE not in asking
 
     @property
     def _may_look_at_archive(self) -> bool:
         """True if an archive may be copied, read or compared now."""
-        under_way = sum(step.reads_archive for step in self._steps_under_way)
-        return bool(self.archives) and under_way < MAX_ARCHIVES_AT_A_TIME
+        under_way = sum(step.lane is Lane.ARCHIVE for step in self._steps_under_way)
+        return bool(self.lanes[Lane.ARCHIVE]) and under_way < MAX_ARCHIVES_AT_A_TIME

@@ -1,8 +1,29 @@
-"""The versions that a fleet has accepted before, and that need no evaluation now."""
+"""The versions of an adapter that have served, and those that need no evaluation now."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.manifest.desired import Artifact
+
+
+def served_versions(records: Iterable[AdapterRecord], route: Route | None) -> tuple[Artifact, ...]:
+    """Return the versions of an adapter that have served, each once, the latest first.
+
+    A record is forgotten with its component, and the route still lists the version. One that a canary took
+    back has not served.
+
+    records:
+        Those of the adapter's components.
+    """
+    served = [] if route is None else [version.artifact for version in route.served]
+    taken_back = [] if route is None else [one.artifact for one in route.versions if one.abandoned]
+    for version in (version for record in records for version in record.versions):
+        if not any(map(version.same_as, served)) and not any(map(version.same_version_as, taken_back)):
+            served.append(version)
+    return tuple(served)
 
 
 class KnownVersions:
@@ -30,9 +51,13 @@ class KnownVersions:
 
     @cached_property
     def _served(self) -> dict[str, set[str | None]]:
-        served: dict[str, set[str | None]] = {}
+        records: dict[str, list[AdapterRecord]] = {}
         for record in self._registry.records().values():
-            versions = (record.serving, record.last_good, *record.versions)
-            found = {version.digest for version in versions if version is not None}
-            served.setdefault(record.name.casefold(), set()).update(found)
+            records.setdefault(record.name, []).append(record)
+        routes, served = self._registry.read_routes()[0], dict[str, set[str | None]]()
+        for name in records.keys() | routes.keys():
+            own = records.get(name, [])
+            answering = [version for record in own for version in (record.serving, record.last_good)]
+            versions = [*served_versions(own, routes.get(name)), *filter(None, answering)]
+            served.setdefault(name.casefold(), set()).update(version.digest for version in versions)
         return served

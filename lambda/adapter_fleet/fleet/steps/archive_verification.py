@@ -22,7 +22,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     ThrottledError,
     UnansweredError,
 )
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import NeedsArchive, NotSent, StepOutcome, StepTask
 from adapter_fleet.manifest.desired import Artifact
 
 
@@ -155,7 +155,7 @@ def _denied(doing: str, rights: str, error: RefusedError) -> Verdict:
     )
 
 
-def verify(task: StepTask) -> StepResult:
+def verify(task: StepTask) -> StepOutcome:
     """Copy or read the archive, so that the step that sends it finds it verified."""
     artifact, began = task.decision.artifact, task.clock.now()
     assert artifact is not None  # only artifacts are verified
@@ -178,10 +178,10 @@ def verify(task: StepTask) -> StepResult:
     # The step that sends the archive refuses a wrong one, by what the registry remembers of this reading.
     if verdict.problem is not None and verdict.cause is not Cause.ARTIFACT:
         return not_usable(task, artifact, verdict)
-    return StepResult(record=task.record, idle=True)
+    return NotSent(record=task.record)
 
 
-def confirm(task: StepTask) -> StepResult:
+def confirm(task: StepTask) -> StepOutcome:
     """Check after a write that the archive is still the version that was verified before it."""
     artifact, before = task.decision.artifact, task.record.unconfirmed
     assert artifact is not None and before is not None  # noqa: PT018 - only such a write has this step
@@ -191,12 +191,12 @@ def confirm(task: StepTask) -> StepResult:
         verdict = Verdict(problem=f"NoSuchKey: {artifact.uri} does not exist")
     same = verdict.version is not None and verdict.version.same_content(before)
     if verdict.unread and not same:
-        return StepResult(record=task.record, idle=True, unread=True)
+        return NeedsArchive(record=task.record)
     if same or verdict.problem is None:
         failure = task.record.failure
         if failure is not None and failure.artifact.same_as(artifact):
             failure = None
-        return StepResult(record=replace(task.record, unconfirmed=None, failure=failure), idle=True)
+        return NotSent(record=replace(task.record, unconfirmed=None, failure=failure))
     record = task.record
     if verdict.cause is Cause.ARTIFACT:
         now = f"{before} is {verdict.version} now"
@@ -207,7 +207,7 @@ def confirm(task: StepTask) -> StepResult:
     return replace(not_usable(task, artifact, verdict, record=record), missing=None)
 
 
-def check_serving(task: StepTask) -> StepResult:
+def check_serving(task: StepTask) -> StepOutcome:
     """Note whether the archive of what serves is still there. If S3 does not answer, that changes nothing."""
     serving = task.record.serving
     assert serving is not None  # only what serves has this step
@@ -217,8 +217,8 @@ def check_serving(task: StepTask) -> StepResult:
             read(serving, task.service, task.registry, task.stop)  # it was replaced since it was read
             verdict = look_at_serving(serving, task.service, task.registry)
     except (ThrottledError, UnansweredError):
-        return StepResult(record=task.record, idle=True)
-    return StepResult(record=replace(task.record, archive_trouble=verdict.problem), idle=True)
+        return NotSent(record=task.record)
+    return NotSent(record=replace(task.record, archive_trouble=verdict.problem))
 
 
 def inspect(task: StepTask, artifact: Artifact) -> Verdict:
@@ -231,14 +231,15 @@ def inspect(task: StepTask, artifact: Artifact) -> Verdict:
 
 def not_usable(
     task: StepTask, artifact: Artifact, verdict: Verdict, *, record: AdapterRecord | None = None
-) -> StepResult:
+) -> NotSent:
     """Return the failure of an adapter whose archive cannot be sent."""
     assert verdict.problem is not None  # the archive cannot be sent
     result = task.failure(artifact, verdict.problem, cause=verdict.cause, record=record)
     failure = result.record.failure
     if verdict.cause is Cause.ARTIFACT and failure is not None and failure.artifact.same_as(artifact):
         result.record = replace(result.record, failure=replace(failure, unverified=True))
-    return replace(result, idle=True, missing=verdict.problem if verdict.missing else None)
+    missing = verdict.problem if verdict.missing else None
+    return NotSent(record=result.record, events=result.events, missing=missing)
 
 
 def _no_answer(artifact: Artifact, error: ServiceError) -> Verdict:

@@ -18,7 +18,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     UnansweredError,
 )
 from adapter_fleet.fleet.steps import archive_verification, probes, smoke_requests, tags, writes
-from adapter_fleet.fleet.steps.task import CALL_SECONDS, StepResult, StepTask
+from adapter_fleet.fleet.steps.task import CALL_SECONDS, Done, StepOutcome, StepTask, Stopped
 from adapter_fleet.manifest.desired import Artifact
 
 MAX_STEP_SECONDS = max(3 * CALL_SECONDS, smoke_requests.MAX_SMOKE_SECONDS, probes.MAX_PROBE_SECONDS)
@@ -28,7 +28,7 @@ The three calls are a look at the archive, a write, and a read of the tags after
 """
 
 
-def execute(task: StepTask) -> StepResult:
+def execute(task: StepTask) -> StepOutcome:
     """Take the step. Its errors are in the result, except for those that end the pass.
 
     These are LeaseLostError, and what the registry raises if it does not answer, throttles or refuses.
@@ -39,19 +39,19 @@ def execute(task: StepTask) -> StepResult:
     return result
 
 
-def _execute(task: StepTask) -> StepResult:
+def _execute(task: StepTask) -> StepOutcome:
     try:
         return _STEPS[task.decision.step](task)
     except (ThrottledError, UnansweredError, ConflictError) as error:
-        return StepResult(record=task.record, error=error)
+        return Stopped(record=task.record, error=error)
     except MissingError as error:
         live = task.record.live
         if live is None:
-            return StepResult(record=task.record, error=error, blocks=True)
+            return Stopped(record=task.record, error=error, blocks=True)
         # Deleted meanwhile: the next step is a look.
-        return StepResult(record=replace(task.record, live=replace(live, doubtful=True)), error=error)
+        return Stopped(record=replace(task.record, live=replace(live, doubtful=True)), error=error)
     except RefusedError as error:
-        return StepResult(record=task.record, error=error, blocks=True)
+        return Stopped(record=task.record, error=error, blocks=True)
     except LeaseLostError:
         raise
     except RecordTooLargeError as error:
@@ -69,11 +69,11 @@ def _is_outage(error: Exception) -> bool:
     return isinstance(error, HTTPClientError)
 
 
-def _unexpected(task: StepTask, reason: str, cause: Cause = Cause.UNEXPECTED) -> StepResult:
+def _unexpected(task: StepTask, reason: str, cause: Cause = Cause.UNEXPECTED) -> StepOutcome:
     """Return the result of a step that ended with an unexpected exception before any write was sent."""
     record, step = task.record, task.decision.step
     if step.reads:
-        return StepResult(record=record, error=RefusedError(reason))
+        return Stopped(record=record, error=RefusedError(reason))
     if step is Step.DELETE:
         return writes.not_deleted(task, reason)
     wanted = task.want.artifact if task.want is not None else None
@@ -82,12 +82,12 @@ def _unexpected(task: StepTask, reason: str, cause: Cause = Cause.UNEXPECTED) ->
     return task.failure(artifact, reason, cause=cause)
 
 
-def _look(task: StepTask) -> StepResult:
+def _look(task: StepTask) -> StepOutcome:
     live = task.service.describe(task.record.component)
-    return StepResult(record=with_description(task.record, live, now=task.clock.now()))
+    return Done(record=with_description(task.record, live, now=task.clock.now()))
 
 
-_STEPS: dict[Step, Callable[[StepTask], StepResult]] = {
+_STEPS: dict[Step, Callable[[StepTask], StepOutcome]] = {
     Step.LOOK: _look,
     Step.READ_TAGS: tags.read_tags,
     Step.CLAIM: tags.claim,

@@ -24,7 +24,7 @@ from adapter_fleet.fleet.state.sagemaker_port import (
     UnansweredError,
 )
 from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, not_asked, serving_of
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import Done, StepOutcome, StepTask, Stopped
 from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
 from adapter_fleet.serving.completions import Completion, PromptRequest
 
@@ -81,7 +81,7 @@ class _Series:
         return check.is_complete or (check.is_wrong and bool(self.wrong))
 
 
-def probe(task: StepTask) -> StepResult:
+def probe(task: StepTask) -> StepOutcome:
     """Ask the probe as often as the copies need it. A whole copy that answers wrongly is a failure."""
     check, serving = task.record.probed, serving_of(task.record)
     assert task.want is not None  # only wanted adapters are asked
@@ -102,15 +102,17 @@ def probe(task: StepTask) -> StepResult:
     return replace(_result(task, wanted, series), requests=series.sent)
 
 
-def _result(task: StepTask, probe: Probe, series: _Series) -> StepResult:
+def _result(task: StepTask, probe: Probe, series: _Series) -> StepOutcome:
     """Return what the answers of a step mean."""
     check = series.check
     if check.is_wrong and series.wrong:
         return _failed(task, probe, series)
     if series.wrong and not check.suspected:
         check = replace(check.begin_again(), suspected=True)
-    throttle = series.error if isinstance(series.error, ThrottledError) else None
-    return StepResult(record=_right(task, check), error=throttle)
+    record = _right(task, check)
+    if isinstance(series.error, ThrottledError):
+        return Stopped(record=record, error=series.error)
+    return Done(record=record)
 
 
 def _ask(task: StepTask, probe: Probe, series: _Series) -> None:
@@ -163,7 +165,7 @@ def _right(task: StepTask, check: ProbeCheck) -> AdapterRecord:
     return replace(record, probed=ended, failure=failure)
 
 
-def _failed(task: StepTask, probe: Probe, series: _Series) -> StepResult:
+def _failed(task: StepTask, probe: Probe, series: _Series) -> StepOutcome:
     """Return the failure of an adapter for which another answers; its artifact may be sent again, once."""
     serving, check = serving_of(task.record), series.check
     reason = f"the probe: {_culprit(task, probe, series)}"
@@ -234,7 +236,7 @@ _CONFIRMED = 2
 """So many more answers that equal another's, each behind a nonce of its own, are no coincidence."""
 
 
-def _weaker(task: StepTask) -> StepResult:
+def _weaker(task: StepTask) -> StepOutcome:
     """Compare the adapter's answer to its smoke request with the base model's, and later with its own.
 
     This is weaker than a probe: an adapter may answer a prompt as its base model does, or in another way
@@ -261,7 +263,7 @@ def _weaker(task: StepTask) -> StepResult:
         if failure is not None and failure.cause is Cause.IDENTITY and failure.artifact.same_as(serving):
             failure = None
         checked = replace(record, probed=replace(ended, resent=False), failure=failure)
-        return StepResult(record=checked, requests=requests)
+        return Done(record=checked, requests=requests)
     resend = Recheck.RESEND if task.repairs and not check.resent else record.recheck
     return task.failure(
         serving,

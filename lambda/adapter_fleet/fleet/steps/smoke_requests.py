@@ -7,7 +7,7 @@ from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError, UnansweredError
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import Done, StepOutcome, StepTask
 from adapter_fleet.manifest.desired import Artifact, SmokeRequest
 
 ASK_SECONDS = 65.0
@@ -24,7 +24,7 @@ ANY_REQUEST = SmokeRequest.from_prompt("Hello", max_tokens=1)
 """The request for an adapter without a smoke request."""
 
 
-def smoke(task: StepTask) -> StepResult:
+def smoke(task: StepTask) -> StepOutcome:
     """Send the smoke request: a wrong answer is the adapter's failure."""
     record, want = task.record, task.want
     assert want is not None and want.smoke is not None  # noqa: PT018 - only such adapters have this step
@@ -37,12 +37,12 @@ def smoke(task: StepTask) -> StepResult:
         record = _answered(record, want.smoke)
         if want.artifact.probe is None and want.smoke.prompt is not None:
             record = replace(record, probed=ProbeCheck(artifact=serving))
-        return StepResult(record=record)
+        return Done(record=record)
     reason = f"the smoke request failed: {problem}"
     return task.failure(serving, reason, cause=Cause.SMOKE, smoke=want.smoke.digest)
 
 
-def ask(task: StepTask) -> StepResult:
+def ask(task: StepTask) -> StepOutcome:
     """Ask an adapter whether its base still has it; mark it to be sent again if not."""
     smoke = task.want.smoke if task.want is not None else None
     try:
@@ -50,14 +50,14 @@ def ask(task: StepTask) -> StepResult:
     except (UnansweredError, RefusedError) as error:
         return not_asked(task, error)
     if problem is None or (smoke is None and _refuses_body(problem)):
-        return StepResult(record=_answered(task.record, smoke))
+        return Done(record=_answered(task.record, smoke))
     check = task.record.probed
     if check is not None and check.resent and not lacks_adapter(problem):
-        return StepResult(record=replace(task.record, recheck=None))  # its probe shows who answers
+        return Done(record=replace(task.record, recheck=None))  # its probe shows who answers
     sent_before = task.record.recheck is Recheck.SENT
     record = replace(task.record, recheck=Recheck.SEND)
     if not sent_before:
-        return StepResult(record=record)
+        return Done(record=record)
     reason = task.live.failure_reason or f"it does not answer: {problem}"
     return task.failure(serving_of(record), reason, record=record)
 
@@ -81,7 +81,7 @@ def _ask(task: StepTask, request: SmokeRequest) -> str | None:
     return problem
 
 
-def not_asked(task: StepTask, error: ServiceError, *, what: str = "the smoke request") -> StepResult:
+def not_asked(task: StepTask, error: ServiceError, *, what: str = "the smoke request") -> StepOutcome:
     """Note that a request did not reach the adapter, which is no fault of its artifact: it is retried."""
     cause = cause_of(str(error))
     return task.failure(

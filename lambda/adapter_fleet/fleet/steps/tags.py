@@ -10,25 +10,25 @@ from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause, cause_of
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError, ServiceError
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import Done, NotSent, StepOutcome, StepTask, Strange
 
 _TAGS_OF_AWS = "aws:"
 """Prefix of tags that nobody but AWS can remove."""
 
 
-def read_tags(task: StepTask) -> StepResult:
+def read_tags(task: StepTask) -> StepOutcome:
     """Find out whose a component is."""
     return _with_tags(task, task.live, task.service.tags(task.record.component, task.live))
 
 
-def claim(task: StepTask) -> StepResult:
+def claim(task: StepTask) -> StepOutcome:
     """Put the fleet's tag on an adapter that someone made by hand and ordered to import."""
     assert task.want is not None  # a claim waits for a manifest that wants the adapter
     live = task.service.describe(task.record.component)
     if live is None or live.created != task.live.created:
         # The listing lagged behind: another component has that name now.
         record = replace(task.record, live=live, absent_at=task.clock.now())
-        return StepResult(record=record, idle=True)
+        return NotSent(record=record)
     task.record = replace(task.record, live=live)
     try:
         found = _with_tags(task, live, task.service.tags(task.record.component, live))
@@ -50,10 +50,10 @@ def claim(task: StepTask) -> StepResult:
     except RefusedError as error:
         return _not_tagged(task, str(error))
     # Earlier intents and failures are about another component of that name.
-    return StepResult(record=adopt(replace(task.record, intent=None, failure=None), live, tags))
+    return Done(record=adopt(replace(task.record, intent=None, failure=None), live, tags))
 
 
-def retag(task: StepTask) -> StepResult:
+def retag(task: StepTask) -> StepOutcome:
     """Write the tags that are wanted, and remove those that are not."""
     live, want, before = task.live, task.want, task.record.tags
     assert want is not None  # only a wanted component has tags to write
@@ -73,10 +73,10 @@ def retag(task: StepTask) -> StepResult:
             task.service.untag(task.record.component, live, removed)
     except RefusedError as error:
         return foreign_after_all(task, task.record) or _not_tagged(task, str(error))
-    return StepResult(record=replace(task.record, tags=tags, generation=task.context.generation))
+    return Done(record=replace(task.record, tags=tags, generation=task.context.generation))
 
 
-def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | None:
+def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepOutcome | None:
     """Return the result of a write that was refused because the component is not the fleet's; else None."""
     live = record.live
     try:
@@ -85,17 +85,17 @@ def foreign_after_all(task: StepTask, record: AdapterRecord) -> StepResult | Non
     except ServiceError:
         return None
     # Described again first, as the creation time decides whose it is.
-    return StepResult(record=replace(record, intent=None, owned=None, live=replace(live, doubtful=True)))
+    return Done(record=replace(record, intent=None, owned=None, live=replace(live, doubtful=True)))
 
 
-def _with_tags(task: StepTask, live: ObservedComponent, tags: Mapping[str, str]) -> StepResult:
+def _with_tags(task: StepTask, live: ObservedComponent, tags: Mapping[str, str]) -> StepOutcome:
     record = with_tags(task.record, live, tags, uid=task.uid, now=task.clock.now())
     if record.owned is None:
-        return StepResult(record=record, foreign=live.created, idle=True)
-    return StepResult(record=record)
+        return Strange(record=record, created=live.created)
+    return Done(record=record)
 
 
-def _not_tagged(task: StepTask, reason: str) -> StepResult:
+def _not_tagged(task: StepTask, reason: str) -> StepOutcome:
     """Note that tags were refused, which is no fault of the artifact: it is retried."""
     assert task.want is not None  # only a wanted component has tags to write
     cause = cause_of(reason)

@@ -19,23 +19,9 @@ CALL_SECONDS = 25.0
 
 
 @dataclass(kw_only=True)
-class StepResult:
-    """What a step came to.
+class StepOutcome:
+    """What a step came to: one of the classes below.
 
-    error:
-        Why the step could not be taken.
-    blocks:
-        True if the error keeps the component from any step in this pass.
-    accepted:
-        True if the service accepted a write that is under way now.
-    idle:
-        True if no write was sent.
-    foreign:
-        The creation time of a component that turned out not to be the fleet's.
-    unread:
-        True if the archive has to be copied or read before the step can be taken.
-    missing:
-        Why there is no archive to send; None where there is one.
     requests:
         How many requests were sent to the adapter.
     unexpected:
@@ -43,16 +29,43 @@ class StepResult:
     """
 
     record: AdapterRecord
-    error: ServiceError | None = None
     events: list[Event] = field(default_factory=list)
-    blocks: bool = False
-    accepted: bool = False
-    idle: bool = False
-    foreign: float | None = None
-    unread: bool = False
-    missing: str | None = None
     requests: int = 1
     unexpected: Exception | None = None
+
+
+class Done(StepOutcome):
+    """The step is taken, or it failed in a way that the record says. Nothing is under way."""
+
+
+class Accepted(StepOutcome):
+    """The service accepted a write that is under way now."""
+
+
+@dataclass(kw_only=True)
+class NotSent(StepOutcome):
+    """No write was sent. `missing` says why there is no archive to send, where there is none."""
+
+    missing: str | None = None
+
+
+class NeedsArchive(NotSent):
+    """The archive has to be copied or read before the step can be taken."""
+
+
+@dataclass(kw_only=True)
+class Strange(NotSent):
+    """The component with this creation time turned out not to be the fleet's."""
+
+    created: float
+
+
+@dataclass(kw_only=True)
+class Stopped(StepOutcome):
+    """The step could not be taken; `blocks` if the error keeps the component from any in this pass."""
+
+    error: ServiceError
+    blocks: bool = False
 
 
 @dataclass(kw_only=True)
@@ -120,7 +133,7 @@ class StepTask:
         smoke: str | None = None,
         probe: str | None = None,
         record: AdapterRecord | None = None,
-    ) -> StepResult:
+    ) -> StepOutcome:
         """Return the result of a step whose artifact could not be brought into service.
 
         record:
@@ -136,4 +149,4 @@ class StepTask:
             smoke=smoke,
             probe=probe,
         )
-        return StepResult(record=record, events=events)
+        return Done(record=record, events=events)

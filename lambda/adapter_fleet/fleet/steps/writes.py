@@ -20,11 +20,11 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 )
 from adapter_fleet.fleet.steps import archive_verification
 from adapter_fleet.fleet.steps.tags import foreign_after_all
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import Accepted, Done, NeedsArchive, StepOutcome, StepTask, Stopped
 from adapter_fleet.manifest.desired import Artifact
 
 
-def not_deleted(task: StepTask, reason: str) -> StepResult:
+def not_deleted(task: StepTask, reason: str) -> StepOutcome:
     """Return the failure of a deletion that was refused; whatever the cause, it is retried."""
     failure, last_good = task.record.failure, task.record.last_good
     cause = cause_of(reason)
@@ -39,13 +39,13 @@ def not_deleted(task: StepTask, reason: str) -> StepResult:
     return replace(result, record=replace(result.record, last_good=last_good))
 
 
-def write(task: StepTask) -> StepResult:
+def write(task: StepTask) -> StepOutcome:
     """Create the component, update it in place to another artifact, or delete it."""
     kind, artifact, archive = Write(task.decision.step), task.decision.artifact, None
     if artifact is not None:
         verdict = archive_verification.inspect(task, artifact)
         if verdict.unread:
-            return StepResult(record=task.record, idle=True, unread=True)
+            return NeedsArchive(record=task.record)
         if verdict.problem is not None:
             return archive_verification.not_usable(task, artifact, verdict)
         archive = verdict.version
@@ -77,7 +77,7 @@ def _with_intent(task: StepTask, write: Write, archive: ArchiveVersion | None) -
     return replace(record, intent=intent, absent_at=None, live=live)
 
 
-def _send(task: StepTask, record: AdapterRecord, write: Write) -> StepResult:
+def _send(task: StepTask, record: AdapterRecord, write: Write) -> StepOutcome:
     artifact, intent, live = task.decision.artifact, record.intent, record.live
     assert intent is not None  # it was just made
     if write is Write.DELETE:
@@ -102,10 +102,10 @@ def _send(task: StepTask, record: AdapterRecord, write: Write) -> StepResult:
         status = Status.CREATING
     intent = replace(intent, acknowledged=task.clock.now())
     live = None if live is None else replace(live, status=status)
-    return StepResult(record=replace(record, intent=intent, live=live), accepted=True)
+    return Accepted(record=replace(record, intent=intent, live=live))
 
 
-def _after_error(task: StepTask, record: AdapterRecord, write: Write, error: Exception) -> StepResult:
+def _after_error(task: StepTask, record: AdapterRecord, write: Write, error: Exception) -> StepOutcome:
     """Return the result of a write that ended with an error.
 
     record:
@@ -113,32 +113,32 @@ def _after_error(task: StepTask, record: AdapterRecord, write: Write, error: Exc
     """
     match error:
         case ThrottledError():
-            return StepResult(record=task.record, error=error)
+            return Stopped(record=task.record, error=error)
         case UnansweredError():
-            return StepResult(record=_unanswered(record, str(error)), error=error)
+            return Stopped(record=_unanswered(record, str(error)), error=error)
         case ExistsError():
-            return StepResult(record=record)
+            return Done(record=record)
         case ConflictError():
             live = task.record.live
             doubtful = None if live is None else replace(live, doubtful=True)
-            return StepResult(record=replace(task.record, live=doubtful), error=error)
+            return Stopped(record=replace(task.record, live=doubtful), error=error)
         case LimitReachedError() if write is Write.CREATE:
-            return StepResult(record=task.record, error=error)
+            return Stopped(record=task.record, error=error)
         case MissingError() if write is Write.CREATE:
-            return StepResult(record=task.record, error=error, blocks=True)
+            return Stopped(record=task.record, error=error, blocks=True)
         case MissingError():
-            return StepResult(record=replace(record, live=None, absent_at=task.clock.now()))
+            return Done(record=replace(record, live=None, absent_at=task.clock.now()))
         case RefusedError():
             return _refused(task, record, write, str(error))
         case _:
             # The write may have been sent: the next step is a look.
             reason = text_of(error)
-            return StepResult(
+            return Stopped(
                 record=_unanswered(record, reason), error=UnansweredError(reason), unexpected=error
             )
 
 
-def _refused(task: StepTask, record: AdapterRecord, write: Write, reason: str) -> StepResult:
+def _refused(task: StepTask, record: AdapterRecord, write: Write, reason: str) -> StepOutcome:
     """Return the failure of a write that the service refused to begin, which is no fault of the artifact."""
     foreign = foreign_after_all(task, record)
     if foreign is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
-from adapter_fleet.fleet.planning.releases import by_adapter, versioned_name
+from adapter_fleet.fleet.planning.releases import Versions, by_adapter, versioned_name
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -61,9 +61,10 @@ def test_deletions_above_the_share_are_refused(fleet: int, deleted: int, setting
 )
 def test_component_of_a_version_counts_for_its_adapter(known: dict[str, Any]) -> None:
     component = versioned_name("p-acme", VERSION)
-    assert list(by_adapter({component: AdapterRecord(name="acme", component=component, **known)})) == [
-        "p-acme"
-    ]
+    records = {component: AdapterRecord(name="acme", component=component, **known)}
+    routed = replace(Versions.in_place({}), has_routes=True)
+    assert list(by_adapter(routed, records)) == ["p-acme"]
+    assert by_adapter(Versions.in_place({}), records) == records  # in place, a component is an adapter
 
 
 class TestWithinAnHour:

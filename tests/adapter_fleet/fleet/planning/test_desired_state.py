@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapter_fleet.fleet.planning.desired_state import DesiredState, apply_pins, claims_of
+from adapter_fleet.fleet.planning.releases import Versions
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -22,7 +23,11 @@ BY_HAND = AdapterRecord(name="a", component=NAME, live=LIVE)
 def void_claims(record: AdapterRecord | None, *declared: DesiredAdapter) -> list[Order]:
     by_component = {each.component: each for each in declared}
     return DesiredState(
-        declared=by_component, orders=[CLAIM], wanted=by_component, answering=by_component
+        declared=by_component,
+        orders=[CLAIM],
+        wanted=by_component,
+        answering=by_component,
+        versions=Versions.in_place(by_component),
     ).void_orders({} if record is None else {NAME: record}, TARGET)
 
 

@@ -11,7 +11,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Lease
-from adapter_fleet.fleet.steps.task import StepTask
+from adapter_fleet.fleet.steps.task import Accepted, StepTask
 from adapter_fleet.fleet.steps.writes import not_deleted, write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fake_service import FakeClock
@@ -66,7 +66,7 @@ def test_refused_deletion_counts_against_what_is_to_blame(
 
 def test_component_is_not_described_any_more_once_it_is_written() -> None:
     result = write(task_of(RECORD, Step.DELETE))
-    assert result.accepted
+    assert isinstance(result, Accepted)
     assert result.record.intent is not None
     assert result.record.live is not None
     assert (result.record.live.described, result.record.live.status.in_transition) == (False, True)

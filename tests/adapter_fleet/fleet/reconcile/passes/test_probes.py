@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.sagemaker_port import ModelFailedError, ServiceError, UnansweredError
 from adapter_fleet.fleet.steps.executor import execute
 from adapter_fleet.fleet.steps.probes import MAX_PROBE_SECONDS
-from adapter_fleet.fleet.steps.task import StepResult, StepTask
+from adapter_fleet.fleet.steps.task import StepOutcome, StepTask
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, answer_of
@@ -127,7 +127,7 @@ class TestAfterAChange:
             world.clock.sleep(63.0)
             raise error("no answer in time")
 
-        def timed(task: StepTask) -> StepResult:
+        def timed(task: StepTask) -> StepOutcome:
             began = world.clock.now()
             result = execute(task)
             took.append(world.clock.now() - began)
