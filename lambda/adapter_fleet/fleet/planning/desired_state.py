@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from adapter_fleet.fleet.planning.observe import may_be_claimed, new_record
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
@@ -80,7 +81,17 @@ class DesiredState:
         wanted = {**self.wanted, **apply_pins([self.declared[component]], self.orders, records)}
         return replace(self, wanted=wanted, answering=wanted)
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the declared adapters."""
+        return frozenset(adapter.name for adapter in self.declared.values())
+
     # --- orders
+
+    @cached_property
+    def claims(self) -> dict[str, float]:
+        """The creation times of the components that someone ordered to take over, by name."""
+        return claims_of(self.orders)
 
     @property
     def retries(self) -> list[Order]:

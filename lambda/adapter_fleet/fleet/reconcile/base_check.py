@@ -63,15 +63,15 @@ class BaseCheck:
     steady:
         True if the base was described in service, with a copy, and as the model that its adapters were last
         checked on. Only then does a drift check ask for probes.
-    doubted:
-        True once an adapter in service did not answer a retry: its copy may have lost the others, too.
+    looks_again:
+        True if the copies are to be looked at once more.
     """
 
     def __init__(self, session: Session, records: RecordCache, executor: Executor) -> None:
         self._session, self._records = session, records
         self._pool: CallPool[set[Answer]] = CallPool(executor)
-        self.steady = self.doubted = False
-        self._updating = self._doubtful = False
+        self.steady = self.looks_again = False
+        self._updating = self._doubtful = self._doubted = False
 
     @property
     def next_look(self) -> float | None:
@@ -118,6 +118,14 @@ class BaseCheck:
             hosting=self._session.target.hosting,
         )
 
+    def doubt(self) -> None:
+        """Look at the copies again, once: an adapter in service did not answer a retry.
+
+        Its copy may have lost the others, too.
+        """
+        self.looks_again = self.looks_again or not self._doubted
+        self._doubted = True
+
     def join(self) -> None:
         """Wait until no adapter is asked any more."""
         self._pool.join()
@@ -150,7 +158,7 @@ class BaseCheck:
         return (
             pass_input.trigger == DRIFT_TRIGGER
             or pass_input.starts_look
-            or self.doubted
+            or self._doubted
             or fleet.unchecked_copies > 0
             or (not self._waits and fleet.base_modified not in (None, base.live.modified))
             or fleet.hosting not in (None, self._session.target.hosting)

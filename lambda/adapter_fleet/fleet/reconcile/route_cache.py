@@ -37,6 +37,7 @@ class RouteCache:
 
     `unreadable` has by adapter why its stored route cannot be read.
     `waits_for_copy` is True if a version in service waits for a copy of the base model to answer.
+    `is_open` is True once the generation is admitted: only then are routes written.
     `worse` has by component the artifact of a canary that has ended, and why.
     """
 
@@ -56,7 +57,7 @@ class RouteCache:
         self._read: dict[str, str] = {}
         # What callers read misleads them, and nothing serves to rebuild a route from.
         self._void: set[str] = set()
-        self.waits_for_copy = False
+        self.waits_for_copy = self.is_open = False
         self.worse: dict[str, tuple[Artifact, str]] = {}
         self._advances: set[str] = set()
         self._began = session.clock.now()
@@ -216,10 +217,12 @@ class RouteCache:
     @property
     def unsent(self) -> bool:
         """True if a route is to be written."""
-        return bool(self._changed)
+        return self.is_open and bool(self._changed)
 
     def flush(self) -> None:
         """Write what changed. Where somebody has rolled back meanwhile, the pass ends, and another begins."""
+        if not self.is_open:
+            return
         self._forget_void()
         if not self._changed:
             return

@@ -134,7 +134,7 @@ class TestAfterAChange:
             return result
 
         world.service.complete = silent  # type: ignore[method-assign]
-        monkeypatch.setattr("adapter_fleet.fleet.reconcile.fleet_pass.execute", timed)
+        monkeypatch.setattr("adapter_fleet.fleet.reconcile.step_taking.execute", timed)
         world.deploy(adapter("a", probed=True))
         world.run_for(30.0)
         assert 63.0 <= max(took) < MAX_PROBE_SECONDS
