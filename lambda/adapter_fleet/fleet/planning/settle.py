@@ -240,20 +240,22 @@ def _succeeded(
         intent=intent,
         ended=live.modified,
     )
+    recheck = _recheck_after_success(record.recheck, intent, live)
     changed = replace(
         record,
         serving=intent.artifact,
         vouched=live.modified,
         intent=None,
         lost=0,
-        failure=record.failure if intent.restores else None,
+        # If it was sent again, only its answer shows whether it loaded: the attempts go on counting.
+        failure=record.failure if intent.restores or recheck is Recheck.SENT else None,
         endpoint=intent.endpoint if creates else record.endpoint,
         base=intent.base if creates else record.base,
         generation=record.generation if intent.restores else intent.generation,
         changed_at=live.modified,
         drifted=None,
         ordered=False,
-        recheck=_recheck_after_success(record.recheck, intent, live),
+        recheck=recheck,
         probed=_probed_after_success(record, intent.artifact),
         unconfirmed=intent.archive,
         archive_trouble=None,

@@ -253,3 +253,17 @@ class TestChangeByHandAtAnOrder:
         world.service.faults.broken.clear()
         world.settle()
         assert world.serving() == uris("a", version=2)
+
+
+def test_adapter_that_does_not_answer_after_it_was_sent_again_is_tried_less_and_less_often() -> None:
+    """Its update counts as done, as SageMaker has the same address before and after it."""
+    world = World(seconds=0.5)
+    world.apply(adapter("a"))
+    world.service.faults.failure_reason_stays = True
+    world.service.faults.broken[artifact("a").uri] = "AccessDenied: 403"
+    world.service.faults.silent.add(artifact("a").uri)
+    world.service.replace_base("another model", lost=True)
+    writes = len(world.writes())
+    world.start_machine("look")
+    world.run_for(3600)
+    assert 1 < len(world.writes()) - writes < 15
