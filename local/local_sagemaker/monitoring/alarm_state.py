@@ -76,9 +76,7 @@ def evaluated(alarm: Mapping[str, Any], values: Sequence[float | None]) -> Evalu
     if not present and treatment in ("missing", "ignore"):
         if treatment == "ignore":
             return None
-        return Evaluation(
-            "INSUFFICIENT_DATA", f"Insufficient Data: {count} datapoints were unknown.", None
-        )
+        return Evaluation("INSUFFICIENT_DATA", f"Insufficient Data: {count} datapoints were unknown.", None)
     breaching = sum(breaches(value, threshold) for value in present)
     if treatment == "breaching":
         breaching += count - len(present)
