@@ -139,7 +139,8 @@ def class_parts(name: str, found: griffe.Class) -> Iterator[str]:
         ]
         yield table(("value", "what it means"), rows)
         return
-    if any("TypedDict" in _bases(each) for each in (found, *found.mro())):
+    # The signature of the class that the docstring refers to has the keys.
+    if "TypedDict" in _bases(found) and "; see `" not in first:
         yield wrapped(f"Keys: {', '.join(f'`{member.name}`' for member in _attributes(found))}.")
     constants = [f"`{member.name}`" for member in _attributes(found) if member.name.isupper()]
     if constants:

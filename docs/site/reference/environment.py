@@ -40,8 +40,8 @@ def page() -> str:
         wrapped(
             "Every key of `environments/<name>.toml`. The reference app deploys one file:"
             " `cdk deploy -c environment=<name>`. Relative paths are relative to the file. Keys may be left"
-            " out, except for those marked *needed*. A wrong key or value is an error at synth. What is not"
-            " here, such as `failure_policy`, is set in `stacks`, or in an app of your own."
+            " out, except for those marked *needed*. A wrong key or value is an error at synth. `stacks`,"
+            " or an app of your own, sets what is not here."
             " [Preflight](../how-to/preflight.md#a-file-for-your-own-app) has a whole file."
         ),
     ]
