@@ -9,11 +9,15 @@ from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling, ScalingTarget
-from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
+from multi_adapter_inference.endpoint.base_component import BaseComponent
+from multi_adapter_inference.endpoint.base_model_options import (
+    BaseModelOptions,
+    CommonBaseModelOptions,
+    PlacementStrategy,
+)
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.multi_adapter_endpoint import InstancePool, MultiAdapterEndpoint
-from multi_adapter_inference.endpoint.own_base_component import PlacementStrategy
 from multi_adapter_inference.endpoint.rolling_update import BatchSize
 from multi_adapter_inference.fleet.fleet import AdapterFleet, FleetOptions
 from multi_adapter_inference.fleet.fleet_interface import FleetMember, IAdapterFleet
@@ -49,6 +53,7 @@ __all__ = [
     "BaseModelOptions",
     "BatchSize",
     "Canary",
+    "CommonBaseModelOptions",
     "ComputeRequirements",
     "CopyScaling",
     "DeletionGuard",

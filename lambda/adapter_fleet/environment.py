@@ -13,7 +13,7 @@ from cattrs import Converter
 
 from adapter_fleet.common.naming import did_you_mean, known_or_meant
 from adapter_fleet.documents.schema import StructureError, exactly, strict_converter, structure
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings, ReleaseSettings
 from adapter_fleet.serving.container_releases import (
     REGISTRY_ACCOUNTS,
     ContainerRelease,
@@ -189,6 +189,20 @@ class SmokeTable:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasesTable:
+    """`[fleets.<name>.releases]`: each version is a component of its own, and callers look up which answers.
+
+    keep:
+        How many earlier versions of each adapter stay in service.
+    canary:
+        The rising shares of callers, in percent, that a new version answers first.
+    """
+
+    keep: int = ReleaseSettings.keep
+    canary: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FleetTable:
     """`[fleets.<name>]`: a fleet's manifest, in a file or in a bucket, and what a deployment may do.
 
@@ -204,6 +218,12 @@ class FleetTable:
         What to do every 15 minutes about changes by hand. Default: a report every hour.
     smoke:
         Default: no request.
+    base_model:
+        Which of `[base_models]` it runs on. Default: `[base_model]`.
+    releases:
+        Default: updates in place.
+    evaluation:
+        What a new version's evaluation should reach, such as `rougeL >= 0.4`.
     allow_empty:
         Whether a manifest without adapters may delete all of them.
     allow_base_replacement:
@@ -218,6 +238,9 @@ class FleetTable:
     request_rate: float = FleetSettings.request_rate
     drift_check: DriftAction | None = None
     smoke: SmokeTable | None = None
+    base_model: str | None = None
+    releases: ReleasesTable | None = None
+    evaluation: list[str] = field(default_factory=list)
     allow_empty: bool = False
     allow_base_replacement: bool = False
 
@@ -226,6 +249,16 @@ class FleetTable:
         _check_goes_with("key", self.key, bucket=self.bucket)
         if self.bucket is not None and self.key is None:
             raise ValueError("'key' should be given with bucket, got nothing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FurtherBaseTable:
+    """`[base_models.<name>]`: another base model on the same instances. Commands do not check it."""
+
+    model: BaseModelTable
+    container: ContainerTable
+    lora: LoraServing
+    copies: CopiesTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,6 +331,7 @@ class Environment:
     artifact_sources: list[ArtifactSourceTable] = field(default_factory=list)
     adapters: dict[str, AdapterTable] = field(default_factory=dict)
     fleets: dict[str, FleetTable] = field(default_factory=dict)
+    base_models: dict[str, FurtherBaseTable] = field(default_factory=dict)
     network: NetworkTable | None = None
     encryption: EncryptionTable | None = None
     monitoring: MonitoringTable | None = None
@@ -306,7 +340,11 @@ class Environment:
     def __post_init__(self) -> None:
         if "" in self.adapters:
             raise ValueError("'adapters' should give each adapter a name, got an empty one")
-        for name in self.fleets:
+        for name, fleet in self.fleets.items():
+            if fleet.base_model not in (None, *self.base_models):
+                raise ValueError(
+                    f"'base_model' of a fleet should be one of [base_models], got {fleet.base_model!r}"
+                )
             if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name):
                 raise ValueError(
                     "'fleets' should give each fleet a name of letters and digits, as it begins those of its"

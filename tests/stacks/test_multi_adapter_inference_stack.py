@@ -13,7 +13,13 @@ from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
 from adapter_fleet.environment import read_environment
-from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
+from adapter_fleet.evaluation import EvaluationBar
+from adapter_fleet.fleet.state.fleet_settings import (
+    CanarySettings,
+    DriftAction,
+    FleetSettings,
+    ReleaseSettings,
+)
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 from tests.constructs.resources import nag
@@ -93,17 +99,18 @@ def test_cdk_nag_finds_nothing_that_is_not_acknowledged(environment: str, tmp_pa
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of an environment with every table."""
+    """The template of an environment with every table: what is commented out in prod.toml is in force."""
     folder = tmp_path_factory.mktemp("closed")
     path = folder / "closed.toml"
+    text = re.sub(r"^#(?=\S)", "", (ENVIRONMENTS / "prod.toml").read_text(), flags=re.MULTILINE)
+    text = text.replace("accelerators = 4", "accelerators = 2").replace("prod.adapters", "local.adapters")
+    topic = 'topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"'
+    text = text.replace('"local.', f'"{ENVIRONMENTS}/local.').replace('# topic_arn = "arn:aws:sns:…"', topic)
     path.write_text(
-        (ENVIRONMENTS / "dev.toml").read_text()
+        text
         + f"""
 [adapters.triage]
 directory = "{ROOT / "examples/tickets/adapters/triage"}"
-
-[fleets.Others]
-manifest = "{ENVIRONMENTS / "local.adapters.yaml"}"
 
 [network]
 vpc = "vpc-0a1b2c3d"
@@ -112,16 +119,6 @@ security_groups = ["sg-0a1b2c3d"]
 
 [encryption]
 key_arn = "arn:aws:kms:us-east-1:111122223333:key/12345678-90ab-cdef-1234-567890abcdef"
-
-[scaling]
-min_copies = 1
-max_copies = 2
-max_instances = 3
-target = 60
-
-[monitoring]
-topic_arn = "arn:aws:sns:us-east-1:111122223333:on-call"
-usage_by = ["team"]
 """
     )
     app = cdk.App(outdir=str(folder / "cdk.out"), context=CONTEXT)
@@ -160,11 +157,9 @@ def test_the_network_of_a_file_is_that_of_containers_and_functions(closed: Templ
     ]
     assert handlers
     assert all(vpc == inside for vpc in handlers)
-    (model,) = closed.find_resources("AWS::SageMaker::Model").values()
-    assert model["Properties"]["VpcConfig"] == {
-        "Subnets": inside["SubnetIds"],
-        "SecurityGroupIds": inside["SecurityGroupIds"],
-    }
+    models = closed.find_resources("AWS::SageMaker::Model").values()
+    network = {"Subnets": inside["SubnetIds"], "SecurityGroupIds": inside["SecurityGroupIds"]}
+    assert [model["Properties"]["VpcConfig"] for model in models] == [network, network]
 
 
 def test_the_key_of_a_file_is_that_of_the_logs(closed: Template) -> None:
@@ -177,6 +172,17 @@ def test_the_security_guide_answers_every_finding_that_checkov_is_asked_to_skip(
     skipped = yaml.safe_load((ROOT / ".checkov.yaml").read_text())["skip-check"]
     answered = re.findall(r"^\| (CKV\w+) \|", (ROOT / "docs/guides/security.md").read_text(), re.MULTILINE)
     assert answered == skipped
+
+
+def test_a_fleet_of_the_file_has_its_base_model_its_bar_and_a_canary(closed: Template) -> None:
+    fleets = [each["Properties"] for each in closed.find_resources("Custom::AdapterFleet").values()]
+    drafts, tenants = sorted(fleets, key=lambda each: "qwen" in each["ComponentPrefix"], reverse=True)
+    assert drafts["BaseComponentName"] != tenants["BaseComponentName"]
+    settings = [
+        converter.structure(json.loads(each["Settings"]), FleetSettings) for each in (drafts, tenants)
+    ]
+    assert settings[0].evaluation == EvaluationBar(requirements=("rougeL >= base + 20%",))
+    assert settings[1].releases == ReleaseSettings(canary=CanarySettings(steps=(5, 25)))
 
 
 @pytest.mark.slow

@@ -1,12 +1,11 @@
 """`adapters history`: show the events of one adapter, or the generations of a fleet."""
 
-import re
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from adapter_fleet.common.naming import did_you_mean
+from adapter_fleet.common.naming import did_you_mean, is_of_version
 from adapter_fleet.fleet.state.generations import Generation, undone_number
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
@@ -93,9 +92,8 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
 def _is_of(event: Event, version: str) -> bool:
     """Return True if an event is one of a version, or of its component."""
     artifacts = filter(None, (event.before_artifact, event.after_artifact))
-    digest = version.removeprefix("sha256:").removeprefix("sha256-")[:8]
-    has_it = re.search(f"-{re.escape(digest)}[0-9a-f]{{{8 - len(digest)}}}$", event.component)
-    return has_it is not None or any(is_named(each, version) for each in artifacts)
+    digest = version.removeprefix("sha256:").removeprefix("sha256-")
+    return is_of_version(event.component, digest) or any(is_named(each, version) for each in artifacts)
 
 
 def _why(event: Event, why: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.common.naming import component_name, did_you_mean
+from adapter_fleet.common.naming import adapter_component, component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.routes import Route, StoredRoutes
@@ -110,7 +110,7 @@ class AdapterLookup:
 
     def _default_component(self, name: str) -> str:
         prefix = self._newest.request.target.prefix
-        if not prefix or name.startswith(f"{prefix}-"):
+        if not prefix or name.startswith(adapter_component(prefix, "")):
             return name
         try:
             return component_name(prefix, name)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
+from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
@@ -14,7 +15,8 @@ def names_of(components: Collection[str], prefix: str | None, taken: Iterable[st
 
     `taken` are names of other adapters. Names are compared without regard to case.
     """
-    short = {name: name.removeprefix(f"{prefix}-") if prefix is not None else name for name in components}
+    start = "" if prefix is None else adapter_component(prefix, "")
+    short = {name: name.removeprefix(start) for name in components}
     uses = Counter({name.casefold(): 1 for name in taken})
     for name, without in short.items():
         uses.update({name.casefold(), without.casefold()})
@@ -26,12 +28,13 @@ def entry_of(
 ) -> ManifestAdapter:
     """Return the entry of a component that was created by hand."""
     artifact = S3Artifact(uri=uri)
+    default = None if prefix is None else adapter_component(prefix, name)
     return ManifestAdapter(
         name=name,
         artifact=artifact,
         digest=None if named_digest(artifact) == digest else digest,
         tags={key: value for key, value in tags.items() if not key.startswith("aws:")},
-        component=None if component == f"{prefix}-{name}" else component,
+        component=None if component == default else component,
     )
 
 
@@ -53,7 +56,7 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
                 probe=adapter.artifact.probe,
                 evaluation=adapter.artifact.evaluation,
                 component=None
-                if adapter.component == f"{target.prefix}-{adapter.name}"
+                if adapter.component == adapter_component(target.prefix, adapter.name)
                 else adapter.component,
             )
         )

@@ -9,6 +9,7 @@ from aws_cdk import Resource
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct, IConstruct
 
+from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.common.validators import holds_token
 from multi_adapter_inference.adapters.artifact import AdapterArtifact, ObjectAddress
 from multi_adapter_inference.arguments.argument_types import checked
@@ -116,7 +117,9 @@ class LoraAdapter(ILoraAdapter):
         if endpoint.container is not None and not component_per_version:
             endpoint.container.warn_of_updates_in_place(endpoint)
         self.endpoint = endpoint
-        self.component_name = component_name or f"{endpoint.component_prefix}-{name}-{hashed}"
+        self.component_name = (
+            component_name or f"{adapter_component(endpoint.component_prefix, name)}-{hashed}"
+        )
         claim_name(
             self,
             self.component_name,

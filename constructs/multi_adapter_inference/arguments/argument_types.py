@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from enum import Enum
 from functools import cache, wraps
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, is_typeddict
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typing_extensions
 from constructs import Construct
@@ -22,6 +22,7 @@ from adapter_fleet.common.naming import known_or_meant
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.documents.schema import RecordError
 from multi_adapter_inference.arguments.errors import LocatedError
+from multi_adapter_inference.arguments.options import expanded_signature
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def checked(cls: type[T]) -> type[T]:
 
 
 def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = expanded_signature(function)
     makes_record = not issubclass(cls, Construct) and (
         function.__name__ == "__init__" or next(iter(signature.parameters), None) != "self"
     )
@@ -87,6 +88,7 @@ def _checked(function: Callable[..., Any], cls: type, *, bound: bool) -> Callabl
                 raise LocatedError(f"{_where(function, cls, given)}: {error}") from None
             raise
 
+    with_checks.__signature__ = signature  # type: ignore[attr-defined]  # `help()` shows it
     return with_checks
 
 
@@ -127,14 +129,10 @@ def _wrong(
     """Yield a message for each wrong argument."""
     hints = _hints(function)
     for name, value in given.items():
-        parameter, hint = signature.parameters[name], hints.get(name, Any)
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            (options,) = get_args(hint) or (None,)  # of Unpack
-            known = typing.get_type_hints(options) if is_typeddict(options) else {}
-            for option, given_value in value.items():
-                if (found := _misfit(given_value, known.get(option, Any))) is not None:
-                    yield _message(option, known[option], found)
-        elif (found := _misfit(value, hint)) is not None:
+        parameter = signature.parameters[name]
+        # The type of an option is known already.
+        hint = hints.get(name, parameter.annotation)
+        if (found := _misfit(value, hint)) is not None:
             yield _message(name, hint, found)
         elif value == "" and type(value) is str and parameter.default != "":
             yield f"'{name}' should not be empty, got ''"

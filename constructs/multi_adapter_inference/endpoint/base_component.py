@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import Unpack
 
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -15,11 +15,12 @@ from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.component_names import check_name, warn_of_fixed_names
+from multi_adapter_inference.endpoint.base_model_options import BaseModelOptions
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
-from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent, PlacementStrategy
+from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
-from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
+from multi_adapter_inference.models.compute import ComputeRequirements
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.execution_role import ExecutionRole
 from multi_adapter_inference.models.instance_type import InstanceType
@@ -30,24 +31,6 @@ _CONSTRUCTS: Mapping[str, str] = {
     "add_fleet": "AdapterFleet(scope, id, endpoint=…, manifest=…)",
 }
 """What stands for the methods that only a base component of the same app has."""
-
-
-class BaseModelOptions(TypedDict, total=False):
-    """The options of a base model other than what it is and takes; see `BaseComponent`.
-
-    Example::
-
-        options: BaseModelOptions = {"copy_count": 2, "placement_strategy": PlacementStrategy.BINPACK}
-    """
-
-    copy_count: int
-    startup: StartupTimeouts | None
-    data_caching: bool | None
-    placement_strategy: PlacementStrategy | None
-    network_isolation: bool | None
-    artifact_sources: Sequence[ArtifactSource]
-    component_prefix: str | None
-    component_name: str | None
 
 
 @checked
@@ -111,37 +94,17 @@ class BaseComponent(OwnBaseComponent):
         container: IContainer,
         lora: LoraServing,
         compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
-        copy_count: int = 1,
-        startup: StartupTimeouts | None = None,
-        data_caching: bool | None = None,
-        placement_strategy: PlacementStrategy | None = None,
-        network_isolation: bool | None = None,
-        artifact_sources: Sequence[ArtifactSource] = (),
-        component_prefix: str | None = None,
-        component_name: str | None = None,
+        **options: Unpack[BaseModelOptions],
     ) -> None:
         super().__init__(scope, id)
+        startup = options.get("startup")
         if startup is not None and startup.instance_provision is not None:
             with error_context(self):
                 raise ValueError(
                     "'startup' should have no 'instance_provision', which is the endpoint's"
                     " 'instance_provision_timeout'"
                 )
-        self._create(
-            endpoint,
-            model=model,
-            container=container,
-            lora=lora,
-            compute=compute,
-            copy_count=copy_count,
-            startup=startup,
-            data_caching=data_caching,
-            placement_strategy=placement_strategy,
-            network_isolation=network_isolation,
-            artifact_sources=artifact_sources,
-            component_prefix=component_prefix,
-            component_name=component_name,
-        )
+        self._create(endpoint, model=model, container=container, lora=lora, compute=compute, **options)
         self.node.default_child = self._base
 
     @classmethod

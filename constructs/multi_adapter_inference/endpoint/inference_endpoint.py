@@ -23,7 +23,8 @@ from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import VARIANT_NAME
 from multi_adapter_inference.components.component_names import check_child_id, warn_of_fixed_names
-from multi_adapter_inference.endpoint.base_component import BaseComponent, BaseModelOptions
+from multi_adapter_inference.endpoint.base_component import BaseComponent
+from multi_adapter_inference.endpoint.base_model_options import BaseModelOptions
 from multi_adapter_inference.endpoint.container_network import ContainerNetwork
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.instances import Instances

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Unpack
 
 import jsii
 from aws_cdk import aws_ec2 as ec2
@@ -16,11 +17,12 @@ from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.endpoint.base_component import ImportedBase
+from multi_adapter_inference.endpoint.base_model_options import CommonBaseModelOptions
 from multi_adapter_inference.endpoint.inference_endpoint import InferenceEndpoint, RoutingStrategy
 from multi_adapter_inference.endpoint.own_base_component import OwnBaseComponent
 from multi_adapter_inference.models.artifact_source import ArtifactSource
 from multi_adapter_inference.models.base_model import BaseModel
-from multi_adapter_inference.models.compute import ComputeRequirements, StartupTimeouts
+from multi_adapter_inference.models.compute import ComputeRequirements
 from multi_adapter_inference.models.container import IContainer
 from multi_adapter_inference.models.instance_type import InstanceType
 
@@ -55,8 +57,8 @@ class MultiAdapterEndpoint(OwnBaseComponent):
     `InferenceEndpoint` explains `instance_type`, `instance_count`, `max_instances`,
     `capacity_reservation_arn`, `routing_strategy`, `role`, `vpc`, `vpc_subnets`, `security_groups`,
     `encryption_key` and `inference_ami_version`. `BaseComponent` explains `container`, `lora`, `copy_count`,
-    `data_caching`, `network_isolation`, `artifact_sources` and `component_prefix`. For `min_instances`,
-    `enhanced_metrics_period` or `placement_strategy`, use these two classes.
+    `data_caching`, `placement_strategy`, `network_isolation`, `artifact_sources` and `component_prefix`. For
+    `min_instances` or `enhanced_metrics_period`, use these two classes.
 
     base_model:
         The `model` of the base component.
@@ -104,20 +106,15 @@ class MultiAdapterEndpoint(OwnBaseComponent):
         instance_count: int = 1,
         max_instances: int | None = None,
         capacity_reservation_arn: str | None = None,
-        copy_count: int = 1,
-        startup: StartupTimeouts | None = None,
-        data_caching: bool | None = None,
         routing_strategy: RoutingStrategy = RoutingStrategy.LEAST_OUTSTANDING_REQUESTS,
-        artifact_sources: Sequence[ArtifactSource] = (),
-        component_prefix: str | None = None,
         base_component_name: str | None = None,
         role: iam.IRole | None = None,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
         security_groups: Sequence[ec2.ISecurityGroup] = (),
-        network_isolation: bool | None = None,
         encryption_key: kms.IKey | None = None,
         inference_ami_version: str | None = None,
+        **options: Unpack[CommonBaseModelOptions],
     ) -> None:
         super().__init__(scope, id)
         with error_context(self):
@@ -138,7 +135,7 @@ class MultiAdapterEndpoint(OwnBaseComponent):
                 security_groups=security_groups,
                 encryption_key=encryption_key,
                 inference_ami_version=inference_ami_version,
-                _startup=startup,
+                _startup=options.get("startup"),
                 _pools_setting="instance_pools",
             )
         self._create(
@@ -147,14 +144,9 @@ class MultiAdapterEndpoint(OwnBaseComponent):
             container=container,
             lora=lora,
             compute={instance_type: compute, **pools},
-            copy_count=copy_count,
-            startup=startup,
-            data_caching=data_caching,
-            network_isolation=network_isolation,
-            artifact_sources=artifact_sources,
-            component_prefix=component_prefix,
             component_name=base_component_name,
             settings={"model": "base_model", "component_name": "base_component_name"},
+            **options,
         )
         self.endpoint = endpoint
         self.node.default_child = endpoint.node.default_child

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TypedDict, Unpack
 
@@ -19,6 +18,7 @@ from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.arguments.options import with_defaults
 from multi_adapter_inference.components.base_component_interface import VARIANT_NAME, IBaseComponent
 from multi_adapter_inference.components.component_names import (
     check_child_id,
@@ -33,6 +33,7 @@ from multi_adapter_inference.components.scaling import (
     CopyScaling,
     ScalingTarget,
 )
+from multi_adapter_inference.endpoint.base_model_options import BaseModelOptions
 from multi_adapter_inference.endpoint.copy_reader import CopyReader
 from multi_adapter_inference.endpoint.endpoint_interface import IInferenceEndpoint
 from multi_adapter_inference.endpoint.instances import Copies
@@ -75,22 +76,6 @@ _OWN_IDS = frozenset(
 _LONGEST_DEFAULT_PREFIX = 29
 
 
-class PlacementStrategy(StrEnum):
-    """On which instances of an Availability Zone SageMaker places the copies of a base model.
-
-    It also balances them over the zones, as far as there is room.
-
-    Example::
-
-        strategy = PlacementStrategy.BINPACK  # `placement_strategy` of a base model
-    """
-
-    SPREAD = "SPREAD"
-    """On as many as possible, so that an instance that fails takes few copies down."""
-    BINPACK = "BINPACK"
-    """On as few as possible, so that instances without copies end."""
-
-
 @checked
 class OwnBaseComponent(IBaseComponent):
     """What a `BaseComponent` and a `MultiAdapterEndpoint` have in common: a base model of this app."""
@@ -111,27 +96,20 @@ class OwnBaseComponent(IBaseComponent):
         container: IContainer,
         lora: LoraServing,
         compute: ComputeRequirements | Mapping[InstanceType, ComputeRequirements],
-        copy_count: int = 1,
-        startup: StartupTimeouts | None = None,
-        data_caching: bool | None = None,
-        placement_strategy: PlacementStrategy | None = None,
-        network_isolation: bool | None = None,
-        artifact_sources: Sequence[ArtifactSource] = (),
-        component_prefix: str | None = None,
-        component_name: str | None = None,
         settings: Mapping[str, str] = MappingProxyType({}),
+        **options: Unpack[BaseModelOptions],
     ) -> None:
         """Create the resources; see `BaseComponent`.
 
         `settings` has the names that arguments have for the user, where they are others.
         """
-        name_setting = settings.get("component_name", "component_name")
-        instances = endpoint._instances
+        given = with_defaults(BaseModelOptions, options)
+        copy_count, instances = given["copy_count"], endpoint._instances
         with error_context(self):
             check_same_environment(self, endpoint)
             if not holds_token(copy_count) and copy_count < 1:
                 raise ValueError(f"'copy_count' should be at least 1, got {copy_count}")
-            network_isolation = _isolation(network_isolation, model, settings)
+            network_isolation = _isolation(given["network_isolation"], model, settings)
             by_type = _by_type(compute, instances.types)
             self._copies = Copies(of=self, compute=by_type, start=copy_count)
             instances.add(self._copies)
@@ -144,27 +122,12 @@ class OwnBaseComponent(IBaseComponent):
         self.container = container
         self.lora = lora
         self._base_model_facts = model._facts
-        self.artifact_sources = tuple(artifact_sources)
+        self.artifact_sources = tuple(given["artifact_sources"])
         self._rolling_update: RollingUpdate | None = None
         self._scaling: CopyScaling | None = None
         self._uses_of_scaling: list[Callable[[CopyScaling], None]] = []
         self.identity = endpoint._identity
-        self.component_prefix = component_prefix or Names.unique_resource_name(
-            self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
-        )
-        # A base model with another path is another one, and may not have the name of its predecessor.
-        own = [] if self.node.addr == self.identity else [self.node.addr]
-        hashed = immutable_hash(self, self.identity, VARIANT_NAME, *own)
-        self.component_name = component_name or f"{self.component_prefix}-base-{hashed}"
-        claim_name(
-            self,
-            self.component_name,
-            endpoint=endpoint,
-            made_of={name_setting: component_name}
-            if component_name
-            else {"component_prefix": self.component_prefix},
-        )
-        warn_of_fixed_names(self, component_prefix=component_prefix, **{name_setting: component_name})
+        self._take_names(endpoint, given["component_prefix"], given["component_name"], settings)
 
         # A policy in the endpoint's stack could refer to nothing of this one.
         together = deployed_together(self, endpoint)
@@ -187,7 +150,7 @@ class OwnBaseComponent(IBaseComponent):
         )
         with error_context(self):
             endpoint._base_model_changed(network_isolation=network_isolation)
-        self._base = base = self._create_base(startup or StartupTimeouts(), data_caching, placement_strategy)
+        self._base = base = self._create_base(given)
         self._copies.component = base
         self._component_arns = (base.attr_inference_component_arn,)
         for resource in (self._model.model, base):
@@ -204,6 +167,22 @@ class OwnBaseComponent(IBaseComponent):
         for each, memory in zip(by_type.values(), memories, strict=True):
             warn_of_idle_accelerators(self, container, each)
             warn_of_memory(self, memory, container)
+
+    def _take_names(
+        self, endpoint: IInferenceEndpoint, prefix: str | None, name: str | None, settings: Mapping[str, str]
+    ) -> None:
+        """Set the names that components have, with the defaults of those that are None."""
+        name_setting = settings.get("component_name", "component_name")
+        self.component_prefix = prefix or Names.unique_resource_name(
+            self, max_length=_LONGEST_DEFAULT_PREFIX, separator="-"
+        )
+        # A base model with another path is another one, and may not have the name of its predecessor.
+        own = [] if self.node.addr == self.identity else [self.node.addr]
+        hashed = immutable_hash(self, self.identity, VARIANT_NAME, *own)
+        self.component_name = name or f"{self.component_prefix}-base-{hashed}"
+        made_of = {name_setting: name} if name else {"component_prefix": self.component_prefix}
+        claim_name(self, self.component_name, endpoint=endpoint, made_of=made_of)
+        warn_of_fixed_names(self, component_prefix=prefix, **{name_setting: name})
 
     def add_adapter(
         self,
@@ -429,12 +408,9 @@ class OwnBaseComponent(IBaseComponent):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
 
-    def _create_base(
-        self,
-        startup: StartupTimeouts,
-        data_caching: bool | None,
-        placement_strategy: PlacementStrategy | None,
-    ) -> sagemaker.CfnInferenceComponent:
+    def _create_base(self, options: BaseModelOptions) -> sagemaker.CfnInferenceComponent:
+        startup = options["startup"] or StartupTimeouts()
+        data_caching, placement_strategy = options["data_caching"], options["placement_strategy"]
         cfn, computes = sagemaker.CfnInferenceComponent, self._copies.compute
         shared = _Shared(
             # A change of the container creates another model with another name. The new name updates the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TypedDict, Unpack
+from typing import Annotated, TypedDict, Unpack
 
 import jsii
 from aws_cdk import (
@@ -31,6 +31,7 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
+from multi_adapter_inference.arguments.options import Default, with_defaults
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.components.component_names import (
     claim_checked,
@@ -85,7 +86,6 @@ from multi_adapter_inference.template.stack_location import (
     stacks_of,
 )
 
-_DEFAULT_TIMEOUT = Duration.seconds(FleetSettings.timeout_seconds)
 _RETAINING = (CfnDeletionPolicy.RETAIN, CfnDeletionPolicy.RETAIN_EXCEPT_ON_CREATE)
 
 
@@ -100,17 +100,17 @@ class FleetOptions(TypedDict, total=False):
 
     failure_policy: FailurePolicy | None
     deletion_guard: DeletionGuard | None
-    request_rate: float
-    timeout: Duration
+    request_rate: Annotated[float, Default(FleetSettings.request_rate)]
+    timeout: Annotated[Duration, Default(Duration.seconds(FleetSettings.timeout_seconds))]
     on_timeout: OnTimeout | None
     smoke_test: SmokeTest | None
-    drift_check: DriftCheck | None
+    drift_check: Annotated[DriftCheck | None, Default(DEFAULT_DRIFT_CHECK)]
     evaluation: RequiredEvaluation | None
     releases: Releases | None
-    allow_base_replacement: bool
+    allow_base_replacement: Annotated[bool, Default(False)]
     component_prefix: str | None
-    registry_removal_policy: RemovalPolicy
-    functions: FunctionHosting
+    registry_removal_policy: Annotated[RemovalPolicy, Default(RemovalPolicy.DESTROY)]
+    functions: Annotated[FunctionHosting, Default(DEFAULT_HOSTING)]
     fleet_uid: str | None
 
 
@@ -186,46 +186,18 @@ class AdapterFleet(IAdapterFleet):
         *,
         endpoint: IBaseComponent,
         manifest: AdapterManifest,
-        failure_policy: FailurePolicy | None = None,
-        deletion_guard: DeletionGuard | None = None,
-        request_rate: float = FleetSettings.request_rate,
-        timeout: Duration = _DEFAULT_TIMEOUT,
-        on_timeout: OnTimeout | None = None,
-        smoke_test: SmokeTest | None = None,
-        drift_check: DriftCheck | None = DEFAULT_DRIFT_CHECK,
-        evaluation: RequiredEvaluation | None = None,
-        releases: Releases | None = None,
-        allow_base_replacement: bool = False,
-        component_prefix: str | None = None,
-        registry_removal_policy: RemovalPolicy = RemovalPolicy.DESTROY,
-        functions: FunctionHosting = DEFAULT_HOSTING,
-        fleet_uid: str | None = None,
+        **options: Unpack[FleetOptions],
     ) -> None:
         super().__init__(scope, id)
+        given = with_defaults(FleetOptions, options)
+        drift_check, releases, fleet_uid = given["drift_check"], given["releases"], given["fleet_uid"]
         with error_context(self):
             check_same_environment(self, endpoint)
-            timeout_seconds = whole_seconds("timeout", timeout)
-            settings = FleetSettings(
-                failures=None if failure_policy is None else failure_policy._limit,
-                deletions=(deletion_guard or DeletionGuard())._limit,
-                request_rate=request_rate,
-                timeout_seconds=timeout_seconds,
-                on_timeout=on_timeout,
-                drift=None if drift_check is None else drift_check._action,
-                probes_per_drift_run=(
-                    FleetSettings.probes_per_drift_run if drift_check is None else drift_check.probes
-                ),
-                allow_base_replacement=allow_base_replacement,
-                max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
-                base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
-                smoke=None if smoke_test is None else smoke_test.request(),
-                evaluation=None if evaluation is None else evaluation._bar,
-                releases=None if releases is None else releases._settings,
-            )
+            settings = _settings(endpoint, given)
             if fleet_uid is not None and not holds_token(fleet_uid):
                 check_fleet_uid(fleet_uid)
                 claim_fleet_uid(self, fleet_uid, endpoint=endpoint)
-            self.component_prefix = checked_prefix(endpoint, component_prefix)
+            self.component_prefix = checked_prefix(endpoint, given["component_prefix"])
             named = settings.base_model is not None
             bar = settings.bar_beside(endpoint.base_component_name) if named else settings.evaluation
             bound = manifest._bind(self, endpoint, self.component_prefix, bar, releases is not None)
@@ -252,9 +224,9 @@ class AdapterFleet(IAdapterFleet):
             name=name,
             endpoint_arn=endpoint.endpoint_arn,
             base_component_name=endpoint.base_component_name,
-            timeout_seconds=timeout_seconds,
-            registry_removal_policy=registry_removal_policy,
-            functions=functions,
+            timeout_seconds=settings.timeout_seconds,
+            registry_removal_policy=given["registry_removal_policy"],
+            functions=given["functions"],
             manifest_statements=reads_manifest(self, bound),
             pass_statements=[
                 *reads_artifacts(self, bound, endpoint),
@@ -272,7 +244,7 @@ class AdapterFleet(IAdapterFleet):
             "Resource",
             resource_type="Custom::AdapterFleet",
             service_token=self._control.provider.service_token,
-            service_timeout=answer_timeout(Duration.seconds(timeout_seconds)),
+            service_timeout=answer_timeout(Duration.seconds(settings.timeout_seconds)),
             removal_policy=RemovalPolicy.DESTROY,
             properties={
                 "FleetUid": uid,
@@ -512,6 +484,29 @@ class _FleetValidation:
             " RemovalPolicies.of(stack).retain() does, move one to another stack, or keep the registry alone"
             " with 'registry_removal_policy'"
         ]
+
+
+def _settings(endpoint: IBaseComponent, options: FleetOptions) -> FleetSettings:
+    failure_policy = options["failure_policy"]
+    smoke_test, drift_check = options["smoke_test"], options["drift_check"]
+    evaluation, releases = options["evaluation"], options["releases"]
+    return FleetSettings(
+        failures=None if failure_policy is None else failure_policy._limit,
+        deletions=(options["deletion_guard"] or DeletionGuard())._limit,
+        request_rate=options["request_rate"],
+        timeout_seconds=whole_seconds("timeout", options["timeout"]),
+        on_timeout=options["on_timeout"],
+        drift=None if drift_check is None else drift_check._action,
+        probes_per_drift_run=(
+            FleetSettings.probes_per_drift_run if drift_check is None else drift_check.probes
+        ),
+        allow_base_replacement=options["allow_base_replacement"],
+        max_lora_rank=None if endpoint.lora is None else endpoint.lora.max_lora_rank,
+        base_model=None if endpoint._base_model_facts is None else endpoint._base_model_facts.name,
+        smoke=None if smoke_test is None else smoke_test.request(),
+        evaluation=None if evaluation is None else evaluation._bar,
+        releases=None if releases is None else releases._settings,
+    )
 
 
 def _is_retained(construct: IConstruct) -> bool:

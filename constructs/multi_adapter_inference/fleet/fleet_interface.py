@@ -16,6 +16,7 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.naming import (
     ADAPTER_TAG,
     FLEET_TAG,
+    adapter_component,
     check_component_name,
     check_component_prefix,
     component_name,
@@ -99,7 +100,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             if names is not None:
                 return names[adapter]
             if TOKEN in self.component_prefix or TOKEN in adapter:
-                return f"{self.component_prefix}-{adapter}"
+                return adapter_component(self.component_prefix, adapter)
             check_component_name(adapter, what="adapter")
             return component_name(self.component_prefix, adapter)
 

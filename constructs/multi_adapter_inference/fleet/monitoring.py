@@ -13,7 +13,7 @@ from constructs import Construct
 
 from adapter_fleet.common.validators import check_whole_number
 from adapter_fleet.fleet.state.configuration import STANDSTILL_PASSES
-from adapter_fleet.usage.counting_settings import ADAPTER, FLEET
+from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, UsageMetric
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_milliseconds, whole_seconds
 from multi_adapter_inference.arguments.errors import error_context
@@ -192,14 +192,14 @@ class AdapterFleetMonitoring(Construct):
         return {
             name: self._above(
                 name,
-                self._fleet.metric(f"{name}Use", period=usage.every, statistic=cloudwatch.Stats.MAXIMUM),
+                self._fleet.metric(use, period=usage.every, statistic=cloudwatch.Stats.MAXIMUM),
                 100 * usage.max_use,
                 f"The adapters that are asked at a time are about to outgrow {setting}; beyond it, each"
                 f" request waits for {wait}: raise {setting} of LoraServing",
             )
-            for name, setting, wait in (
-                ("MaxLoras", "max_loras", "a copy from CPU memory"),
-                ("MaxCpuLoras", "max_cpu_loras", "a read from the disk"),
+            for name, use, setting, wait in (
+                ("MaxLoras", UsageMetric.MAX_LORAS_USE, "max_loras", "a copy from CPU memory"),
+                ("MaxCpuLoras", UsageMetric.MAX_CPU_LORAS_USE, "max_cpu_loras", "a read from the disk"),
             )
         }
 
@@ -282,7 +282,7 @@ class AdapterFleetMonitoring(Construct):
             for key in (*usage.by, *([ADAPTER] if usage.per_adapter else []))
         }
         if not tables:
-            by_day = self._fleet.metric("Requests", period=_DAY, statistic=cloudwatch.Stats.SUM)
+            by_day = self._fleet.metric(UsageMetric.REQUESTS, period=_DAY, statistic=cloudwatch.Stats.SUM)
             tables = {"Requests by day": by_day}
         return [
             [
@@ -300,7 +300,7 @@ class AdapterFleetMonitoring(Construct):
     def _requests_by(self, key: str) -> cloudwatch.MathExpression:
         """Return the requests of each value of a tag, or of each adapter: the ten with most."""
         search = (
-            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="Requests"'
+            f'SEARCH(\'{{{METRICS_NAMESPACE},{FLEET},"{key}"}} MetricName="{UsageMetric.REQUESTS}"'
             f" {FLEET}=\"{self._fleet.fleet_uid}\"', 'Sum', {_DAY.to_seconds():g})"
         )
         return cloudwatch.MathExpression(

@@ -18,6 +18,7 @@ from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
 from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
+from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import TOKEN, check_known
 from adapter_fleet.evaluation import EvaluationBar
@@ -205,7 +206,7 @@ class _DocumentManifest(AdapterManifest):
                 "Archives": archives,
             },
             component_names={
-                adapter.name: adapter.component or f"{prefix}-{adapter.name}" for adapter in compiled.adapters
+                one.name: one.component or adapter_component(prefix, one.name) for one in compiled.adapters
             },
             buckets={
                 name: known.get(name)

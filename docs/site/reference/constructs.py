@@ -44,8 +44,9 @@ GROUPS = (
         "endpoint.md",
         "The endpoint",
         "The instances, the base models on them, and how requests reach the copies.",
-        "MultiAdapterEndpoint InferenceEndpoint BaseComponent BaseModelOptions InstanceType InstancePool"
-        " ComputeRequirements StartupTimeouts RoutingStrategy PlacementStrategy BatchSize",
+        "MultiAdapterEndpoint InferenceEndpoint BaseComponent CommonBaseModelOptions BaseModelOptions"
+        " InstanceType InstancePool ComputeRequirements StartupTimeouts RoutingStrategy PlacementStrategy"
+        " BatchSize",
     ),
     Group(
         "base-models.md",
@@ -138,7 +139,8 @@ def class_parts(name: str, found: griffe.Class) -> Iterator[str]:
         ]
         yield table(("value", "what it means"), rows)
         return
-    if "TypedDict" in _bases(found):
+    # The signature of the class that the docstring refers to has the keys.
+    if "TypedDict" in _bases(found) and "; see `" not in first:
         yield wrapped(f"Keys: {', '.join(f'`{member.name}`' for member in _attributes(found))}.")
     constants = [f"`{member.name}`" for member in _attributes(found) if member.name.isupper()]
     if constants:
@@ -208,6 +210,9 @@ def signature(name: str, function: griffe.Function) -> str:
     given = [each for each in function.parameters if each.name not in ("self", "cls")]
     # The class's own methods alone set a keyword with an underscore.
     parameters = [each for each in given if each.kind is not keyword or not each.name.startswith("_")]
+    # A class shows its options as arguments, and a method the name of their TypedDict.
+    if function.name == "__init__":
+        parameters = [part for each in parameters for part in _expanded(each)]
     shown = [_parameter(each) for each in parameters]
     first = next((at for at, each in enumerate(parameters) if each.kind is keyword), None)
     if first is not None:
@@ -218,6 +223,20 @@ def signature(name: str, function: griffe.Function) -> str:
         return code(line)
     lines = [f"{name}(", *(f"    {each}," for each in shown), f"){result}"]
     return block("\n".join(lines), "python", reason="signature")
+
+
+def _expanded(parameter: griffe.Parameter) -> list[griffe.Parameter]:
+    """Return the options of `**options: Unpack[…]` as parameters; any other parameter as it is."""
+    unpacked = re.fullmatch(r"Unpack\[(\w+)\]", str(parameter.annotation))
+    if unpacked is None:
+        return [parameter]
+    expanded = []
+    for option in _attributes(class_of(unpacked[1])):
+        hint = re.sub(r"Annotated\[(.*), Default\(.*", r"\1", str(option.annotation))
+        kind = griffe.ParameterKind.keyword_only
+        expanded.append(griffe.Parameter(option.name, annotation=hint, kind=kind, default="…"))
+        expanded[-1].function = parameter.function
+    return expanded
 
 
 def _parameter(parameter: griffe.Parameter) -> str:
@@ -271,7 +290,7 @@ def class_of(name: str, module: str = "multi_adapter_inference") -> griffe.Class
 def _attributes(found: griffe.Class) -> list[griffe.Attribute]:
     return [
         member
-        for member in found.members.values()
+        for member in map(_target, found.all_members.values())
         if isinstance(member, griffe.Attribute)
         and not member.name.startswith("_")
         and "property" not in member.labels

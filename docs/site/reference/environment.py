@@ -40,8 +40,8 @@ def page() -> str:
         wrapped(
             "Every key of `environments/<name>.toml`. The reference app deploys one file:"
             " `cdk deploy -c environment=<name>`. Relative paths are relative to the file. Keys may be left"
-            " out, except for those marked *needed*. A wrong key or value is an error at synth. What is not"
-            " here, such as `failure_policy` and `releases`, is set in `stacks`, or in an app of your own."
+            " out, except for those marked *needed*. A wrong key or value is an error at synth. `stacks`,"
+            " or an app of your own, sets what is not here."
             " [Preflight](../how-to/preflight.md#a-file-for-your-own-app) has a whole file."
         ),
     ]
@@ -52,8 +52,11 @@ def page() -> str:
 
 
 def tables() -> Iterator[tuple[str, type]]:
-    """Yield each table of a file with its path, such as `[[endpoint.instance_pools]]`."""
-    yield from _below("", Environment)
+    """Yield each table of a file with its first path, such as `[[endpoint.instance_pools]]`."""
+    first: dict[type, str] = {}
+    for path, table_class in _below("", Environment):
+        first.setdefault(table_class, path)
+    yield from ((path, table_class) for table_class, path in first.items())
 
 
 def _below(path: str, owner: type) -> Iterator[tuple[str, type]]:
@@ -91,7 +94,7 @@ def _section(path: str, table_class: type) -> Iterator[str]:
     meanings = {name: f". {found[2]}" for found in _ENTRY.finditer(about) for name in found[1].split(", ")}
     yield "\n".join(
         wrapped(
-            f"- `{each.name}`: {_type(hints[each.name], path, each.name)}{_default(each)}"
+            f"- `{each.name}`: {_type(hints[each.name])}{_default(each)}"
             + " ".join(meanings.get(each.name, "").split())
             + if_newer(f"{path}.{each.name}"),
             indent="  ",
@@ -100,13 +103,12 @@ def _section(path: str, table_class: type) -> Iterator[str]:
     )
 
 
-def _type(hint: Any, path: str, name: str) -> str:
+def _type(hint: Any) -> str:
     inner, shape = _table_of(hint)
     if inner is not None:
-        at = f"{path.strip('[]')}.{name}"
-        at = f"{at}.{_NAME}" if shape is dict else at
+        (path,) = (path for path, table_class in tables() if table_class is inner)
         word = "tables" if shape is list else "table"
-        return f"[{word}](#{anchor(at)})"
+        return f"[{word}](#{anchor(path)})"
     return _word(hint)
 
 

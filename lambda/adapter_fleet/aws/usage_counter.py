@@ -16,7 +16,7 @@ from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.fleet.state.dynamodb_table import DynamoDbTable, key
-from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, SHORT_SECONDS, CountingSettings
+from adapter_fleet.usage.counting_settings import ADAPTER, FLEET, SHORT_SECONDS, CountingSettings, UsageMetric
 from adapter_fleet.usage.fleet_members import FleetMembers
 
 PERIOD = 60
@@ -29,7 +29,10 @@ _HOUR = 3600.0
 _MOST_SECONDS = 24 * _HOUR
 """How far a run goes back, at most, if none has run for long."""
 
-_UNITS = {"MaxCpuLorasUse": "Percent", "MaxLorasUse": "Percent"}
+_UNITS: Mapping[str, str] = {
+    UsageMetric.MAX_CPU_LORAS_USE: "Percent",
+    UsageMetric.MAX_LORAS_USE: "Percent",
+}
 
 _MOST_CHARACTERS = 1024
 """The longest value of a dimension. A character beyond ASCII takes up to ten."""
@@ -149,7 +152,7 @@ class UsageCounter:
                 sums[hour, tag, key_of[component]] += count
         for (hour, name, value), count in sorted(sums.items()):
             dimensions = {FLEET: self._uid, name: value}
-            yield Sample(at=max(hour, begin), dimensions=dimensions, values={"Requests": count})
+            yield Sample(at=max(hour, begin), dimensions=dimensions, values={UsageMetric.REQUESTS: count})
 
     def _room(self, members: FleetMembers, requests: Requests) -> Sample:
         """Return how many adapters were asked at a time, and what they have of the room for them.
@@ -159,10 +162,10 @@ class UsageCounter:
         the last request is the next to be asked. A limit with room for the whole fleet makes nobody wait.
         """
         usual = _usual_number(requests)
-        values: dict[str, float] = {"AdaptersAtATime": usual}
+        values: dict[str, float] = {UsageMetric.ADAPTERS_AT_A_TIME: usual}
         for name, limit in (
-            ("MaxLorasUse", self._settings.max_loras),
-            ("MaxCpuLorasUse", self._settings.max_cpu_loras),
+            (UsageMetric.MAX_LORAS_USE, self._settings.max_loras),
+            (UsageMetric.MAX_CPU_LORAS_USE, self._settings.max_cpu_loras),
         ):
             if limit is not None:
                 values[name] = 0.0 if limit >= len(members.declared) else 100 * usual / limit

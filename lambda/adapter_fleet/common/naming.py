@@ -11,7 +11,8 @@ FLEET_TAG = "fleet-uid"
 
 ADAPTER_TAG = "fleet-adapter"
 """The tag with the adapter's name, on every version of it."""
-VERSION_SUFFIX_LENGTH = len("-0123abcd")
+_VERSION_DIGITS = 8
+VERSION_SUFFIX_LENGTH = len("-") + _VERSION_DIGITS
 """How much longer the name of a version's component is."""
 
 ROUTES_PARTITION = "routes"
@@ -21,7 +22,7 @@ ORDERS_PARTITION = "orders"
 USAGE_PARTITION = "usage"
 """The partition with up to when use is counted. The function that counts it needs to write no other."""
 
-_VERSION_SUFFIX = re.compile(r"-[0-9a-f]{8}\Z", re.IGNORECASE)
+_VERSION_SUFFIX = re.compile(rf"-[0-9a-f]{{{_VERSION_DIGITS}}}\Z", re.IGNORECASE)
 
 # InferenceComponentName in the botocore service model of SageMaker. `$` would also match before a newline.
 _COMPONENT_NAME = re.compile(r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?\Z")
@@ -65,14 +66,30 @@ def check_fleet_uid(uid: object) -> None:
         )
 
 
+def adapter_component(prefix: str, adapter: str) -> str:
+    """Return the component name of an adapter, `<prefix>-<adapter>`, unchecked, so either may be a token."""
+    return f"{prefix}-{adapter}"
+
+
 def component_name(prefix: str, adapter: str) -> str:
     """Return the component name of an adapter, `<prefix>-<adapter>`.
 
     A name that is too long raises ValueError. It is never cut, as two cut names could be equal.
     """
-    name = f"{prefix}-{adapter}"
+    name = adapter_component(prefix, adapter)
     check_component_name(name)
     return name
+
+
+def version_component(component: str, digest: str) -> str:
+    """Return the name of a version's component: `<prefix>-<adapter>-<8 digits of its digest>`."""
+    return f"{component}-{digest[:_VERSION_DIGITS]}"
+
+
+def is_of_version(component: str, digest: str) -> bool:
+    """Tell whether a component may be that of a version whose digest begins with these digits."""
+    suffix = _VERSION_SUFFIX.search(component)
+    return suffix is not None and suffix.group().startswith(version_component("", digest))
 
 
 def without_version(component: str) -> str:

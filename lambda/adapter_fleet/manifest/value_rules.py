@@ -11,8 +11,8 @@ from adapter_fleet.common.naming import (
     ARCHIVE_SUFFIX,
     DIGEST,
     FLEET_TAG,
-    VERSION_SUFFIX_LENGTH,
     check_component_name,
+    version_component,
     without_version,
 )
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key, problem_of_bucket
@@ -123,7 +123,7 @@ def violations_in_fleet(
     try:
         component = adapter.component_name(prefix)
         if releases:
-            check_component_name(component + "0" * VERSION_SUFFIX_LENGTH, what="component_name of a version")
+            check_component_name(version_component(component, "0" * 64), what="component_name of a version")
     except ValueError as error:
         yield Violation("component-name", (), str(error))
         return

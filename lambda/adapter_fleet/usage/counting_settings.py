@@ -2,12 +2,20 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum
 
 FLEET, ADAPTER = "Fleet", "Adapter"
 """Dimensions of the metrics. The key of a tag is one, too."""
 
-USAGE_METRICS = ("AdaptersAtATime", "MaxCpuLorasUse", "MaxLorasUse", "Requests")
-"""Names of the metrics that the function publishes."""
+
+class UsageMetric(StrEnum):
+    """A metric that the function publishes."""
+
+    ADAPTERS_AT_A_TIME = "AdaptersAtATime"
+    MAX_CPU_LORAS_USE = "MaxCpuLorasUse"
+    MAX_LORAS_USE = "MaxLorasUse"
+    REQUESTS = "Requests"
+
 
 NEAR = 0.8
 """The share of `max_loras` or `max_cpu_loras` from which on it is about to be outgrown."""
@@ -15,7 +23,7 @@ NEAR = 0.8
 SHORT_SECONDS = 3 * 3600.0
 """How far back the adapters that are asked at a time are counted."""
 
-_NO_TAGS = frozenset({FLEET, ADAPTER, *USAGE_METRICS, "_aws"})
+_NO_TAGS = frozenset({FLEET, ADAPTER, *UsageMetric, "_aws"})
 """Names of dimensions and metrics. A line in the embedded metric format has each name once."""
 
 _MOST_TAGS = 5

@@ -25,11 +25,9 @@ from multi_adapter_inference import (
     LmiContainer,
     LmiVersion,
     LoraServing,
+    Releases,
 )
 from multi_adapter_inference.arguments.durations import check_minutes, whole_milliseconds, whole_seconds
-from multi_adapter_inference.endpoint.base_component import BaseModelOptions
-from multi_adapter_inference.fleet.fleet import FleetOptions
-from multi_adapter_inference.template.metrics import MetricOptions
 from tests.constructs.conftest import MakeEndpoint, imported_endpoint
 
 
@@ -41,7 +39,6 @@ class Wrong:
 
 
 WRONG = Wrong()
-OPTIONS = {each.__name__: each for each in (BaseModelOptions, FleetOptions, MetricOptions)}
 
 
 def public_classes() -> list[type]:
@@ -67,13 +64,11 @@ def public_callables(cls: type) -> list[Callable[..., object]]:
 
 def annotations_of(function: Callable[..., object]) -> dict[str, str]:
     """Return the annotation of every argument that has one of its own."""
-    found: dict[str, str] = {}
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            options = OPTIONS[str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")]
-            found |= {option: str(hint) for option, hint in options.__annotations__.items()}
-        elif parameter.kind is not parameter.POSITIONAL_ONLY and parameter.name not in ("self", "_scope"):
-            found[parameter.name] = str(parameter.annotation)
+    found = {
+        parameter.name: str(parameter.annotation)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is not parameter.POSITIONAL_ONLY and parameter.name not in ("self", "_scope")
+    }
     return {name: hint for name, hint in found.items() if hint not in ("Any", "object")}
 
 
@@ -166,6 +161,12 @@ def test_an_unknown_or_a_missing_argument_is_an_error_that_names_what_was_called
         InstanceType("ml.g5.xlarge")  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"LoraServing\.__init__\(\) missing .* 'max_lora_rank'"):
         LoraServing(max_loras=4, max_cpu_loras=8)  # type: ignore[call-arg]
+
+
+def test_help_shows_each_option_with_its_default_as_an_argument() -> None:
+    parameters = inspect.signature(AdapterFleet.__init__).parameters
+    assert parameters["request_rate"].default == 5
+    assert (parameters["releases"].annotation, parameters["releases"].default) == (Releases | None, None)
 
 
 def test_a_construct_whose_arguments_are_wrong_is_not_in_the_app(

@@ -1,4 +1,3 @@
-import inspect
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +24,6 @@ from multi_adapter_inference import (
     DriftCheck,
     FailurePolicy,
     FleetAdapter,
-    FleetOptions,
     IAdapterFleet,
     IBaseComponent,
     LoraAdapter,
@@ -222,12 +220,6 @@ def test_a_fleet_may_be_added_to_its_endpoint_as_adapters_are(
     # The name for people has no stack in it.
     assert tuned_properties["FleetName"] == "Llm/Tenants"
     assert tuned.component_name("Ectsum") == "eu-Ectsum"
-
-
-def test_a_fleet_that_is_added_takes_every_setting_of_one_that_is_made() -> None:
-    parameters = inspect.signature(AdapterFleet.__init__).parameters.keys()
-    own = parameters - {"self", "scope", "id", "endpoint", "manifest"}
-    assert own == FleetOptions.__annotations__.keys()
 
 
 def test_an_id_that_is_taken_on_the_endpoint_is_an_error(

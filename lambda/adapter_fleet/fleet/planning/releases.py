@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.bounded_text import text_of
-from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH
+from adapter_fleet.common.naming import ADAPTER_TAG, VERSION_SUFFIX_LENGTH, version_component
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
@@ -224,9 +224,9 @@ def _as_declared(
 
 
 def versioned_name(component: str, artifact: Artifact | None) -> str:
-    """Return the name of a version's component: `<prefix>-<adapter>-<8 digits of its digest>`."""
+    """Return the name of a version's component, by its artifact."""
     digest = None if artifact is None else artifact.digest
-    return f"{component}-{(digest or '')[:8]}"
+    return version_component(component, digest or "")
 
 
 def _version(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
 
+from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.fleet.planning.observe import (
     SETTLING_SECONDS,
     base_trouble,
@@ -150,7 +151,7 @@ class Observation:
         lost = generation.number == 1 and not generation.request.rolling_back
         if not self._session.deleting or lost or len(self.strangers) <= TAGS_BEFORE_THE_END:
             return self.strangers
-        start = f"{self._session.target.prefix}-"
+        start = adapter_component(self._session.target.prefix, "")
         return {name: record for name, record in self.strangers.items() if name.startswith(start)}
 
     def keep_strangers(self, components: Collection[str]) -> None:

@@ -5,6 +5,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from adapter_fleet.common.bounded_text import bounded, text_of
 from adapter_fleet.fleet.state.generations import Generation, Outcome
+from adapter_fleet.fleet.state.metrics import FleetMetric
 from adapter_fleet.fleet.state.records import Event, FleetRecord
 
 
@@ -55,24 +56,27 @@ class FleetTelemetry:
         lost_archives:
             How many adapters in service have an archive that no new copy could load.
         """
-        for name, unit, value in (
-            ("Desired", MetricUnit.Count, generation.desired),
-            ("InService", MetricUnit.Count, generation.in_service),
-            ("Failed", MetricUnit.Count, generation.failed),
-            ("Pending", MetricUnit.Count, generation.pending),
-            ("ConvergenceAge", MetricUnit.Seconds, age),
-            ("Throttles", MetricUnit.Count, throttles),
-            ("Drifted", MetricUnit.Count, drifted),
-            ("Orphans", MetricUnit.Count, generation.orphans),
-            ("FailedPasses", MetricUnit.Count, fleet.failed_passes),
-            ("Asleep", MetricUnit.Count, asleep),
-            ("Misidentified", MetricUnit.Count, misidentified),
-            ("LostArchives", MetricUnit.Count, lost_archives),
-            ("Copies", MetricUnit.Count, fleet.base_copies),
-            ("UncheckedCopies", MetricUnit.Count, fleet.unchecked_copies),
-            ("Rejected", MetricUnit.Count, int(generation.outcome in (Outcome.REFUSED, Outcome.FAILED))),
-        ):
-            self._metrics.add_metric(name=name, unit=unit, value=value)
+        rejected = generation.outcome in (Outcome.REFUSED, Outcome.FAILED)
+        values: dict[FleetMetric, float] = {
+            FleetMetric.DESIRED: generation.desired,
+            FleetMetric.IN_SERVICE: generation.in_service,
+            FleetMetric.FAILED: generation.failed,
+            FleetMetric.PENDING: generation.pending,
+            FleetMetric.CONVERGENCE_AGE: age,
+            FleetMetric.THROTTLES: throttles,
+            FleetMetric.DRIFTED: drifted,
+            FleetMetric.ORPHANS: generation.orphans,
+            FleetMetric.FAILED_PASSES: fleet.failed_passes,
+            FleetMetric.ASLEEP: asleep,
+            FleetMetric.MISIDENTIFIED: misidentified,
+            FleetMetric.LOST_ARCHIVES: lost_archives,
+            FleetMetric.COPIES: fleet.base_copies,
+            FleetMetric.UNCHECKED_COPIES: fleet.unchecked_copies,
+            FleetMetric.REJECTED: int(rejected),
+        }
+        for metric, value in values.items():
+            unit = MetricUnit.Seconds if metric is FleetMetric.CONVERGENCE_AGE else MetricUnit.Count
+            self._metrics.add_metric(name=metric, unit=unit, value=value)
         self._metrics.flush_metrics()
         self._logger.info(
             "pass ended",
@@ -87,7 +91,7 @@ class FleetTelemetry:
 
     def rejected(self, generation: Generation) -> None:
         """Report a manifest in S3 that was refused before any pass."""
-        self._metrics.add_metric(name="Rejected", unit=MetricUnit.Count, value=1)
+        self._metrics.add_metric(name=FleetMetric.REJECTED, unit=MetricUnit.Count, value=1)
         self._metrics.flush_metrics()
         self._logger.warning("manifest refused", generation=generation.number, reason=generation.reason)
 
@@ -101,6 +105,6 @@ class FleetTelemetry:
 
     def failed_pass(self, error: Exception, *, in_a_row: int) -> None:
         """Log that a pass ended with an exception, and emit how many passes in a row did."""
-        self._metrics.add_metric(name="FailedPasses", unit=MetricUnit.Count, value=in_a_row)
+        self._metrics.add_metric(name=FleetMetric.FAILED_PASSES, unit=MetricUnit.Count, value=in_a_row)
         self._metrics.flush_metrics()
         self._logger.error("pass failed", reason=text_of(error), passes=in_a_row, exc_info=error)
