@@ -10,10 +10,8 @@ from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.fleet.planning.canaries import due
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import count_deletions
-from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
-from adapter_fleet.fleet.planning.plan import next_step
-from adapter_fleet.fleet.planning.releases import Versions, is_superseded
+from adapter_fleet.fleet.planning.fleet_view import FleetView
+from adapter_fleet.fleet.planning.releases import Versions
 from adapter_fleet.fleet.planning.settle import is_proven
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import (
@@ -374,45 +372,27 @@ def _states(
         target=generation.request.target,
         deletes=True,
         foreign=fleet.foreign,
-        claims=claims_of(orders),
         has_copies=fleet.base_copies > 0,
         since=fleet.runner_at,
     )
-    state_wanted = DesiredState.of(
-        desired.adapters,
-        orders,
-        records,
-        routes=routes,
-        target=generation.request.target,
-        now=now,
-        unreadable=unread_routes,
-    )
-    records = {**records, **{record.component: record for record in state_wanted.left_alone(records)}}
-    wants, versions = state_wanted.wanted, state_wanted.versions
-    # The next pass counts them.
-    superseded = [record for record in records.values() if is_superseded(versions, record)]
-    counted = {record.component: replace(record, counted=generation.number) for record in superseded}
-    records = {**records, **counted}
+    view = FleetView.of(desired.adapters, orders, records, context, routes=routes, unreadable=unread_routes)
+    view = view.with_records(view.superseded())  # the next pass counts them
     if generation.changes is None and generation.outcome is Outcome.OPEN:
         # The deletions that its guard will count if it passes.
         spares = generation.spares_adopted(converged=fleet.converged > 0)
-        target, number = generation.request.target, generation.number
-        records = {
-            **records,
-            **count_deletions(records, wants, target, generation=number, spares_adopted=spares),
-        }
+        view = view.with_records(view.counted(spares_adopted=spares))
+    wants = view.desired.wanted
     declared = {
         component: adapter
         for adapter in desired.adapters
-        for component in state_wanted.components_of([adapter.component])
+        for component in view.desired.components_of([adapter.component])
     }
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     # With trouble, such as a base that is gone, a pass waits and mends. An order takes the drift back.
     idle = generation.outcome is Outcome.CONVERGED and fleet.trouble is None
     found = []
-    for component in records.keys() | wants.keys():
-        want = wants.get(component)
-        record, _, decision = next_step(component, records.get(component), want, context)
+    for component in view.records.keys() | wants.keys():
+        want, (record, _, decision) = wants.get(component), view.next_step(component)
         if decision.step is Step.FORGET or (want is None and decision.step is Step.FOREIGN):
             continue
         is_shown = component in declared or component in kept
@@ -434,7 +414,7 @@ def _states(
         if want is not None and said is not None and not want.artifact.same_version_as(said.artifact):
             state = _as_pinned(state, said)
         if said is not None and route is not None and route.live.component != component:
-            state = _as_routed(state, route, state_wanted.versions)
+            state = _as_routed(state, route, view.desired.versions)
         found.append(state)
     return _in_order(found)
 

@@ -1,7 +1,7 @@
 """What a manifest would change on the live endpoint."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -9,30 +9,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.desired_state import DesiredState, claims_of
+from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before
+from adapter_fleet.fleet.planning.desired_state import without_failures
+from adapter_fleet.fleet.planning.fleet_view import FleetView
 from adapter_fleet.fleet.planning.observe import (
     base_trouble,
     known_foreign,
     merge_listing,
-    new_record,
     why_foreign,
     with_description,
     with_known_spellings,
     with_tags,
 )
-from adapter_fleet.fleet.planning.plan import plan
-from adapter_fleet.fleet.planning.releases import (
-    Versions,
-    by_adapter,
-    first_share,
-    is_superseded,
-    new_route,
-)
-from adapter_fleet.fleet.planning.settle import settle, with_new_attempts
+from adapter_fleet.fleet.planning.releases import Versions, first_share, is_superseded, share_to_come
+from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.generations import Target
-from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 from adapters_cli.aws.account import Account, find_quota, is_component_quota
@@ -137,43 +130,37 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     Runs the same plan as the fleet's passes. Nothing is written.
     """
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
-    orders = registry.orders()
+    now = fleet.account.now()
     stored, (routes, unreadable, _) = registry.records(), registry.read_routes()
-    state = DesiredState.of(
-        desired.adapters,
-        orders,
-        stored,
-        routes=routes,
+    context = PlanContext(
+        now=now,
+        generation=fleet.record.generation + 1,
         target=target,
-        now=fleet.account.now(),
-        unreadable=unreadable,
+        deletes=True,
+        since=now,  # an execution would begin
     )
-    wanted, versions = state.wanted, state.versions
-    stored |= {record.component: record for record in state.left_alone(stored)}
+    view = FleetView.of(
+        desired.adapters, registry.orders(), stored, context, routes=routes, unreadable=unreadable
+    )
+    wanted, versions, stored = view.desired.wanted, view.desired.versions, dict(view.records)
     listing = with_known_spellings(components.listed(), stored, stored.keys() | wanted.keys())
-    seen = merge_listing(_after_retries(stored, orders), listing, base=target.base)
+    # As a pass begins.
+    begun = {**stored, **without_failures(stored, view.desired.attempts)}
+    seen = merge_listing(begun, listing, base=target.base)
     # As in a pass: a generation does not count foreign components.
     records = {
         component: with_new_attempts(record) if component in wanted else record
         for component, record in seen.items()
         if component in wanted or component in stored
     }
-    context = PlanContext(
-        now=fleet.account.now(),
-        generation=fleet.record.generation + 1,
-        target=target,
-        deletes=True,
-        foreign=known_foreign(
-            fleet.record.foreign, records.keys() | wanted.keys(), read_until=fleet.record.pass_ended
-        ),
-        claims=claims_of(orders),
-        since=fleet.account.now(),  # an execution would begin
+    foreign = known_foreign(
+        fleet.record.foreign, records.keys() | wanted.keys(), read_until=fleet.record.pass_ended
     )
-    decisions, context = _decisions(components, records, wanted, target, fleet.record.uid, context)
+    view = replace(view, records=records, context=replace(view.context, foreign=foreign))
+    view = _observed(components, view, fleet.record.uid)
     changes, sent = [], {}
-    for component, decision in decisions.items():
-        want, record = wanted.get(component), records.get(component)
-        record, _ = settle(record or new_record(component, want), want, context)
+    for component, decision in view.plan().decisions.items():
+        want, record = wanted.get(component), view.next_step(component).record
         if want is None and decision.step in (Step.FOREIGN, Step.FORGET, Step.READ_TAGS):
             continue
         if component in stored and is_superseded(versions, stored[component]):
@@ -205,8 +192,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
         changes=_in_order(changes),
-        refused=refusal(by_adapter(versions, records), state.declared, target, hour_ago=hour_ago)
-        or versions.clash,
+        refused=view.refusal(hour_ago=hour_ago),
         trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
     )
 
@@ -237,26 +223,15 @@ def _routed(
     change: AdapterChange, versions: Versions, before: Route | None, record: AdapterRecord, decision: Decision
 ) -> AdapterChange:
     """Return the change of an adapter that stays, or that other callers are sent to it."""
-    planned = versions.routes.get(record.name)
-    after = new_route(versions, record, decision, now=0.0, has_copies=True) or planned
-    if before is None or after is None or not versions.is_declared(record):
+    share = share_to_come(versions, before, record, decision)
+    if before is None or share is None:
         return change
-    if _shares(before) == _shares(after):
-        return change
-    percent = 100 if after.candidate is None else after.candidate.percent
-    live = before.live.artifact
-    why = _for_callers(percent)
+    live, why = before.live.artifact, _for_callers(share)
     return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
 
 
 def _for_callers(percent: int) -> str:
     return f"for {percent} % of the callers"
-
-
-def _shares(route: Route) -> tuple[str, tuple[str, int] | None]:
-    """Return which component answers, and which one answers a share."""
-    candidate = route.candidate
-    return route.live.component, None if candidate is None else (candidate.component, candidate.percent)
 
 
 def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:
@@ -277,18 +252,11 @@ def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) 
     )
 
 
-def _decisions(
-    components: EndpointComponents,
-    records: dict[str, AdapterRecord],
-    wanted: Mapping[str, DesiredAdapter],
-    target: Target,
-    uid: str,
-    context: PlanContext,
-) -> tuple[Mapping[str, Decision], PlanContext]:
-    """Plan and observe in turns until nothing is unknown. `records` has all observations afterwards."""
+def _observed(components: EndpointComponents, view: FleetView, uid: str) -> FleetView:
+    """Plan and observe in turns until nothing is unknown, and count what the manifest deletes."""
     claimed: set[str] = set()
     for _ in range(_MAX_ROUNDS):
-        made = plan(records, wanted, context)
+        made = view.plan()
         # As in a pass: a component is described, and its tags are read, before the fleet adopts it.
         claims = set(made.components(Step.CLAIM)) - claimed
         claimed |= claims
@@ -296,12 +264,10 @@ def _decisions(
             break
         undescribed = [*made.components(Step.LOOK), *claims]
         unread = [*made.components(Step.READ_TAGS), *claims]
-        context = _observe(components, records, undescribed, unread, uid, context)
-    records |= count_deletions(records, wanted, target, generation=context.generation)
-    made = plan(records, wanted, context)
+        view = _observe(components, view, undescribed, unread, uid)
+    view = view.with_records(view.counted())
     # As in a pass: a component that the fleet did not create is described right before its deletion.
-    context = _observe(components, records, made.components(Step.LOOK), (), uid, context)
-    return plan(records, wanted, context).decisions, context
+    return _observe(components, view, view.plan().components(Step.LOOK), (), uid)
 
 
 def _is_uploaded(artifact: Artifact) -> bool:
@@ -309,37 +275,28 @@ def _is_uploaded(artifact: Artifact) -> bool:
     return (artifact.source or artifact.uri).startswith("s3://")
 
 
-def _after_retries(records: dict[str, AdapterRecord], orders: Iterable[Order]) -> dict[str, AdapterRecord]:
-    """Return the records without the failures that an order to retry cleared, as a pass starts with them."""
-    again = {order.component for order in orders if order.kind is OrderKind.RETRY}
-    return {
-        component: replace(record, failure=None, restore_at=None) if component in again else record
-        for component, record in records.items()
-    }
-
-
 def _observe(
     components: EndpointComponents,
-    records: dict[str, AdapterRecord],
+    view: FleetView,
     undescribed: Iterable[str],
     unread: Iterable[str],
     uid: str,
-    context: PlanContext,
-) -> PlanContext:
-    """Read components and tags into `records`, as a pass does; return the context with foreign components."""
+) -> FleetView:
+    """Return the view with the descriptions and the tags of components, as a pass reads them."""
+    records, now = dict(view.records), view.context.now
     for component, live in components.described(undescribed).items():
-        records[component] = with_description(records[component], live, now=context.now)
+        records[component] = with_description(records[component], live, now=now)
     lives = {component: live for component in unread if (live := records[component].live) is not None}
     tags = components.tags(lives)
-    foreign = dict(context.foreign)
+    foreign = dict(view.context.foreign)
     for component, live in lives.items():
         if component not in tags:
-            records[component] = with_description(records[component], None, now=context.now)
+            records[component] = with_description(records[component], None, now=now)
             continue
-        records[component] = with_tags(records[component], live, tags[component], uid=uid, now=context.now)
+        records[component] = with_tags(records[component], live, tags[component], uid=uid, now=now)
         if records[component].owned is None:
             foreign[component] = live.created
-    return replace(context, foreign=foreign)
+    return replace(view, records=records, context=replace(view.context, foreign=foreign))
 
 
 def _new_artifacts(fleet: Fleet, desired: DesiredFleet) -> frozenset[str]:

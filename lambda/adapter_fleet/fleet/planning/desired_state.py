@@ -99,6 +99,15 @@ class DesiredState:
         return [order for order in self.orders if order.kind is OrderKind.RETRY]
 
     @property
+    def attempts(self) -> list[Order]:
+        """The retries that try an adapter again after a failure.
+
+        The retry of a rollback or an import restores what was changed by hand, and tries nothing again.
+        """
+        others = {(order.component, order.at) for order in self.orders if order.kind is not OrderKind.RETRY}
+        return [order for order in self.retries if (order.component, order.at) not in others]
+
+    @property
     def pins(self) -> dict[str, Order]:
         """The pins in force, by adapter."""
         return pins_in_force(self.declared.values(), self.orders)
@@ -202,6 +211,18 @@ def _may_be_taken(order: Order, record: AdapterRecord | None, target: Target) ->
 def _digest(smoke: SmokeRequest | None) -> str | None:
     """Return the digest of a smoke request, which is the same in each form of its prompt."""
     return None if smoke is None else smoke.digest
+
+
+def without_failures(
+    records: Mapping[str, AdapterRecord], attempts: Iterable[Order]
+) -> dict[str, AdapterRecord]:
+    """Return the records of failed adapters that are to be tried again, without their failures."""
+    found = {order.component: records.get(order.component) for order in attempts}
+    return {
+        component: replace(record, failure=None, restore_at=None)
+        for component, record in found.items()
+        if record is not None and record.failure is not None
+    }
 
 
 def claims_of(orders: Iterable[Order]) -> dict[str, float]:

@@ -342,6 +342,29 @@ def first_share(versions: Versions, route: Route, component: str, artifact: Arti
     return _share(route.candidate, versions.wanted[component].percent, versions.releases)
 
 
+def share_to_come(
+    versions: Versions, before: Route | None, record: AdapterRecord, decision: Decision
+) -> int | None:
+    """Return the share in percent that a declared version in service will have; None if it has it.
+
+    before:
+        The route that is stored.
+    """
+    planned = versions.routes.get(record.name)
+    after = new_route(versions, record, decision, now=0.0, has_copies=True) or planned
+    if before is None or after is None or not versions.is_declared(record):
+        return None
+    if _shares(before) == _shares(after):
+        return None
+    return 100 if after.candidate is None else after.candidate.percent
+
+
+def _shares(route: Route) -> tuple[str, tuple[str, int] | None]:
+    """Return which component answers, and which one answers a share."""
+    candidate = route.candidate
+    return route.live.component, None if candidate is None else (candidate.component, candidate.percent)
+
+
 def _goes_back(route: Route, component: str, serving: Artifact) -> bool:
     """Return True if a version needs no share: it has answered all callers, or has no other one beside it."""
     versions = [version.artifact for version in route.served]

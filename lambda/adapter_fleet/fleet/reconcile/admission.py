@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before, count_deletions, refusal
-from adapter_fleet.fleet.planning.releases import by_adapter
+from adapter_fleet.fleet.planning.deletion_guard import components_an_hour_before
 from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.reconcile.board import Board
 from adapter_fleet.fleet.reconcile.journal import Journal
@@ -27,7 +26,12 @@ class Admission:
             raise PassHaltedError(why)
         # An earlier pass may have died after it counted and before it saved that the guard had been passed.
         self._uncount(generation.number)
-        reason = None if generation.exempt else self._refusal()
+        reason = None
+        if not generation.exempt:
+            registry = self._session.registry
+            before = registry.generation(generation.standing)
+            hour_ago = components_an_hour_before(generation.request.at, before, registry)
+            reason = board.view.refusal(hour_ago=hour_ago)
         if reason is not None:
             board.records.flush()
             self._session.end_generation(Outcome.REFUSED, reason)
@@ -42,40 +46,21 @@ class Admission:
                 board.records.put(with_new_attempts(record))
         board.decide_all()
         board.records.flush()  # before any deletion
+        decisions = board.queue.decisions
+        gone = decisions.keys() - board.desired.wanted.keys()
+        deleted = board.view.deleted(component for component in gone if decisions[component].step.writes)
         # A generation whose changes are saved has passed its guard.
-        self._session.update_generation(changes=len(board.failures.changed) + self._deleted())
+        self._session.update_generation(changes=len(board.failures.changed) + deleted)
         self._journal.count()
         self._session.save_generation()
         # An adapter that failed before, and is wanted again, fails without another attempt.
         board.failures.check_limit()
 
-    def _refusal(self) -> str | None:
-        """Return why the guard refuses the generation; None if it does not."""
-        generation, registry, desired = self._session.generation, self._session.registry, self._board.desired
-        before = registry.generation(generation.standing)
-        hour_ago = components_an_hour_before(generation.request.at, before, registry)
-        records = by_adapter(desired.versions, self._board.records)
-        reason = refusal(records, desired.declared, generation.request.target, hour_ago=hour_ago)
-        return reason or desired.versions.clash
-
-    def _deleted(self) -> int:
-        """Return how many adapters the generation deletes."""
-        desired, records, decisions = self._board.desired, self._board.records, self._board.queue.decisions
-        gone = decisions.keys() - desired.wanted.keys()
-        leaving = {component: records[component] for component in gone if decisions[component].step.writes}
-        return len(by_adapter(desired.versions, leaving).keys() - desired.declared.keys())
-
     def count_deletions(self) -> None:
         """Note which components this generation may delete: those that it does not want."""
-        generation, board = self._session.generation, self._board
-        for record in count_deletions(
-            board.records,
-            board.desired.wanted,
-            self._session.target,
-            generation=generation.number,
-            spares_adopted=generation.spares_adopted(converged=self._session.fleet.converged > 0),
-        ).values():
-            board.records.put(record)
+        spares = self._session.generation.spares_adopted(converged=self._session.fleet.converged > 0)
+        for record in self._board.view.counted(spares_adopted=spares).values():
+            self._board.records.put(record)
 
     def _uncount(self, number: int | None) -> None:
         """Take back which components a generation may delete; None for all generations."""

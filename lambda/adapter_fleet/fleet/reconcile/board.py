@@ -6,8 +6,8 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.desired_state import DesiredState, find_changed
+from adapter_fleet.fleet.planning.fleet_view import FleetView
 from adapter_fleet.fleet.planning.observe import new_record
-from adapter_fleet.fleet.planning.plan import next_step
 from adapter_fleet.fleet.planning.progress import Progress
 from adapter_fleet.fleet.reconcile.failed_changes import FailedChanges
 from adapter_fleet.fleet.reconcile.observation import Observation
@@ -65,6 +65,11 @@ class Board:
         self.observation = Observation(session, limits, self.records)
         self.unverified: dict[str, Artifact] = {}
         self.deletes = False
+
+    @property
+    def view(self) -> FleetView:
+        """What the pass plans by, as it is now."""
+        return FleetView(desired=self.desired, records=self.records, context=self.context)
 
     @property
     def context(self) -> PlanContext:
@@ -151,8 +156,7 @@ class Board:
 
     def _next(self, component: str) -> Decision:
         """Settle the record of a component, and return what comes next."""
-        want = self.desired.wanted.get(component)
-        record, events, decision = next_step(component, self.records.get(component), want, self.context)
+        record, events, decision = self.view.next_step(component)
         self.records.put(record)
         for event in events:
             self.records.log(event)

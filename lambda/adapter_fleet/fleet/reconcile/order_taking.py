@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
+from adapter_fleet.fleet.planning.desired_state import without_failures
 from adapter_fleet.fleet.reconcile.board import Board
 from adapter_fleet.fleet.reconcile.session import Session
-from adapter_fleet.fleet.state.records import Order, OrderKind
+from adapter_fleet.fleet.state.records import Order
 
 
 class OrderTaking:
@@ -17,10 +18,7 @@ class OrderTaking:
     def __init__(self, session: Session, board: Board, *, reports: bool) -> None:
         self._session, self._board = session, board
         self._retries = [] if reports else board.desired.retries
-        # The retry of a rollback or an import restores what was changed by hand, and tries nothing again.
-        orders = board.desired.orders
-        others = {(order.component, order.at) for order in orders if order.kind is not OrderKind.RETRY}
-        self._attempts = [order for order in self._retries if (order.component, order.at) not in others]
+        self._attempts = [] if reports else board.desired.attempts
 
     def take(self) -> None:
         """Forget failures that people ordered to retry, and remove pins that they ordered to remove."""
@@ -29,10 +27,8 @@ class OrderTaking:
         for known in list(records.values()):
             if known.name in named:
                 records.put(replace(known, ordered=True))
-        for order in self._attempts:
-            record = records.get(order.component)
-            if record is not None and record.failure is not None:
-                records.put(replace(record, failure=None, restore_at=None))
+        for record in without_failures(records, self._attempts).values():
+            records.put(record)
         records.flush()
         self._remove(desired.unpinned)
 
