@@ -35,12 +35,12 @@ class Board:
     def __init__(self, session: Session, queue: WorkQueue, limits: CallLimits) -> None:
         self._session, self.queue = session, queue
         registry, generation = session.registry, session.generation
-        manifest = DesiredFleet() if session.deleting else registry.desired(generation.number)
+        manifest = DesiredFleet() if session.deleting else registry.generations.desired(generation.number)
         declared = {adapter.component: adapter for adapter in manifest.adapters}
         self.records = RecordCache(session, declared=declared.keys(), in_use=queue.under_way.components)
         # Before the orders: a rollback writes both at once.
         self.routes = RouteCache(session)
-        orders, unreadable = registry.read_orders()
+        orders, unreadable = registry.orders.read()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
         self.desired = DesiredState.of(

@@ -48,7 +48,7 @@ class Ending:
                 outcome = session.end_generation(Outcome.CONVERGED, board.progress.reason_of_converged)
                 if outcome is Outcome.CONVERGED:
                     void = board.desired.void_orders(board.records, session.target)
-                    session.registry.take_orders(void, session.lease)
+                    session.registry.orders.take(void, session.lease)
             else:
                 session.update_generation(reason=held_up)
         session.save_generation()

@@ -25,7 +25,7 @@ from adapter_fleet.fleet.reconcile.step_taking import StepTaking
 from adapter_fleet.fleet.reconcile.strangers import Strangers
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
-from adapter_fleet.fleet.state.generations import Outcome, active_generation
+from adapter_fleet.fleet.state.generations import Outcome
 
 
 class Pass:
@@ -240,7 +240,7 @@ class Pass:
         generation = session.generation
         # The generation that a refused one had superseded goes on.
         refused = generation.outcome is Outcome.REFUSED
-        goes_on = refused and active_generation(generation, session.registry.generation) is not None
+        goes_on = refused and session.registry.lineage.active(generation) is not None
         done = (ended and not goes_on) or self._reports or (settled and wait is None)
         # After trouble, too little may be known for the guards. The base is looked at again where it may have
         # no copy left, or new ones.

@@ -43,7 +43,7 @@ class RouteCache:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stored, unreadable, edited = session.registry.read_routes()
+        self._stored, unreadable, edited = session.registry.routes.read()
         self.unreadable = {name: why for name, why in unreadable.items() if name not in edited}
         # The revisions of the rows that are there, also of those that count as lost.
         self._revisions = {**edited, **{name: route.revision for name, route in self._stored.items()}}
@@ -79,7 +79,7 @@ class RouteCache:
             return stored
         adapters = [adapter for adapter in adapters if adapter.name not in self.unreadable]
         names = [adapter.name for adapter in adapters if not (session.resumes and adapter.name in stored)]
-        published = session.registry.published_routes(names)
+        published = session.registry.routes.published(names)
         routes = with_rebuilt(
             stored, published, adapters, records, orders, releases=releases or IN_PLACE_AGAIN, now=self._began
         )
@@ -113,13 +113,13 @@ class RouteCache:
     def _put(self, routes: Iterable[Route]) -> list[Route]:
         """Write routes; return those that are stored now."""
         known = [replace(route, revision=self._revisions.get(route.adapter, 0)) for route in routes]
-        stored = self._session.registry.put_routes(known, self._session.lease)
+        stored = self._session.registry.routes.put(known, self._session.lease)
         self._revisions |= {route.adapter: route.revision for route in stored}
         return stored
 
     def _forget_void(self) -> None:
         """Delete rows that mislead callers."""
-        self._session.registry.forget_routes(sorted(self._void), self._session.lease)
+        self._session.registry.routes.forget(sorted(self._void), self._session.lease)
         for name in self._void:
             self._revisions.pop(name, None)
         self._void = set()
@@ -258,7 +258,7 @@ class RouteCache:
             return []
         rows = {*self._routes, *self._revisions, *leaving, *versions.unreadable}
         gone = sorted(rows - versions.declared.keys())
-        self._session.registry.forget_routes(gone, self._session.lease)
+        self._session.registry.routes.forget(gone, self._session.lease)
         for name in gone:
             self._revisions.pop(name, None)
             self._routes.pop(name, None)
