@@ -103,7 +103,6 @@ class Session:
         self.fleet, self.newest = fleet, newest
         self.generation = newest
         self.lease = lease
-        self._abandoned = False
 
     def begin(self, generation: Generation) -> None:
         """Work on this generation; open it again if a generation that was refused had superseded it."""
@@ -151,11 +150,11 @@ class Session:
 
     def is_late(self) -> bool:
         """Return True if the pass has to end: its time is up, or it is abandoned."""
-        return self._abandoned or self.clock.now() >= self.pass_input.deadline
+        return self.clock.now() >= self.pass_input.deadline
 
     def abandon(self) -> None:
         """Make the pass late for good, so that every call under way stops as soon as it can."""
-        self._abandoned = True
+        self.pass_input = replace(self.pass_input, deadline=0.0)
 
     # --- what is saved
 
