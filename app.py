@@ -6,7 +6,7 @@ import sys
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from adapter_fleet.environment import read_environment
+from adapter_rules.environment import read_environment
 from stacks.environment import environment_file
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from adapter_fleet.environment import EnvironmentFileError, find_environment
+from adapter_rules.environment import EnvironmentFileError, find_environment
 
 ENVIRONMENTS = Path(__file__).resolve().parents[1] / "environments"
 

@@ -19,7 +19,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from adapter_fleet import environment as tables
+from adapter_rules import environment as tables
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

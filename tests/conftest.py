@@ -5,10 +5,12 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.nightly import NIGHTLY
 
 # Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
@@ -80,3 +82,9 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> SyntheticAdapter:
+    """An adapter that nothing is wrong with."""
+    return SyntheticAdapter(folder=tmp_path / "adapter")

@@ -26,7 +26,7 @@ ROOMS = {
     "state": (30, "lambda/adapter_fleet/fleet/state"),
     "reconcile": (40, "lambda/adapter_fleet/fleet/reconcile"),
     "grants": (15, "constructs/multi_adapter_inference/components/grants.py"),
-    "rules": (25, "lambda/adapter_fleet/serving"),
+    "rules": (25, "rules/adapter_rules/engines"),
     "cli/fleets": (30, "cli/adapters_cli/fleets"),
     "AdapterRoutes": (30, "lambda/adapter_fleet/aws/adapter_routes.py"),
     "the hook": (30, "lambda/adapter_fleet/aws/litellm_routes.py"),

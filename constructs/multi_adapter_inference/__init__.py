@@ -1,9 +1,9 @@
 """CDK constructs that run one base model and its LoRA adapters on a SageMaker endpoint."""
 
 from adapter_fleet.fleet.state.fleet_settings import OnTimeout
-from adapter_fleet.serving.container_releases import LmiVersion, VllmVersion
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.scaling_metric import ScalingMetric
+from adapter_rules.engines.container_releases import LmiVersion, VllmVersion
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.engines.scaling_metric import ScalingMetric
 from multi_adapter_inference.adapters.adapter import ILoraAdapter, LoraAdapter
 from multi_adapter_inference.adapters.artifact import AdapterArtifact
 from multi_adapter_inference.components.base_component_interface import IBaseComponent

@@ -25,7 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from adapter_fleet.artifacts.packing import pack
+from adapter_rules.archives.packing import pack
 from examples.demo.cdk import Cdk, CdkError
 from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers

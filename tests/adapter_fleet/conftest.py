@@ -2,22 +2,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from botocore.config import Config
 
-from tests.adapter_fleet.synthetic import SyntheticAdapter
-
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
-
-
-@pytest.fixture
-def adapter(tmp_path: Path) -> SyntheticAdapter:
-    """An adapter that nothing is wrong with."""
-    return SyntheticAdapter(folder=tmp_path / "adapter")
 
 
 @pytest.fixture(scope="session")

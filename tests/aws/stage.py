@@ -17,7 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.packing import pack
+from adapter_rules.archives.packing import pack
 from tests.aws.app import TICKETS
 
 ROOT = Path(__file__).resolve().parents[2]

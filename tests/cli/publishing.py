@@ -8,9 +8,9 @@ from unittest.mock import patch
 
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_rules.archives.packing import identity_of
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService

@@ -53,7 +53,7 @@ from typer.testing import CliRunner
 from adapters_cli.main import app
 
 assert CliRunner().invoke(app, ["--help"]).exit_code == 0
-slow = ("adapters_cli.commands.", "adapter_fleet", "boto")
+slow = ("adapters_cli.commands.", "adapter_fleet", "adapter_rules", "boto")
 print(*(name for name in sys.modules if name.startswith(slow)))
 """
 
@@ -193,8 +193,8 @@ ELSEWHERE = """
 import importlib, pkgutil, sys
 for name in ("fcntl", "grp", "pty", "pwd", "resource", "termios", "tty"):
     sys.modules[name] = None
-import adapter_fleet, adapters_cli
-for package in (adapter_fleet, adapters_cli):
+import adapter_fleet, adapter_rules, adapters_cli
+for package in (adapter_fleet, adapter_rules, adapters_cli):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         # Those that need LiteLLM, or run a command, are for their own processes.
         if not module.name.endswith(("__main__", "litellm_routes")):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.serving.container_releases import LmiVersion, VllmVersion
-from adapter_fleet.serving.mixing_faults import MIXING_FAULTS, MixingFault
+from adapter_rules.engines.container_releases import LmiVersion, VllmVersion
+from adapter_rules.engines.mixing_faults import MIXING_FAULTS, MixingFault
 
 pytestmark = pytest.mark.documents
 

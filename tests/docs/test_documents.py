@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from adapter_fleet.documents.schema import structure
-from adapter_fleet.environment import _WORDS, Environment, EnvironmentFileError, _converter
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_rules.environment import _WORDS, Environment, EnvironmentFileError, _converter
 from tests.docs.blocks import COMMANDS, DATA, ROOT, RUN_BY, Block, Fate, Page, documents, pages
 from tests.docs.command_lines import problem_of
 from tests.docs.shell import commands, script

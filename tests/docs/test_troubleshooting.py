@@ -13,7 +13,7 @@ pytestmark = pytest.mark.documents
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-ROOMS = ("constructs", "lambda", "cli", "local", "stacks")
+ROOMS = ("constructs", "lambda", "rules", "cli", "local", "stacks")
 TELLING = 8
 """Characters that the longest part of a message has, so that a reader and this test find it."""
 BETWEEN_LINES = re.compile(r"""["']\s*\n\s*f?["']""")

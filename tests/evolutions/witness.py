@@ -12,7 +12,7 @@ from typing import Any
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from adapter_fleet.artifacts.packing import identity_of
+from adapter_rules.archives.packing import identity_of
 from local_sagemaker.server import LocalCloud
 from tests.evolutions.answers import Answers, prompts
 from tests.integration.by_hand import ask

@@ -24,7 +24,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from botocore.exceptions import ClientError
 from constructs import Construct
 
-from adapter_fleet.artifacts.packing import pack
+from adapter_rules.archives.packing import pack
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import (
     AdapterFleet,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts.packing import identity_of
+from adapter_rules.archives.packing import identity_of
 from examples.demo.cdk import Cdk
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V2, adapters, client, delete_component, until

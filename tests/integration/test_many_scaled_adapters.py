@@ -13,7 +13,7 @@ from typing import Any
 import aws_cdk as cdk
 import pytest
 
-from adapter_fleet.artifacts.packing import pack
+from adapter_rules.archives.packing import pack
 from local_sagemaker.server import LocalCloud
 from local_sagemaker.settings import Profile
 from multi_adapter_inference import LoraServing, ScalingTarget

@@ -11,7 +11,7 @@ from local_sagemaker.model_server.llama import KeyValueCache, LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.text import TextCodec
 from local_sagemaker.stand_ins import main, write_adapter, write_base_model
-from tests.adapter_fleet.findings_of import findings_of
+from tests.adapter_rules.findings_of import findings_of
 
 LONGEST = "x" * 60
 EVERY_CHARACTER = "".join(map(chr, range(32, 127)))

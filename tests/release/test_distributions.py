@@ -40,7 +40,7 @@ def install(wheel: Path, folder: Path) -> Path:
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 VERSION = PROJECT["version"]
 NAME = f"cdk_multi_adapter_inference-{VERSION}"
-PACKAGES = {"multi_adapter_inference", "adapter_fleet", "adapters_cli", "local_sagemaker"}
+PACKAGES = {"multi_adapter_inference", "adapter_fleet", "adapter_rules", "adapters_cli", "local_sagemaker"}
 CONSUMER = """
 from aws_cdk import App, Size, Stack
 from adapter_fleet.manifest.manifest import Manifest
@@ -149,7 +149,7 @@ def test_source_distribution_holds_the_packages_and_no_tests(dist: Path) -> None
     with tarfile.open(dist / f"{NAME}.tar.gz") as archive:
         names = [Path(*Path(name).parts[1:]) for name in archive.getnames()]
     assert {name.parts[0] for name in names} == {
-        *("constructs", "lambda", "cli", "local", "hatch_build.py", "sbom.cdx.json"),
+        *("constructs", "lambda", "rules", "cli", "local", "hatch_build.py", "sbom.cdx.json"),
         *(".gitignore", "CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml"),
     }
     assert {name.parts[1] for name in names if len(name.parts) > 1} == PACKAGES
@@ -173,7 +173,7 @@ def test_contents_of_the_wheel_pass_their_linter(dist: Path) -> None:
 
 def test_every_file_of_the_packages_is_in_the_wheel(dist: Path) -> None:
     tracked = subprocess.run(
-        ["git", "ls-files", "constructs", "lambda", "cli", "local"],
+        ["git", "ls-files", "constructs", "lambda", "rules", "cli", "local"],
         cwd=ROOT,
         check=True,
         capture_output=True,

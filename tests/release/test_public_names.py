@@ -31,7 +31,7 @@ RELEASE = "0.2.0" if LAST == UNTAGGED else LAST.removeprefix("v")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The code of the last release."""
     folder = tmp_path_factory.mktemp("released")
-    archive = git("archive", LAST, "constructs", "lambda", "cli", "local")
+    archive = git("archive", LAST)
     assert not archive.returncode, f"{LAST} should be in the history, got {archive.stderr.decode()}"
     subprocess.run(["tar", "--extract"], cwd=folder, check=True, input=archive.stdout)
     return folder

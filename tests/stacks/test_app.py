@@ -9,7 +9,7 @@ from pathlib import Path
 import aws_cdk as cdk
 import pytest
 
-from adapter_fleet.environment import EnvironmentFileError
+from adapter_rules.environment import EnvironmentFileError
 from stacks.environment import environment_file
 
 ROOT = Path(__file__).resolve().parents[2]

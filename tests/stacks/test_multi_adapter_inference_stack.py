@@ -12,7 +12,6 @@ from aws_cdk.assertions import Annotations, Match, Template
 from syrupy.assertion import SnapshotAssertion
 
 from adapter_fleet.common.serialization import converter
-from adapter_fleet.environment import read_environment
 from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.fleet_settings import (
     CanarySettings,
@@ -20,6 +19,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
     ReleaseSettings,
 )
+from adapter_rules.environment import read_environment
 from stacks.environment import ENVIRONMENTS
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 from tests.constructs.resources import nag

@@ -71,7 +71,7 @@ class Upgraded(FleetStack):
     def deploy_the_release_before(self, earlier: Path, verb: str) -> None:
         assert self.endpoint is not None
         what = [str(self._folder / verb), self.name, asdict(self.endpoint), BEFORE, verb]
-        roots = [str(earlier / root) for root in ("constructs", "lambda", "cli", "local", ".")]
+        roots = [str(earlier / root) for root in ("constructs", "lambda", "rules", "cli", "local", ".")]
         environment = {**self.cloud.environment, "PYTHONPATH": os.pathsep.join(roots)}
         subprocess.run([sys.executable, "-c", DEPLOY, json.dumps(what)], env=environment, check=True)
 

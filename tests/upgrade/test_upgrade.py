@@ -19,7 +19,7 @@ from tests.integration.by_hand import ask, client
 HERE = Path(__file__).parents[2]
 STACK = "MultiAdapterInference-local"
 PREFIX_CACHING = ("OPTION_ENABLE_PREFIX_CACHING", "SM_VLLM_NO_ENABLE_PREFIX_CACHING")
-ROOTS = ("constructs", "lambda", "cli", "local", ".")
+ROOTS = ("constructs", "lambda", "rules", "cli", "local", ".")
 
 
 @dataclass(frozen=True)

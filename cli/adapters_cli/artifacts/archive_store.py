@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 
 from adapter_fleet.artifacts.archive import DIGEST_METADATA, ArchiveError
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.naming import archive_name
 from adapter_fleet.common.s3_uri import bucket_and_key, problem_of_bucket
 from adapter_fleet.fleet.state.archive_version import checksum_text
+from adapter_rules.archives.packing import identity_of
 from adapters_cli.aws.s3_location import CONDITION_FAILED, NO_OBJECT
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 from adapters_cli.output.progress_bars import Watch

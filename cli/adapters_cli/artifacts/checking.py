@@ -14,11 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from adapter_fleet.artifacts.checks.adapter_check import examine
-from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
-from adapter_fleet.artifacts.remote_check import check_object
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.common.naming import ARCHIVE_SUFFIX
+from adapter_rules.archives.remote_check import check_object
+from adapter_rules.checks.adapter_check import examine
+from adapter_rules.checks.requirements_and_remedies import CheckRule
 from adapters_cli.artifacts.local_adapters import (
     LocalAdapter,
     adapter_name,

@@ -10,7 +10,7 @@ from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.artifacts.local_adapters import LocalAdapter
 from adapters_cli.artifacts.publisher import Candidate, PublishResult
 from adapters_cli.aws.account import Account
-from adapters_cli.manifests.edit import PublishedAdapter, edited
+from adapters_cli.manifests.edit import edited
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.output.errors import CommandError
 from adapters_cli.output.text import few, print_note
@@ -68,19 +68,23 @@ class DeclaredAdapters:
             if isinstance(adapter.artifact, S3Artifact)
         }
         identity = "0" * 64
-        adapters = [
-            PublishedAdapter(
-                name=candidate.adapter.name,
-                uri=store.uri(store.key(candidate.adapter.name, identity)),
-                identity=identity,
-                checksum=f"sha256:{identity}",
-                rank=candidate.rank,
-            )
+        places = [
+            (candidate, store.uri(store.key(candidate.adapter.name, identity)))
             for candidate in candidates
             if candidate.rank is not None
         ]
-        if adapters:
-            new = [adapter for adapter in adapters if adapter.uri.rpartition("/")[0] not in known]
+        new = [
+            ManifestAdapter(
+                name=candidate.adapter.name,
+                artifact=S3Artifact(uri=uri),
+                digest=identity,
+                checksum=f"sha256:{identity}",
+                rank=candidate.rank,
+            )
+            for candidate, uri in places
+            if uri.rpartition("/")[0] not in known
+        ]
+        if places:
             self._edited(self.manifest.read(), new)
 
     def update(self, results: Sequence[PublishResult], percent: int | None = None) -> bool:
@@ -93,10 +97,10 @@ class DeclaredAdapters:
         an adapter was compared with.
         """
         adapters = [
-            PublishedAdapter(
+            ManifestAdapter(
                 name=result.name,
-                uri=result.uri,
-                identity=result.identity,
+                artifact=S3Artifact(uri=result.uri),
+                digest=result.identity,
                 checksum=result.checksum,
                 rank=result.rank,
                 probe=result.probe,
@@ -131,7 +135,7 @@ class DeclaredAdapters:
                 " compared; run this again"
             )
 
-    def _edited(self, text: bytes, adapters: Sequence[PublishedAdapter]) -> bytes:
+    def _edited(self, text: bytes, adapters: Sequence[ManifestAdapter]) -> bytes:
         return edited(
             text,
             adapters,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapter_fleet.artifacts.archive import CONFIG_FILE, REQUIRED_FILES
-from adapter_fleet.artifacts.folder_entry import is_leftover, kind_of
 from adapter_fleet.artifacts.foreign_content import (
     foreign_archive_name,
     foreign_folder,
@@ -17,6 +16,7 @@ from adapter_fleet.artifacts.foreign_content import (
 )
 from adapter_fleet.common.bounded_text import without_query
 from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name
+from adapter_rules.checks.folder_entry import is_leftover, kind_of
 from adapters_cli.aws.s3_location import other_address
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few, hint_for_path, print_note

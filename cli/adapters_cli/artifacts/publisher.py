@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.artifacts.archive import REQUIRED_FILES, ArchiveError
-from adapter_fleet.artifacts.checks.adapter_check import examine
-from adapter_fleet.artifacts.checks.config_check import AdapterConfig
-from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule, with_remedy
-from adapter_fleet.artifacts.packing import AdapterFiles
 from adapter_fleet.common.findings import Finding, Severity
 from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe
-from adapter_fleet.serving.model_shape import base_named
+from adapter_rules.archives.packing import AdapterFiles
+from adapter_rules.checks.adapter_check import examine
+from adapter_rules.checks.config_check import AdapterConfig
+from adapter_rules.checks.requirements_and_remedies import CheckRule, with_remedy
+from adapter_rules.hardware.model_shape import base_named
 from adapters_cli.artifacts.archive_store import ArchiveStore, Listing
 from adapters_cli.artifacts.local_adapters import LocalAdapter, name_problem, print_leftovers
 from adapters_cli.models.options import ServingLimits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from adapter_fleet.common.naming import ARCHIVE_SUFFIX, check_component_name, digest_in_key
 from adapter_fleet.manifest.desired import Artifact
-from adapter_fleet.serving.model_shape import base_named
+from adapter_rules.hardware.model_shape import base_named
 from adapters_cli.artifacts.local_adapters import local_adapters
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location

@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.serving.container_releases import RELEASES
-from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
+from adapter_rules.engines.container_releases import RELEASES
+from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.aws.account import Account
 
 _ENGINE_HEADER = "x-local-sagemaker-engine"

@@ -8,15 +8,15 @@ import typer
 
 from adapter_fleet.common.naming import known_or_meant
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.serving.engine_settings import (
+from adapter_rules.engines.engine_settings import (
     LMI_VARIABLES,
     VLLM_VARIABLES,
     EngineSettings,
     EngineVariables,
 )
-from adapter_fleet.serving.instance_types import INSTANCES, Instance
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import ModelShape
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.hardware.instance_types import INSTANCES, Instance
+from adapter_rules.hardware.model_shape import ModelShape
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.models.capacity import Workload
 from adapters_cli.models.capacity_report import (

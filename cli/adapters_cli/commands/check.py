@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from adapter_fleet.artifacts.checks.requirements_and_remedies import RULES, CheckRule
 from adapter_fleet.common.counts import counted
 from adapter_fleet.common.findings import Severity
-from adapter_fleet.serving.container_releases import KnownFault
+from adapter_rules.checks.requirements_and_remedies import RULES, CheckRule
+from adapter_rules.engines.container_releases import KnownFault
 from adapters_cli.artifacts.checking import CheckedAdapter, CheckResult, check_all, subjects_at
 from adapters_cli.artifacts.local_adapters import LocalAdapter, print_leftovers
 from adapters_cli.aws.account import account_of

@@ -208,7 +208,7 @@ def _text(adapters: list[ManifestAdapter]) -> str:
 def _digest(account: Account, uri: str) -> str | Exception:
     """Return the identity of the adapter in an archive in S3, or the error that prevents it."""
     # Imported here: the compressor takes long to import.
-    from adapter_fleet.artifacts.packing import identity_of
+    from adapter_rules.archives.packing import identity_of
 
     bucket, key = bucket_and_key(uri)
     with tempfile.TemporaryDirectory(prefix="adapter-") as scratch:

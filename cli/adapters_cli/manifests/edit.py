@@ -18,11 +18,9 @@ from typing import Any
 import yaml
 
 from adapter_fleet.documents.yaml_reader import YAML_LOADER, plain_scalar
-from adapter_fleet.evaluation import EvaluationRecord
-from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact
-from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
+from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError
+from adapter_fleet.manifest.writer import plain_adapter
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapters_cli.output.errors import CommandError
 
@@ -33,51 +31,9 @@ _UNKNOWN_TO_YAML = re.compile(r"\t|\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 """What JSON may have and YAML's parsers refuse: tabs between tokens, halves of surrogate pairs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PublishedAdapter:
-    """A published adapter, as a manifest is to declare it.
-
-    checksum:
-        S3's SHA-256 of the archive. If it is unknown, an entry keeps its checksum: the fleet reads an archive
-        with another checksum.
-    probe:
-        What this version answers. Without one, an entry keeps the probe that it has.
-    evaluation:
-        How this version did. Without one, an entry of this version keeps what it has, and one of another
-        version loses it.
-    percent:
-        The share of the callers of a new version, as with `evaluation`.
-    """
-
-    name: str
-    uri: str
-    identity: str
-    rank: int
-    checksum: str | None = None
-    probe: Probe | None = None
-    evaluation: EvaluationRecord | None = None
-    percent: int | None = None
-
-    @property
-    def entry(self) -> dict[str, Any]:
-        """Its new entry."""
-        checksum = {} if self.checksum is None else {"checksum": self.checksum}
-        probe = {} if self.probe is None else {"probe": plain_probe(self.probe)}
-        evaluation = {} if self.evaluation is None else {"evaluation": plain_evaluation(self.evaluation)}
-        return {
-            "name": self.name,
-            "artifact": self.uri,
-            **checksum,
-            "rank": self.rank,
-            **probe,
-            **evaluation,
-            **({} if self.percent is None else {"percent": self.percent}),
-        }
-
-
 def edited(
     text: bytes,
-    adapters: Sequence[PublishedAdapter],
+    adapters: Sequence[ManifestAdapter],
     *,
     base_model: str | None,
     where: str,
@@ -111,39 +67,32 @@ def edited(
 class _Edit:
     """The changes of a manifest.
 
-    adapters:
-        For each of its adapters the published one that replaces it; None if it stays.
+    entries:
+        Each of its adapters as it is to be.
     """
 
     before: Manifest
-    adapters: tuple[PublishedAdapter | None, ...]
-    added: tuple[PublishedAdapter, ...]
+    entries: tuple[ManifestAdapter, ...]
+    added: tuple[ManifestAdapter, ...]
     base_model: str | None
 
     @classmethod
-    def of(cls, before: Manifest, adapters: Sequence[PublishedAdapter], base_model: str | None) -> "_Edit":
+    def of(cls, before: Manifest, adapters: Sequence[ManifestAdapter], base_model: str | None) -> "_Edit":
         # Names are the same whatever the case, as to SageMaker.
         published = {adapter.name.casefold(): adapter for adapter in adapters}
         found = [(entry, published.pop(entry.name.casefold(), None)) for entry in before.adapters]
         return cls(
             before=before,
-            adapters=tuple(
-                made if made is not None and _as_published(entry, made) != entry else None
-                for entry, made in found
-            ),
-            added=tuple(published.values()),
+            entries=tuple(entry if made is None else _as_published(entry, made) for entry, made in found),
+            # The key of an archive has the digest.
+            added=tuple(replace(made, digest=None) for made in published.values()),
             base_model=base_model if before.base_model is None else None,
         )
 
     @property
-    def pairs(self) -> Iterator[tuple[ManifestAdapter, PublishedAdapter | None]]:
-        """Each adapter of the manifest, with the published one that replaces it or None."""
-        return zip(self.before.adapters, self.adapters, strict=True)
-
-    @property
     def is_none(self) -> bool:
         """True if the manifest has all of it already."""
-        return not any(self.adapters) and not self.added and self.base_model is None
+        return self.entries == self.before.adapters and not self.added and self.base_model is None
 
     def is_made(self, text: bytes, where: str, folder: Path | None) -> bool:
         """Return True if a text has the intended meaning. Raises ManifestError if it breaks a rule."""
@@ -153,58 +102,32 @@ class _Edit:
             if any(finding.rule in ("manifest-readable", "manifest-keys") for finding in error.findings):
                 return False
             raise
-        kept = [_as_published(entry, made) if made is not None else entry for entry, made in self.pairs]
+        added = after.adapters[len(self.entries) :]
+        with_defaults = [made.with_defaults(entry) for made, entry in zip(self.added, added, strict=False)]
         return (
             after.base_model == (self.before.base_model or self.base_model)
-            and list(after.adapters[: len(kept)]) == kept
-            and [
-                (
-                    adapter.name,
-                    adapter.artifact,
-                    adapter.checksum,
-                    adapter.rank,
-                    adapter.probe,
-                    adapter.evaluation,
-                    adapter.percent,
-                )
-                for adapter in after.adapters[len(kept) :]
-            ]
-            == [
-                (
-                    made.name,
-                    S3Artifact(uri=made.uri),
-                    made.checksum,
-                    made.rank,
-                    made.probe,
-                    made.evaluation,
-                    made.percent,
-                )
-                for made in self.added
-            ]
+            and after.adapters == (*self.entries, *with_defaults)
+            and len(with_defaults) == len(self.added)
         )
 
 
-def _as_published(entry: ManifestAdapter, made: PublishedAdapter) -> ManifestAdapter:
+def _as_published(entry: ManifestAdapter, made: ManifestAdapter) -> ManifestAdapter:
+    """Return an entry of the published version.
+
+    It keeps the checksum and the probe that it has if the publication has none: the fleet reads an archive
+    with another checksum. It keeps evaluation and share only if it has this version already.
+    """
+    has_it = entry.known_digest == made.digest
     return replace(
         entry,
-        artifact=S3Artifact(uri=made.uri),
-        digest=made.identity if entry.digest else None,
+        artifact=made.artifact,
+        digest=made.digest if entry.digest else None,
         checksum=made.checksum or entry.checksum,
         rank=made.rank,
         probe=made.probe or entry.probe,
-        evaluation=_evaluation_of(entry, made),
-        percent=_percent_of(entry, made),
+        evaluation=made.evaluation or (entry.evaluation if has_it else None),
+        percent=made.percent or (entry.percent if has_it else None),
     )
-
-
-def _evaluation_of(entry: ManifestAdapter, made: PublishedAdapter) -> EvaluationRecord | None:
-    """Return the evaluation of the published version; None if there is none."""
-    return made.evaluation or (entry.evaluation if entry.known_digest == made.identity else None)
-
-
-def _percent_of(entry: ManifestAdapter, made: PublishedAdapter) -> int | None:
-    """Return the share of the published version; None if it has none."""
-    return made.percent or (entry.percent if entry.known_digest == made.identity else None)
 
 
 def composed(text: str) -> yaml.MappingNode | None:
@@ -240,13 +163,12 @@ class _ManifestText:
     def with_(self, edit: _Edit) -> str:
         """Return the text after an edit."""
         adapters = _members(self._root)["adapters"]
-        for entry, (before, made) in zip(adapters.value, edit.pairs, strict=True):
-            if made is not None:
-                self._change(entry, before, made)
+        for entry, before, after in zip(adapters.value, edit.before.adapters, edit.entries, strict=True):
+            self._change(entry, before, after)
         if edit.base_model is not None:
             self._add_base_model(edit.base_model)
         if edit.added:
-            self._add(adapters, [made.entry for made in edit.added])
+            self._add(adapters, list(map(plain_adapter, edit.added)))
         return "".join(self._pieces())
 
     def _pieces(self) -> Iterator[str]:
@@ -258,37 +180,25 @@ class _ManifestText:
             position = end
         yield self._text[position:]
 
-    def _change(self, entry: yaml.MappingNode, before: ManifestAdapter, made: PublishedAdapter) -> None:
+    def _change(self, entry: yaml.MappingNode, before: ManifestAdapter, after: ManifestAdapter) -> None:
         members = _members(entry)
-        self._set(members["artifact"], made.uri)
-        if before.digest:
-            self._set(members["digest"], f"sha256:{made.identity}")
-        for key, old, new in (
-            ("checksum", before.checksum, made.checksum),
-            ("rank", before.rank, made.rank),
-            ("probe", _plain(before.probe), _plain(made.probe)),
-            ("percent", before.percent, made.percent),
-        ):
-            if new is None or new == old:
+        old, new = plain_adapter(before), plain_adapter(after)
+        for key, value in new.items():
+            if value == old.get(key):
                 continue
-            if key in members:
-                self._set(members[key], new)
+            if key == "evaluation":
+                self._set_evaluation(entry, value)
+            elif key in members:
+                self._set(members[key], value)
             else:
-                self._insert_key(entry, members["artifact"], key, new)
-        if before.percent is not None and _percent_of(before, made) is None:
-            self._remove(entry, list(members).index("percent"))
-        if before.evaluation != (evaluation := _evaluation_of(before, made)):
-            self._set_evaluation(entry, evaluation)
+                self._insert_key(entry, members["artifact"], key, value)
+        for key in [key for key in old if key not in new]:
+            self._remove(entry, list(members).index(key))
 
-    def _set_evaluation(self, entry: yaml.MappingNode, evaluation: EvaluationRecord | None) -> None:
-        """Replace, add or remove an entry's evaluation. In a block, it is one too."""
+    def _set_evaluation(self, entry: yaml.MappingNode, plain: dict[str, Any]) -> None:
+        """Replace or add an entry's evaluation. In a block, it is one too."""
         index = next((n for n, (key, _) in enumerate(entry.value) if key.value == "evaluation"), None)
         column = entry.value[0][0].start_mark.column
-        if evaluation is None:
-            if index is not None:
-                self._remove(entry, index)
-            return
-        plain = plain_evaluation(evaluation)
         lines = [self._member("evaluation", plain)]
         if not entry.flow_style:
             lines = [
@@ -423,10 +333,6 @@ def end_of(text: str, node: yaml.Node, *, content: bool = False) -> int:
 
 def _members(node: yaml.MappingNode) -> dict[str, Any]:
     return {key.value: value for key, value in node.value}
-
-
-def _plain(probe: Probe | None) -> dict[str, Any] | None:
-    return None if probe is None else plain_probe(probe)
 
 
 def _text(value: _Value) -> str:

@@ -7,7 +7,13 @@ from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
-from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact, named_digest
+from adapter_fleet.manifest.manifest_adapter import (
+    ManifestAdapter,
+    ManifestError,
+    S3Artifact,
+    common_values,
+    named_digest,
+)
 
 
 def names_of(components: Collection[str], prefix: str | None, taken: Iterable[str]) -> dict[str, str]:
@@ -44,20 +50,17 @@ def entries_of(desired: DesiredFleet, target: Target) -> list[ManifestAdapter]:
     for adapter in desired.adapters:
         artifact = S3Artifact(uri=adapter.artifact.uri)
         digest = adapter.artifact.digest
+        by_name = adapter_component(target.prefix, adapter.name)
         entries.append(
             ManifestAdapter(
-                name=adapter.name,
-                artifact=artifact,
-                digest=None if named_digest(artifact) == digest else digest,
-                checksum=adapter.artifact.checksum,
-                rank=adapter.rank,
-                tags=adapter.tags,
-                smoke=None if adapter.smoke == target.settings.smoke else adapter.smoke or False,
-                probe=adapter.artifact.probe,
-                evaluation=adapter.artifact.evaluation,
-                component=None
-                if adapter.component == adapter_component(target.prefix, adapter.name)
-                else adapter.component,
+                **common_values(adapter.artifact, ManifestAdapter)
+                | common_values(adapter, ManifestAdapter)
+                | {
+                    "artifact": artifact,
+                    "digest": None if named_digest(artifact) == digest else digest,
+                    "smoke": None if adapter.smoke == target.settings.smoke else adapter.smoke or False,
+                    "component": None if adapter.component == by_name else adapter.component,
+                }
             )
         )
     return entries

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.fleet.requests.requested_manifest import findings_of, resolved
 from adapter_fleet.fleet.state.generations import Target
@@ -15,7 +14,8 @@ from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import LocalArtifact, ManifestError
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.archives.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
+from adapter_rules.engines.lora_limits import LoraServing
 from adapters_cli.output.errors import CommandError, UsageError, error_text
 from adapters_cli.output.text import capped
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.instance_types import INSTANCES, T4, Instance
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory import GpuMemory, gpu_memory, problem_of_split
-from adapter_fleet.serving.model_shape import ModelShape
+from adapter_rules.engines.engine_settings import EngineSettings
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.hardware.instance_types import INSTANCES, T4, Instance
+from adapter_rules.hardware.memory import GpuMemory, gpu_memory, problem_of_split
+from adapter_rules.hardware.model_shape import ModelShape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from adapter_fleet.common.counts import counted
-from adapter_fleet.serving.memory import GIB, GpuMemory, TierCounts, cpu_bytes
+from adapter_rules.hardware.memory import GIB, GpuMemory, TierCounts, cpu_bytes
 from adapters_cli.models.capacity import CopyOnInstance, Workload
 from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import one_line

@@ -15,15 +15,15 @@ from adapter_fleet.serving.base_model import (
     parse_model_config,
     read_model_config,
 )
-from adapter_fleet.serving.container_releases import ContainerRelease, LmiVersion, VllmVersion, check_rank
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import ModelShape, base_named, known_model_hint, known_shape
+from adapter_rules.engines.container_releases import ContainerRelease, LmiVersion, VllmVersion, check_rank
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.hardware.model_shape import ModelShape, base_named, known_model_hint, known_shape
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import S3Location
 from adapters_cli.output.errors import NoAnswerError, UsageError, error_text, option_errors
 
 if TYPE_CHECKING:
-    from adapter_fleet.environment import BaseModelTable, Environment
+    from adapter_rules.environment import BaseModelTable, Environment
 
 
 _CONFIG_FILE = "config.json"
@@ -160,7 +160,7 @@ class EnvironmentFile:
 def read_environment(name: str) -> EnvironmentFile:
     """Read `environments/<name>.toml`, or the file of that path. Raises UsageError with all its mistakes."""
     # Imported here: most commands do without.
-    from adapter_fleet import environment
+    from adapter_rules import environment
 
     try:
         path = environment.find_environment(name, folder=_FOLDER, setting="--environment")

@@ -7,8 +7,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.environment import Environment
-from adapter_fleet.serving.instance_types import INSTANCES
+from adapter_rules.environment import Environment
+from adapter_rules.hardware.instance_types import INSTANCES
 from adapters_cli.aws.account import Account
 
 _NO_STACK = "ValidationError"

@@ -10,13 +10,13 @@ from aws_cdk import Annotations
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.artifacts.checks.adapter_check import examine
-from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
-from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.common.findings import Severity
 from adapter_fleet.common.naming import ARCHIVE_SUFFIX
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
 from adapter_fleet.common.validators import holds_token
+from adapter_rules.archives.packing import identity_of, pack
+from adapter_rules.checks.adapter_check import examine
+from adapter_rules.checks.requirements_and_remedies import with_remedy
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.components.base_component_interface import IBaseComponent
 from multi_adapter_inference.models.artifact_source import described, may_hold

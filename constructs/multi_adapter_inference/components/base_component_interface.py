@@ -9,7 +9,7 @@ from aws_cdk import Resource
 from constructs import Construct, IConstruct, IDependable
 
 from adapter_fleet.serving.base_model import BaseModelFacts
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.engines.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.components.inference_component import IInferenceComponent
 from multi_adapter_inference.components.scaling import CopyScaling

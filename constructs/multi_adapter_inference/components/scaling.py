@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from adapter_fleet.common.validators import check_whole_number
-from adapter_fleet.serving.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, ScalingMetric
+from adapter_rules.engines.scaling_metric import DEFAULT_CONCURRENT_REQUESTS, ScalingMetric
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.inference_component import IInferenceComponent

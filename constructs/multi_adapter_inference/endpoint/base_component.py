@@ -10,7 +10,7 @@ from constructs import Construct
 
 from adapter_fleet.common.naming import check_component_name, check_component_prefix
 from adapter_fleet.common.validators import holds_token
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.engines.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.errors import error_context
 from multi_adapter_inference.components.base_component_interface import IBaseComponent

@@ -17,7 +17,7 @@ from constructs import Construct, IValidation
 
 from adapter_fleet.common.naming import check_component_name
 from adapter_fleet.common.validators import check_whole_number, holds_token
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.engines.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import whole_seconds
 from multi_adapter_inference.arguments.errors import error_context

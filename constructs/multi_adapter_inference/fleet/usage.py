@@ -13,8 +13,8 @@ from constructs import Construct
 
 from adapter_fleet.common.naming import USAGE_PARTITION
 from adapter_fleet.common.serialization import unstructured
-from adapter_fleet.serving.lora_limits import LoraServing
 from adapter_fleet.usage.counting_settings import NEAR, SHORT_SECONDS, CountingSettings
+from adapter_rules.engines.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes
 from multi_adapter_inference.fleet.control_plane import ControlPlane

@@ -14,9 +14,6 @@ from aws_cdk import Annotations, Duration, FileAssetLocation
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.artifacts.checks.requirements_and_remedies import with_remedy
-from adapter_fleet.artifacts.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.findings import Finding, Severity, shortened
 from adapter_fleet.common.naming import adapter_component
 from adapter_fleet.common.s3_uri import SCHEME, bucket_and_key
@@ -30,6 +27,9 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestError,
     S3Artifact,
 )
+from adapter_rules.archives.local_artifacts import CheckedArtifacts, DeclaredArtifact, check_local_artifacts
+from adapter_rules.archives.packing import identity_of
+from adapter_rules.checks.requirements_and_remedies import with_remedy
 from multi_adapter_inference.adapters.artifact import ADAPTER_ARCHIVES, pack_checked
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes

@@ -18,8 +18,8 @@ from aws_cdk import aws_sagemaker as sagemaker
 from adapter_fleet.artifacts.archive import CONFIG_FILE
 from adapter_fleet.common.validators import holds_token
 from adapter_fleet.serving.base_model import BaseModelFacts, read_model_config
-from adapter_fleet.serving.container_releases import LMI_SETTINGS_FILE
-from adapter_fleet.serving.model_shape import ModelShape, known_shape
+from adapter_rules.engines.container_releases import LMI_SETTINGS_FILE
+from adapter_rules.hardware.model_shape import ModelShape, known_shape
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.models.artifact_source import as_folder, folder_url
 from multi_adapter_inference.models.container import StartupDownload

@@ -8,10 +8,10 @@ from aws_cdk import Annotations
 from constructs import Construct
 
 from adapter_fleet.common.validators import holds_token
-from adapter_fleet.serving.instance_types import INSTANCES, Accelerator
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.memory import GIB, GpuMemory, TierCounts, gpu_memory
-from adapter_fleet.serving.model_shape import known_model_hint
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.hardware.instance_types import INSTANCES, Accelerator
+from adapter_rules.hardware.memory import GIB, GpuMemory, TierCounts, gpu_memory
+from adapter_rules.hardware.model_shape import known_model_hint
 from multi_adapter_inference.models.base_model import BaseModel
 from multi_adapter_inference.models.compute import ComputeRequirements
 from multi_adapter_inference.models.container import IContainer

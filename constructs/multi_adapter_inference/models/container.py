@@ -11,9 +11,9 @@ from aws_cdk import Annotations, Aws, CfnMapping, Stack, Token
 from aws_cdk import aws_ecr as ecr
 from constructs import Construct, IConstruct
 
-from adapter_fleet.serving.container_releases import REGISTRY_ACCOUNTS, LmiVersion, VllmVersion
-from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.engines.container_releases import REGISTRY_ACCOUNTS, LmiVersion, VllmVersion
+from adapter_rules.engines.engine_settings import EngineSettings
+from adapter_rules.engines.lora_limits import LoraServing
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.template.stack_location import stack_of
 

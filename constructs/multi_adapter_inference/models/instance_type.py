@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aws_cdk import Size, SizeRoundingBehavior
 
-from adapter_fleet.serving.instance_types import INSTANCES, check_instance_type, check_runs_vllm
+from adapter_rules.hardware.instance_types import INSTANCES, check_instance_type, check_runs_vllm
 from multi_adapter_inference.arguments.argument_types import checked
 
 
@@ -54,7 +54,7 @@ class InstanceType:
     vcpus: int | None = None
     local_storage: bool | None = None
 
-    # adapter_fleet.serving.instance_types has their facts. They are written out here for editors.
+    # adapter_rules.hardware.instance_types has their facts. They are written out here for editors.
     ML_G4DN_XLARGE = _Known()
     ML_G4DN_2XLARGE = _Known()
     ML_G4DN_4XLARGE = _Known()

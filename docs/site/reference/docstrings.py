@@ -14,7 +14,7 @@ from docs.site.markdown import block, wrapped
 from docs.site.reference.since import if_newer
 
 _ROOT = Path(__file__).parents[3]
-_PACKAGES = ("adapter_fleet", "multi_adapter_inference", "adapters_cli", "local_sagemaker")
+_PACKAGES = ("adapter_fleet", "adapter_rules", "multi_adapter_inference", "adapters_cli", "local_sagemaker")
 _ENTRY = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)*:")
 _DOCUMENT = re.compile(r"\bdocs/([\w/.-]+\.md)\b")
 _NAME = re.compile(r"(?<![\[`])`([A-Za-z]\w*)`(?!`)")
@@ -38,7 +38,7 @@ def docstring(found: griffe.Object | griffe.Alias) -> str:
 
 @cache
 def _loader(root: Path) -> griffe.GriffeLoader:
-    roots = [root / name for name in ("constructs", "lambda", "cli", "local")]
+    roots = [root / name for name in ("constructs", "lambda", "rules", "cli", "local")]
     loader = griffe.GriffeLoader(search_paths=roots)
     for package in _PACKAGES:
         loader.load(package)

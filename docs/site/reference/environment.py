@@ -9,8 +9,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from adapter_fleet.environment import Environment
-from adapter_fleet.serving.lora_limits import LoraServing
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.environment import Environment
 from docs.site.markdown import anchor, wrapped
 from docs.site.reference.docstrings import to_markdown
 from docs.site.reference.since import if_newer, since

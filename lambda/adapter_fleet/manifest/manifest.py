@@ -66,6 +66,7 @@ from adapter_fleet.manifest.manifest_adapter import (
     ManifestAdapter,
     ManifestError,
     S3Artifact,
+    common_values,
 )
 from adapter_fleet.manifest.parser import MAX_ADAPTERS, ManifestParser
 from adapter_fleet.manifest.value_rules import (
@@ -235,15 +236,15 @@ class Manifest:
         return DesiredFleet(
             adapters=tuple(
                 DesiredAdapter(
-                    name=adapter.name,
-                    component=adapter.component_name(prefix),
-                    artifact=_located(adapter, _uri(adapter.artifact, buckets, archives), kept_archives),
-                    rank=adapter.rank,
-                    tags=dict(adapter.tags),
-                    smoke=(smoke if adapter.smoke is None else adapter.smoke) or None,
-                    percent=adapter.percent,
+                    **common_values(adapter, DesiredAdapter)
+                    | {
+                        "component": adapter.component_name(prefix),
+                        "artifact": _located(adapter, uri, kept_archives),
+                        "smoke": (smoke if adapter.smoke is None else adapter.smoke) or None,
+                    }
                 )
                 for adapter in self.adapters
+                for uri in [_uri(adapter.artifact, buckets, archives)]
             )
         )
 
@@ -327,11 +328,4 @@ def _located(adapter: ManifestAdapter, uri: str | Violation | None, kept_archive
     digest, source = adapter.known_digest, None
     if isinstance(adapter.artifact, AssetArtifact) and kept_archives is not None:
         uri, source = f"{kept_archives}{adapter.artifact.identity}{ARCHIVE_SUFFIX}", uri
-    return Artifact(
-        uri=uri,
-        digest=digest,
-        checksum=adapter.checksum,
-        source=source,
-        probe=adapter.probe,
-        evaluation=adapter.evaluation,
-    )
+    return Artifact(**common_values(adapter, Artifact) | {"uri": uri, "digest": digest, "source": source})

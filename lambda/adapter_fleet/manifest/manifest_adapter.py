@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,6 +110,21 @@ class ManifestAdapter(AdapterSettings):
     def component_name(self, prefix: str) -> str:
         """Return the component's name in a fleet; ValueError if it is too long."""
         return self.component or component_name(prefix, self.name)
+
+    def with_defaults(self, defaults: AdapterSettings) -> "ManifestAdapter":
+        """Return the adapter with the defaults that it does not set. Mappings are joined; its keys win."""
+        values: dict[str, Any] = {}
+        for each in fields(AdapterSettings):
+            own, default = getattr(self, each.name), getattr(defaults, each.name)
+            values[each.name] = default if own is None else own
+            if isinstance(own, Mapping):
+                values[each.name] = {**default, **own}
+        return replace(self, **values)
+
+
+def common_values(record: object, type_: type) -> dict[str, Any]:
+    """Return the values that a record has for the fields of another record, by name."""
+    return {each.name: getattr(record, each.name) for each in fields(type_) if hasattr(record, each.name)}
 
 
 def named_digest(artifact: ArtifactReference) -> str | None:

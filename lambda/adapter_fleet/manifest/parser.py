@@ -220,7 +220,7 @@ class ManifestParser:
         broken = [violation for violation in found if not self._follows(violation, keys)]
         for violation in broken:
             self._add(violation.rule, (*keys, *violation.keys), violation.message)
-        return self._with_defaults(adapter)
+        return adapter.with_defaults(self._defaults)
 
     def _follows(self, violation: Violation, keys: Keys) -> bool:
         """Return True if a violation follows from an error that was reported before."""
@@ -228,15 +228,6 @@ class ManifestParser:
         if violation.keys == ("digest",):
             places.add((*keys, "artifact"))
         return not places.isdisjoint(self._faulty)
-
-    def _with_defaults(self, adapter: ManifestAdapter) -> ManifestAdapter:
-        defaults = self._defaults
-        return replace(
-            adapter,
-            rank=defaults.rank if adapter.rank is None else adapter.rank,
-            tags={**defaults.tags, **adapter.tags},
-            smoke=defaults.smoke if adapter.smoke is None else adapter.smoke,
-        )
 
     def _digest(self, text: str | None, keys: Keys) -> str | None:
         if text is None or keys in self._faulty:

@@ -1,10 +1,11 @@
 """Writes a manifest: the document of its adapters, as plain data or as YAML for people."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import yaml
 
+from adapter_fleet.documents.schema import keys_of
 from adapter_fleet.documents.yaml_reader import plain_scalar
 from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Probe, SmokeRequest
@@ -40,24 +41,17 @@ def plain_document(adapters: Iterable[ManifestAdapter], base_model: str | None) 
 
 def plain_adapter(adapter: ManifestAdapter) -> dict[str, Any]:
     """Return the entry of an adapter in such a document."""
-    smoke = adapter.smoke
-    entry = {
-        "name": adapter.name,
-        "artifact": _plain_artifact(adapter.artifact),
-        "digest": f"sha256:{adapter.digest}" if adapter.digest else None,
-        "checksum": adapter.checksum,
-        "rank": adapter.rank,
-        "tags": dict(adapter.tags) or None,
-        "smoke": smoke and _plain_smoke(smoke),
-        "probe": adapter.probe and plain_probe(adapter.probe),
-        "evaluation": adapter.evaluation and plain_evaluation(adapter.evaluation),
-        "percent": adapter.percent,
-        "component": adapter.component,
+    values = {key: getattr(adapter, key) for key in _KEYS}
+    return {
+        key: _PLAIN[key](value) if key in _PLAIN else value
+        for key, value in values.items()
+        if value is not None and value != {}
     }
-    return {key: value for key, value in entry.items() if value is not None}
 
 
-def _plain_smoke(smoke: SmokeRequest) -> dict[str, Any]:
+def _plain_smoke(smoke: SmokeRequest | Literal[False]) -> dict[str, Any] | Literal[False]:
+    if smoke is False:
+        return False
     prompt = smoke.prompt
     asked = (
         {"body": smoke.body} if prompt is None else {"prompt": prompt.prompt, "max_tokens": prompt.max_tokens}
@@ -97,6 +91,18 @@ def _plain_artifact(artifact: ArtifactReference) -> str | dict[str, str]:
         case LocalArtifact(path=path):
             text = path.as_posix()
             return text if text.startswith(("/", "../")) else f"./{text}"
+
+
+_KEYS = list(dict.fromkeys(("name", "artifact", "digest", "checksum", *keys_of(ManifestAdapter))))
+_PLAIN: Mapping[str, Callable[[Any], Any]] = {
+    "artifact": _plain_artifact,
+    "digest": "sha256:{}".format,
+    "tags": dict,
+    "smoke": _plain_smoke,
+    "probe": plain_probe,
+    "evaluation": plain_evaluation,
+}
+"""How to write the values that are no plain data."""
 
 
 class _Dumper(yaml.SafeDumper):

@@ -11,8 +11,8 @@ import pytest
 from adapter_fleet.artifacts import decompressing_reader, tar
 from adapter_fleet.artifacts.archive import ArchiveError
 from adapter_fleet.artifacts.tar import entries
-from tests.adapter_fleet.findings_of import findings_of, the_only
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.adapter_rules.findings_of import findings_of, the_only
 
 
 class Archive:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.adapter_fleet.findings_of import findings_of, the_only
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.adapter_rules.findings_of import findings_of, the_only
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13648688\n"

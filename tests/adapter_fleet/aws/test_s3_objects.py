@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 from botocore.exceptions import BotoCoreError
 
-from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.aws.s3_objects import S3Archives
 from adapter_fleet.fleet.state.archive_version import ArchiveReading, ArchiveVersion
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
+from adapter_rules.archives.packing import identity_of, pack
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.fakes import FakeS3
 

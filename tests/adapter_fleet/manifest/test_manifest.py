@@ -595,6 +595,8 @@ MANIFESTS = st.builds(
             digest=st.just(A),
             probe=st.none() | PROBES,
             evaluation=st.none() | EVALUATIONS,
+            percent=st.none() | st.integers(1, 100),
+            component=st.none() | NAMES,
         ),
         unique_by=lambda item: item.name.casefold(),
         max_size=3,

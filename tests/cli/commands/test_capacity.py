@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from typer.testing import Result
 
-from adapter_fleet.serving.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
+from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
 from tests.cli.fleet_account import FakeAccount, Run, rows
 

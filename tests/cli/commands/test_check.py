@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapter_fleet.artifacts.checks.requirements_and_remedies import CheckRule
-from adapter_fleet.artifacts.packing import pack
+from adapter_rules.archives.packing import pack
+from adapter_rules.checks.requirements_and_remedies import CheckRule
 from adapters_cli.aws.account import Account
 from adapters_cli.main import app
-from tests.adapter_fleet.bad_adapters import BASE
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.adapter_rules.bad_adapters import BASE
 from tests.cli.fleet_account import rows
 from tests.fakes import FakeS3
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_rules.archives.packing import identity_of
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
 from tests.integration.by_hand import client

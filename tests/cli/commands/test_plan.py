@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.naming import FLEET_TAG
 from adapter_fleet.evaluation import EvaluationBar
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
+from adapter_rules.archives.packing import identity_of
 from adapters_cli.commands.plan import summary
 from adapters_cli.fleets.base_component import NO_COPY
 from adapters_cli.fleets.manifest_changes import Action

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts.packing import AdapterFiles, identity_of, pack
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_rules.archives.packing import AdapterFiles, identity_of, pack
 from adapters_cli.artifacts import archive_store
 from adapters_cli.aws.account import Account
 from adapters_cli.manifests.editable_manifest import EditableManifest

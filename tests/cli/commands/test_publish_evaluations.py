@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from adapter_fleet.artifacts.packing import identity_of
 from adapter_fleet.common.s3_uri import bucket_and_key
 from adapter_fleet.evaluation import EvaluationRecord, Figure
+from adapter_rules.archives.packing import identity_of
 from adapters_cli.artifacts.evaluation_gate import EvaluationGate
 from adapters_cli.evaluation.result import RequirementOutcome, to_json
 from tests.cli.evaluation_results import result_of

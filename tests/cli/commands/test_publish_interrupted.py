@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from adapter_fleet.artifacts import packing, tar
-from adapter_fleet.artifacts.packing import identity_of
+from adapter_fleet.artifacts import tar
 from adapter_fleet.fleet.state.archive_version import checksum_text
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import S3Artifact
+from adapter_rules.archives import packing
+from adapter_rules.archives.packing import identity_of
 from tests.cli.publishing import BUCKET, STORED, World
 from tests.fakes import Object
 

@@ -14,7 +14,7 @@ from adapter_fleet.manifest.desired import Probe
 from adapter_fleet.manifest.manifest import Manifest
 from adapter_fleet.manifest.manifest_adapter import ManifestAdapter, ManifestError, S3Artifact
 from adapter_fleet.manifest.writer import plain_evaluation
-from adapters_cli.manifests.edit import PublishedAdapter, edited
+from adapters_cli.manifests.edit import edited
 from adapters_cli.output.errors import CommandError
 
 OLD, NEW = "0" * 64, "a" * 64
@@ -30,8 +30,12 @@ def evaluation(identity: str) -> EvaluationRecord:
     )
 
 
-def published(name: str, rank: int = 8) -> PublishedAdapter:
-    return PublishedAdapter(name=name, uri=after(name), identity=NEW, rank=rank)
+def published(name: str, rank: int = 8) -> ManifestAdapter:
+    return ManifestAdapter(name=name, artifact=S3Artifact(uri=after(name)), digest=NEW, rank=rank)
+
+
+def new_entry(name: str) -> dict[str, Any]:
+    return {"name": name, "artifact": after(name), "rank": 8}
 
 
 def after(name: str) -> str:
@@ -125,18 +129,18 @@ def test_json_stays_json_with_its_indentation(indent: int | str | None) -> None:
     entry = {"name": "acme", "artifact": BEFORE, "digest": f"sha256:{OLD}", "smoke": smoke}
     text = json.dumps({"adapters": [entry]}, indent=indent) + "\n"
     changed = {"name": "acme", "artifact": after("acme"), "rank": 8, "digest": f"sha256:{NEW}"}
-    expected = {"base_model": "base", "adapters": [changed | {"smoke": smoke}, published("new").entry]}
+    expected = {"base_model": "base", "adapters": [changed | {"smoke": smoke}, new_entry("new")]}
     made = edit(text, "acme", "new", base_model="base")
     assert made == json.dumps(expected, indent=indent) + "\n"
 
 
 def test_json_with_an_adapter_a_line_stays_so_and_its_first_adapters_have_a_line_each() -> None:
     first, second = (json.dumps({"name": name, "artifact": BEFORE, "rank": 8}) for name in ("acme", "zeta"))
-    added = json.dumps(published("new").entry)
+    added = json.dumps(new_entry("new"))
     assert edit(f'{{"adapters": [\n  {first},\n  {second}\n]}}\n', "acme", "new") == (
         f'{{"adapters": [\n  {first.replace(BEFORE, after("acme"))},\n  {second},\n  {added}\n]}}\n'
     )
-    one, two = (json.dumps(published(name).entry) for name in "ab")
+    one, two = (json.dumps(new_entry(name)) for name in "ab")
     made = edit('{\n  "adapters": []\n}\n', "a", "b")
     assert made == f'{{\n  "adapters": [\n    {one},\n    {two}\n  ]\n}}\n'
 
@@ -150,7 +154,7 @@ def test_json_with_an_adapter_a_line_stays_so_and_its_first_adapters_have_a_line
             "where YAML does not have a character",
         ),
         ("adapters: [{name: acme}]", {}, "manifest-keys"),
-        ("adapters: []", {"uri": "s3://b/x.tar.gz"}, "artifact-form"),
+        ("adapters: []", {"artifact": S3Artifact(uri="s3://b/.tar.gz")}, "artifact-form"),
         (
             "# ours\nbase_model: org/other\nadapters: []\n",
             {"base_model": "org/base"},

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from adapter_fleet import environment
-from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.instance_types import INSTANCES
-from adapter_fleet.serving.lora_limits import LoraServing
-from adapter_fleet.serving.model_shape import known_shape
+from adapter_rules import environment
+from adapter_rules.engines.engine_settings import EngineSettings
+from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.hardware.instance_types import INSTANCES
+from adapter_rules.hardware.model_shape import known_shape
 from adapters_cli.models.capacity import Workload, larger
 from adapters_cli.models.model_files import ModelFile, is_wanted, wanted_files
 from adapters_cli.models.options import read_environment

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from adapter_fleet.environment import read_environment
+from adapter_rules.environment import read_environment
 from adapters_cli.aws.account import Account
 from local_sagemaker.server import LocalCloud
 from tests.fakes import FakeClient, FakeQuotas, client_error

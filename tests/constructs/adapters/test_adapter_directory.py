@@ -7,7 +7,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk.assertions import Template
 
-from adapter_fleet.artifacts.packing import identity_of
+from adapter_rules.archives.packing import identity_of
 from multi_adapter_inference import AdapterArtifact, BaseModel, LoraAdapter, LoraServing
 from tests.constructs.conftest import ChangeConfig, MakeEndpoint, imported_endpoint, warnings_of
 

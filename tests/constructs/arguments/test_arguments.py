@@ -92,7 +92,7 @@ def test_an_argument_of_a_wrong_type_is_an_error(cls: type) -> None:
 
 def own_classes(annotation: Any) -> Iterator[type]:
     """Yield the classes of this repository in an annotation."""
-    rooms = ("multi_adapter_inference", "adapter_fleet")
+    rooms = ("multi_adapter_inference", "adapter_fleet", "adapter_rules")
     if inspect.isclass(annotation) and annotation.__module__.startswith(rooms):
         yield annotation
     for part in annotation if isinstance(annotation, list | tuple) else get_args(annotation):

@@ -9,8 +9,8 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_s3 as s3
 
-from adapter_fleet.artifacts.packing import identity_of, pack
 from adapter_fleet.manifest.manifest import Manifest
+from adapter_rules.archives.packing import identity_of, pack
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterFleet,

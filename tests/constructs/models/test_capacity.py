@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from adapter_fleet.serving.memory import GpuMemory
+from adapter_rules.hardware.memory import GpuMemory
 from multi_adapter_inference import (
     AdapterFleet,
     AdapterManifest,

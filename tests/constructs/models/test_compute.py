@@ -4,7 +4,7 @@ import aws_cdk as cdk
 import pytest
 from aws_cdk import Duration, Size
 
-from adapter_fleet.serving.instance_types import INSTANCES
+from adapter_rules.hardware.instance_types import INSTANCES
 from multi_adapter_inference import ComputeRequirements, InstanceType, StartupTimeouts
 
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk.assertions import Template
 from botocore.loaders import Loader
 
-from adapter_fleet.serving.container_releases import INFERENCE_AMI_FOR_CUDA_13, REGISTRY_ACCOUNTS
+from adapter_rules.engines.container_releases import INFERENCE_AMI_FOR_CUDA_13, REGISTRY_ACCOUNTS
 from multi_adapter_inference import (
     AdapterArtifact,
     AdapterManifest,

@@ -5,7 +5,7 @@ from pathlib import Path
 import aws_cdk as cdk
 from aws_cdk import aws_sagemaker as sagemaker
 
-from adapter_fleet.environment import read_environment
+from adapter_rules.environment import read_environment
 from stacks.multi_adapter_inference_stack import MultiAdapterInferenceStack
 
 app = cdk.App()

@@ -7,8 +7,8 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.counts import counted
-from adapter_fleet.serving.engine_settings import EngineSettings
-from adapter_fleet.serving.instance_types import INSTANCES
+from adapter_rules.engines.engine_settings import EngineSettings
+from adapter_rules.hardware.instance_types import INSTANCES
 from adapters_cli.models.capacity import Workload
 from adapters_cli.models.capacity_report import CapacityReport, Placement
 from adapters_cli.models.options import declared_shape

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from adapter_fleet.common.aws_errors import code_of
-from adapter_fleet.serving.container_releases import REGISTRY_ACCOUNTS
+from adapter_rules.engines.container_releases import REGISTRY_ACCOUNTS
 from adapters_cli.output.errors import error_text
 from adapters_cli.preflight.check_outcome import Check, CheckOutcome
 from adapters_cli.preflight.deployment import Deployment
