@@ -169,7 +169,7 @@ class Observation:
     # --- the base
 
     def describe_base(self) -> ObservedBase | None:
-        """Describe the base component; None if it is missing, on another endpoint, or to go with the fleet."""
+        """Describe the base component; None if it is missing, elsewhere, or to go with the fleet."""
         if self._session.deleting:
             return None
         try:
