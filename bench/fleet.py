@@ -197,7 +197,7 @@ class Bench:
         registry = Registry(self.account.outputs()["Table"], self.account.client("dynamodb"))
         fleet = registry.fleet()
         assert fleet is not None
-        generation = registry.generation(fleet.generation)
+        generation = registry.generations.find(fleet.generation)
         assert generation is not None
         return generation
 

@@ -81,7 +81,7 @@ def take_over(size: int) -> list[dict[str, float | str]]:
     made = [world.service.make(want.component, artifact(want.name).uri) for want in wanted]
 
     def begin() -> None:
-        world.registry.order(
+        world.registry.orders.add(
             Order(kind=OrderKind.CLAIM, component=there.name, at=world.clock.now(), created=there.created)
             for there in made
         )

@@ -1,1 +1,1 @@
-"""Every rule about adapters: names, archives, engine limits. No AWS CDK, so that the Lambda can hold it."""
+"""What runs in Lambda, and the code of callers that read its table. No AWS CDK."""

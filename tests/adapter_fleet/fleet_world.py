@@ -14,8 +14,10 @@ from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.failures import Failure
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.lineage import Lineage
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, FleetRecord, Order, OrderKind
+from adapter_fleet.fleet.state.rows.leased_table import Rows
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, Probe, SmokeRequest
 from tests.adapter_fleet.fake_service import Crash, FakeClock, FakeService, answer_of
@@ -38,13 +40,18 @@ class Inline(Executor):
 
 
 class Hooked:
-    """A registry or a service that calls a hook before and after each call."""
+    """A registry or a service that calls a hook before and after each call.
+
+    The calls of a registry's families have their names in front, such as `records.put`.
+    """
 
     def __init__(self, inner: Any, around: Callable[[str, str], None]) -> None:
         self._inner, self._around = inner, around
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
+        if isinstance(method, Rows | Lineage):
+            return Hooked(method, lambda call, when: self._around(f"{name}.{call}", when))
         if not callable(method):
             return method
 
@@ -221,14 +228,14 @@ class World:
             self.service.identities[artifact.uri] = artifact.digest or "none"
             self.service.identities[artifact.source or artifact.uri] = artifact.digest or "none"
         self.registry.register(FleetRecord(uid=UID, name="fleet", machine="machine"))
-        generation = self.registry.open_generation(request, desired)
+        generation = self.registry.generations.open(request, desired)
         self.start_machine("deployment")
         return generation
 
     def order(self, kind: OrderKind, name: str, **fields: Any) -> None:
         """Give an order as the commands do: they retry what they pin or claim."""
         order = Order(kind=kind, component=f"{PREFIX}-{name}", at=self.clock.now(), **fields)
-        self.registry.order(with_retry(order) if kind in (OrderKind.PIN, OrderKind.CLAIM) else [order])
+        self.registry.orders.add(with_retry(order) if kind in (OrderKind.PIN, OrderKind.CLAIM) else [order])
         self.start_machine("order")
 
     def carry_out(self, kind: OrderKind, name: str, **fields: Any) -> None:
@@ -239,7 +246,7 @@ class World:
     def prune(self, component: str, created: float) -> None:
         """Let a person order the deletion of a component of that creation time."""
         order = Order(kind=OrderKind.PRUNE, component=component, at=self.clock.now(), created=created)
-        self.registry.order([order])
+        self.registry.orders.add([order])
         self.start_machine("order")
 
     def start_machine(self, trigger: str, key: str = "") -> None:
@@ -308,7 +315,7 @@ class World:
 
     def lose_registry(self) -> None:
         """Let the registry be empty, as after somebody deleted its table; no execution goes on."""
-        self.registry.__init__()  # type: ignore[misc]
+        self.registry.items.clear()
         self.end_executions()
 
     def lose_base(self) -> None:
@@ -359,7 +366,7 @@ class World:
     def outcomes(self) -> list[Outcome]:
         """Return the outcomes of all generations, oldest first."""
         numbers = range(1, self.newest().number + 1)
-        return [made.outcome for number in numbers if (made := self.registry.generation(number))]
+        return [made.outcome for number in numbers if (made := self.registry.generations.find(number))]
 
     def response_to(self, generation: Generation) -> dict[str, Any]:
         """Return the response to `is_complete` for a deployment. Raises FleetError if it has failed."""
@@ -371,10 +378,10 @@ class World:
         return completion.of({"RequestType": "Update", "Generation": generation.number})
 
     def record(self, name: str) -> AdapterRecord:
-        return self.registry.records()[f"{PREFIX}-{name}"]
+        return self.registry.records.all()[f"{PREFIX}-{name}"]
 
     def generation(self, number: int) -> Generation:
-        generation = self.registry.generation(number)
+        generation = self.registry.generations.find(number)
         assert generation is not None
         return generation
 
@@ -408,7 +415,7 @@ class World:
         self.target = replace(self.target, settings=settings)
 
     def describe(self) -> str:
-        return f"{self.newest()}; {self.registry.records()}; {self.log.troubles[-3:]}"
+        return f"{self.newest()}; {self.registry.records.all()}; {self.log.troubles[-3:]}"
 
 
 def deployed(

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from adapter_fleet.fleet.state.dynamodb_table import key, put_action
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.registry import Lease, Registry
-from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 
 Item = dict[str, Any]
 
@@ -294,13 +294,9 @@ class MemoryRegistry(Registry):
             " JSONDecodeError: Expecting value: line 1 column 1 (char 0)"
         )
 
-    def routes(self) -> dict[str, Route]:
-        """Return the routes that can be read, by adapter."""
-        return self.read_routes()[0]
-
     def overwrite(self, record: AdapterRecord) -> None:
         """Write a record without the lease."""
-        self.put([record], Lease(owner="", token=self.lease_token, expires=0.0))
+        self.records.put([record], Lease(owner="", token=self.lease_token, expires=0.0))
 
     @property
     def lease_token(self) -> int:
@@ -308,6 +304,6 @@ class MemoryRegistry(Registry):
         lease = self.items.get("fleet", {}).get("lease")
         return 0 if lease is None else int(lease["token"]["N"])
 
-    def generations(self) -> list[int]:
+    def generation_numbers(self) -> list[int]:
         """Return the numbers of all generations."""
         return [int(number) for number in self.items.get("generations", {})]

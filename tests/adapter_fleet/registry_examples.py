@@ -10,7 +10,8 @@ from typing import Any
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Request, Source, Target
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord
-from adapter_fleet.fleet.state.registry import Lease, Registry
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
 
 FLEET = FleetRecord(uid="c8a1-4f2e", name="Llm/Tenants", machine="arn:aws:states:machine")

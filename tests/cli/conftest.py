@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +15,10 @@ from typer.testing import CliRunner, Result
 from adapters_cli.main import app
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.fake_service import FakeClock, FakeService
-from tests.adapter_fleet.fleet_world import World, artifact
+from tests.adapter_fleet.fleet_world import Hooked, World, artifact
 from tests.cli import publishing
 from tests.cli.fake_runtime import FakeRuntime
-from tests.cli.fleet_account import CountedRegistry, FakeAccount
+from tests.cli.fleet_account import FakeAccount
 from tests.iam.record import Recording, only_recorded_calls, recording
 from tests.iam.recorded_cloud import RecordedCloud
 from tests.profiles import PROFILE
@@ -91,11 +92,12 @@ def account(world: World, monkeypatch: pytest.MonkeyPatch) -> FakeAccount:
 
 
 @pytest.fixture
-def counted(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> CountedRegistry:
-    """The registry as commands read it, with the number of their calls."""
-    registry = CountedRegistry(world.registry)
+def counted(world: World, account: FakeAccount, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often commands call each method of the registry."""
+    calls: Counter[str] = Counter()
+    registry = Hooked(world.registry, lambda call, when: calls.update({call: when == "before"}))
     monkeypatch.setattr(account, "registry", lambda table: registry)
-    return registry
+    return calls
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,23 +75,6 @@ class FakeStacks:
             raise client_error("ValidationError", f"Stack with id {StackName} does not exist")
         for type_, made in self.stacks[StackName]:
             yield {"StackResourceSummaries": [{"ResourceType": type_, "PhysicalResourceId": made}]}
-
-
-class CountedRegistry:
-    """A registry that counts how often each of its methods is called."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-        self.calls: Counter[str] = Counter()
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._registry, name)
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            self.calls[name] += 1
-            return method(*arguments, **options)
-
-        return call
 
 
 class FakeAccount(Account):

@@ -99,7 +99,7 @@ class Gated:
 
         def newest() -> Generation | None:
             fleet = registry.fleet()
-            return None if fleet is None else registry.generation(fleet.generation)
+            return None if fleet is None else registry.generations.find(fleet.generation)
 
         def is_refused() -> bool:
             generation = newest()

@@ -15,7 +15,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
-from adapter_fleet.fleet.state.registry import Lease, Registry
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import (
     changed_settings,
@@ -65,7 +66,7 @@ class Place:
         assert self.stack.wrong("Main", self.endpoint.name, adapters) == {}
         assert wrong(self.cloud, self.endpoint.name, {self.by_hand: "shout"}) == {}
         assert said_of(self.cloud, self.by_hand) == self.seen
-        assert sorted(self.registry.records()) == sorted(
+        assert sorted(self.registry.records.all()) == sorted(
             self.stack.component("Main", name) for name in adapters
         )
 

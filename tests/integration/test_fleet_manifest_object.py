@@ -73,7 +73,7 @@ class Deployed:
     def ended(self, number: int) -> Generation:
         """Wait for a generation to come, and to end."""
         until(lambda: self._outcome(number) is not Outcome.OPEN, f"generation {number} has ended")
-        generation = self.registry.generation(number)
+        generation = self.registry.generations.find(number)
         assert generation is not None
         if generation.outcome is Outcome.CONVERGED:
             # A pass notes it of the generation first, and of the fleet then.
@@ -81,7 +81,7 @@ class Deployed:
         return generation
 
     def _outcome(self, number: int) -> Outcome:
-        generation = self.registry.generation(number)
+        generation = self.registry.generations.find(number)
         return Outcome.OPEN if generation is None else generation.outcome
 
     def wrong(self) -> dict[str, str]:
@@ -197,7 +197,7 @@ def test_scheduled_check_reports_or_repairs_what_was_changed_by_hand(deployed: D
     deployed.cloud.admin.reset_calls()
     deployed.check_for_drift()
     assert deployed.cloud.admin.writes() == {}
-    record = deployed.registry.records()[deployed.stack.component("Tenants", "a002")]
+    record = deployed.registry.records.all()[deployed.stack.component("Tenants", "a002")]
     assert record.drifted is not None
     assert deployed.wrong().keys() == {deployed.stack.component("Tenants", "a002")}
     assert metric(deployed.cloud, deployed.outputs["TenantsUid"], "Drifted")[0] == 1

@@ -48,7 +48,7 @@ def test_failed_deployments_are_rolled_back_to_the_manifest_before_and_the_next_
     failed = stack.update({"Tenants": Fleet(adapters=OTHERS)}, broken=["Tenants"])
     assert failed.status == "UPDATE_ROLLBACK_COMPLETE", failed.reason
     assert list(failed.reasons) == ["FailingTenants"]
-    generations = [registry.generation(number) for number in range(before + 1, newest(registry) + 1)]
+    generations = [registry.generations.find(number) for number in range(before + 1, newest(registry) + 1)]
     assert [one.outcome for one in generations if one] == [Outcome.CONVERGED, Outcome.CONVERGED]
     assert stack.wrong("Tenants", shared_endpoint.name, BEFORE) == {}
 
@@ -74,7 +74,7 @@ def test_deployment_that_is_throttled_is_told(
     settings = {"timeout": Duration.seconds(20), "releases": Releases()}
     created = stack.create({"Tenants": Fleet(adapters=numbered(3), settings=settings)}).succeeded()
     registry = Registry(created.outputs["TenantsTable"], client(cloud, "dynamodb"))
-    before = registry.read_routes()
+    before = registry.routes.read()
 
     for operation in WRITES:
         cloud.admin.fail_calls(operation, code="ThrottlingException", message="Rate exceeded", times=None)
@@ -83,7 +83,7 @@ def test_deployment_that_is_throttled_is_told(
     assert "3 adapters are pending (a000, a001, a002), and nothing of what this changes" in failed.reason
     assert "Rate exceeded" in failed.reason
     assert failed.outputs["TenantsSummary"] == "3 of 3 adapters in service"
-    assert registry.read_routes() == before
+    assert registry.routes.read() == before
     cloud.admin.clear_faults()
     stack.delete().succeeded()
 

@@ -106,7 +106,7 @@ class Upgraded(FleetStack):
     def newest(self) -> Generation:
         registry = Registry(*self.table)
         fleet = registry.fleet()
-        generation = None if fleet is None else registry.generation(fleet.generation)
+        generation = None if fleet is None else registry.generations.find(fleet.generation)
         assert generation is not None
         return generation
 

@@ -102,7 +102,7 @@ class EndpointComponents:
             return None  # it did not answer, which shows nothing
         if not verdict.denied:
             return verdict.problem
-        record = registry.record(name)
+        record = registry.records.find(name)
         return None if record is None else record.archive_trouble
 
     def _problem(self, artifact: Artifact, registry: Registry) -> str | None:

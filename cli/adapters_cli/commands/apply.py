@@ -157,7 +157,9 @@ def _stored(fleet: Fleet, target: Target) -> StoredManifest:
 def _print_changes(fleet: Fleet, desired: DesiredFleet) -> None:
     """Print how many adapters the manifest adds, changes and removes."""
     active = in_force(fleet.registry, newest_generation(fleet))
-    before = {adapter.component: adapter for adapter in fleet.registry.desired(active.number).adapters}
+    before = {
+        adapter.component: adapter for adapter in fleet.registry.generations.desired(active.number).adapters
+    }
     after = {adapter.component: adapter for adapter in desired.adapters}
     added = counted(len(after.keys() - before.keys()), "adapter")
     removed = len(before.keys() - after.keys())
@@ -184,12 +186,12 @@ def _already_open_or_in_force(
     fleet: Fleet, stored: StoredManifest, file: ManifestFile, desired: DesiredFleet
 ) -> int | None:
     """Return the number of the newest generation if it has the same desired state; else None."""
-    newest = fleet.registry.generation(fleet.record.generation)
+    newest = fleet.registry.generations.find(fleet.record.generation)
     if (
         newest is not None
         and newest.outcome in (Outcome.OPEN, Outcome.CONVERGED)
         and stored.digest == file.manifest.digest
-        and fleet.registry.desired(newest.number) == desired
+        and fleet.registry.generations.desired(newest.number) == desired
     ):
         return newest.number
     return None
@@ -200,7 +202,7 @@ def _check_new_version(fleet: Fleet, stored: StoredManifest, file: ManifestFile)
 
     In a bucket without versioning, the same bytes are the same version (`RequestHandler.manifest_changed`).
     """
-    newest = fleet.registry.generation(fleet.record.generation)
+    newest = fleet.registry.generations.find(fleet.record.generation)
     if (
         newest is None
         or newest.request.source is Source.UNDO
@@ -246,7 +248,7 @@ def _generation_of_version(
     while True:
         record = fleet.registry.fleet()
         for number in range(before + 1, record.generation + 1 if record is not None else 0):
-            made = fleet.registry.generation(number)
+            made = fleet.registry.generations.find(number)
             if made is None:
                 continue
             named = _without_quotes(made.request.manifest_version)
@@ -279,7 +281,7 @@ def _wait_for(
     seen = read_status(fleet)
     try:
         while True:
-            generation = fleet.registry.generation(number)
+            generation = fleet.registry.generations.find(number)
             if generation is None:
                 raise CommandError(f"generation {number} is gone")
             if seen.newest.number == number:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from adapter_fleet.common.naming import did_you_mean, is_of_version
-from adapter_fleet.fleet.state.generations import Generation, undone_number
+from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.records import Event
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
@@ -105,7 +105,7 @@ def _why(event: Event, why: str | None) -> str:
 
 def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
     newest = fleet.record.generation
-    read = read_each(range(newest, max(0, newest - limit), -1), fleet.registry.generation)
+    read = read_each(range(newest, max(0, newest - limit), -1), fleet.registry.generations.find)
     generations = [generation for generation in read.values() if generation is not None]
     reasons = [_reason(fleet, generation) for generation in generations]
     document = {
@@ -125,7 +125,7 @@ def _show_generations(fleet: Fleet, limit: int, *, as_json: bool) -> None:
 
 
 def _reason(fleet: Fleet, generation: Generation) -> str | None:
-    undone = undone_number(generation, fleet.registry.generation)
+    undone = fleet.registry.lineage.undone_number(generation)
     if undone is None:
         return generation.reason
     takes_back = f"takes generation {undone} back"

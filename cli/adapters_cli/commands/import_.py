@@ -231,7 +231,7 @@ def _hand_over(given: _GivenFleet, components: dict[str, ObservedComponent]) -> 
     present = {adapter.component for adapter in desired_by(fleet.registry, given.status.active).adapters}
     if present.isdisjoint(components):
         # The fleet has nothing to do until its manifest has them.
-        fleet.registry.order(orders)
+        fleet.registry.orders.add(orders)
     else:
         fleet.order(with_retries(orders))
     number = counted(len(orders), "adapter")

@@ -114,7 +114,7 @@ def _probes(fleet: Fleet, seen: FleetStatus) -> Iterator[tuple[str, str, Probe |
 
 
 def _passed(fleet: Fleet, component: str) -> Probe | None:
-    record = fleet.registry.record(component)
+    record = fleet.registry.records.find(component)
     return None if record is None or record.serving is None else record.serving.probe
 
 

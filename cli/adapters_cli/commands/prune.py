@@ -66,7 +66,7 @@ def _prune_orphans(fleet: Fleet, names: Sequence[str], *, everything: bool, yes:
     seen = read_status(fleet)
     orders = seen.unreadable_orders.keys() & set(names)
     if orders:
-        fleet.registry.withdraw_orders(orders)
+        fleet.registry.orders.withdraw(orders)
         print_note(f"{counted(len(orders), 'order')} removed")
         names = [name for name in names if name not in orders]
         if not names and not as_json:

@@ -62,7 +62,9 @@ def rollback(
         raise UsageError("--undo goes back to what the manifest says; give it without --to")
     fleet = find_fleet(account_of(context))
     want = _declared(fleet, name)
-    pending = {order.kind: order for order in fleet.registry.orders() if order.component == want.component}
+    pending = {
+        order.kind: order for order in fleet.registry.orders.all() if order.component == want.component
+    }
     if undo:
         _undo(fleet, name, want, pending.keys())
         _print(fleet, want, want.artifact, undo=True, as_json=as_json)
@@ -75,7 +77,7 @@ def rollback(
             f"adapter '{name}' is rolled back already; --undo takes that back, and --to names another version"
         )
     route = AdapterLookup(fleet, newest_generation(fleet)).route(want.name)
-    record = fleet.registry.record(want.component)
+    record = fleet.registry.records.find(want.component)
     versions = served_versions([] if record is None else [record], route)
     artifact = _last_good(name, versions, want) if to is None else _named(name, versions, to, want)
     if pin is not None and artifact.same_version_as(pin.artifact):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from adapter_fleet.fleet.state.generations import Generation, Source, undone_number
+from adapter_fleet.fleet.state.generations import Generation, Source
 from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -32,7 +32,7 @@ class AdapterHistory:
     @classmethod
     def read(cls, registry: Registry, components: Sequence[str], limit: int) -> "AdapterHistory":
         """Read the newest events of an adapter's components, one for each version or one for all."""
-        found = [event for each in components for event in registry.history(each, limit + 1)]
+        found = [event for each in components for event in registry.events.newest(each, limit + 1)]
         newest = sorted(found, key=lambda event: event.at, reverse=True)[: limit + 1]
         return cls(registry, components, newest, limit)
 
@@ -47,7 +47,7 @@ class AdapterHistory:
 
     @cached_property
     def _generations(self) -> dict[int, Generation | None]:
-        return read_each({event.generation for event in self.events}, self.registry.generation)
+        return read_each({event.generation for event in self.events}, self.registry.generations.find)
 
     @cached_property
     def _wants(self) -> dict[int, DesiredAdapter | None]:
@@ -60,7 +60,7 @@ class AdapterHistory:
         return read_each(numbers, self._want)
 
     def _want(self, number: int) -> DesiredAdapter | None:
-        for adapter in self.registry.desired(number).adapters:
+        for adapter in self.registry.generations.desired(number).adapters:
             if adapter.component in self.components or adapter.name == self.events[0].name:
                 return adapter
         return None
@@ -95,7 +95,7 @@ class AdapterHistory:
             return None
         if generation.request.source is Source.DELETION:
             return "the fleet is deleted"
-        undone = undone_number(generation, self.registry.generation)
+        undone = self.registry.lineage.undone_number(generation)
         if undone is None:
             return None
         if generation.request.source is Source.UNDO:

@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.naming import adapter_component, component_name, did_you_mean
 from adapter_fleet.fleet.state.generations import Generation
-from adapter_fleet.fleet.state.registry import UnreadableError
 from adapter_fleet.fleet.state.routes import Route, StoredRoutes
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
@@ -73,7 +73,7 @@ class AdapterLookup:
         component = self._find(name)
         if component is None:
             component = self._default_component(name)
-            if not self._fleet.registry.history(component, 1):
+            if not self._fleet.registry.events.newest(component, 1):
                 raise self.unknown(name)
         return component
 
@@ -99,7 +99,7 @@ class AdapterLookup:
             ]
             return next(iter(named), None)
         component = self._default_component(name)
-        record = self._fleet.registry.record(component)
+        record = self._fleet.registry.records.find(component)
         # While the manifest moves an adapter to another component, the old one is counted for deletion.
         if record is not None and record.name == name and record.counted is None:
             return component
@@ -120,7 +120,7 @@ class AdapterLookup:
     @cached_property
     def _routes(self) -> StoredRoutes:
         """The routes. They stay where releases are off."""
-        return self._fleet.registry.read_routes()
+        return self._fleet.registry.routes.read()
 
     @cached_property
     def _desired(self) -> dict[str, str]:
@@ -132,7 +132,7 @@ class AdapterLookup:
     @cached_property
     def _names(self) -> dict[str, str]:
         """The names of all adapters by component. Those of the manifest win."""
-        records = self._fleet.registry.records().values()
+        records = self._fleet.registry.records.all().values()
         return {record.component: record.name for record in records} | self._desired
 
 
@@ -146,7 +146,7 @@ def complete_adapter(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of a fleet's adapters that begin so; none if no fleet is named or AWS gives none."""
     try:
         fleet = find_fleet(account_of(context))
-        names = {record.name for record in fleet.registry.records().values()}
+        names = {record.name for record in fleet.registry.records.all().values()}
     except (CommandError, BotoCoreError, ClientError, UnreadableError):
         return []
     return sorted(name for name in names if name.startswith(incomplete))

@@ -34,7 +34,7 @@ class Fleet:
 
     def order(self, orders: list[Order]) -> None:
         """Leave orders for the fleet and start its state machine, which takes them."""
-        self.registry.order(orders)
+        self.registry.orders.add(orders)
         self.start("order")
 
     def start(self, trigger: str) -> None:
@@ -79,7 +79,7 @@ def fleet_names(account: Account) -> Mapping[str, str]:
 
 def newest_generation(fleet: Fleet) -> Generation:
     """Return the newest generation of a fleet. Raises NoFleetError before the first one."""
-    newest = fleet.registry.generation(fleet.record.generation)
+    newest = fleet.registry.generations.find(fleet.record.generation)
     if newest is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return newest

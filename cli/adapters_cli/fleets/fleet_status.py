@@ -18,8 +18,6 @@ from adapter_fleet.fleet.state.generations import (
     Generation,
     Outcome,
     Source,
-    is_taken_up,
-    newest_not_refused,
 )
 from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
@@ -215,17 +213,17 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
     Returns None before the fleet's first generation.
     """
     fleet = registry.fleet()
-    newest = registry.generation(fleet.generation) if fleet is not None else None
+    newest = registry.generations.find(fleet.generation) if fleet is not None else None
     if fleet is None or newest is None:
         return None
     active = in_force(registry, newest)
     desired, totals = desired_by(registry, active), None
-    routes, unread_routes, _ = registry.read_routes()
-    orders, unreadable_orders = registry.read_orders()
+    routes, unread_routes, _ = registry.routes.read()
+    orders, unreadable_orders = registry.orders.read()
     if only is None or routes or unread_routes:
-        records = registry.records()
+        records = registry.records.all()
     else:
-        found = read_each(only, registry.record)
+        found = read_each(only, registry.records.find)
         records = {component: record for component, record in found.items() if record is not None}
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
@@ -255,7 +253,7 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
 
 def _totals(registry: Registry, fleet: FleetRecord, active: Generation) -> Mapping[StateGroup, int]:
     """Return the numbers that the last pass counted. A new generation has none before its first pass."""
-    before = registry.generation(fleet.converged) if active.changes is None else None
+    before = registry.generations.find(fleet.converged) if active.changes is None else None
     counted = before or active
     return {
         StateGroup.FAILED: counted.failed,
@@ -307,7 +305,7 @@ def find_manifest_to_come(fleet: Fleet, seen: FleetStatus) -> str | None:
     if target.manifest is None or seen.newest.request.source is Source.DELETION:
         return None
     version = present_version(fleet.account.s3, *bucket_and_key(target.manifest))
-    if version is None or is_taken_up(version, seen.newest, fleet.registry.generation):
+    if version is None or fleet.registry.lineage.is_taken_up(version, seen.newest):
         return None
     return version
 
@@ -332,7 +330,7 @@ def manifest_not_in_force_note(manifest: str) -> str:
 
 def in_force(registry: Registry, newest: Generation) -> Generation:
     """Return the generation in force: the newest one, or an earlier one after a refusal."""
-    return newest_not_refused(newest, registry.generation) or newest
+    return registry.lineage.newest_not_refused(newest) or newest
 
 
 def _rejected(newest: Generation, registry: Registry) -> Generation | None:
@@ -342,7 +340,7 @@ def _rejected(newest: Generation, registry: Registry) -> Generation | None:
         keeps = generation.undo or request.source is Source.UNDO or request.code_alone
         if not keeps and generation.outcome is not Outcome.SUPERSEDED:
             return None
-        generation = registry.generation(generation.number - 1)
+        generation = registry.generations.find(generation.number - 1)
     return generation
 
 
@@ -350,7 +348,7 @@ def desired_by(registry: Registry, generation: Generation) -> DesiredFleet:
     """Return the desired state of a generation. A deletion wants no adapters."""
     if generation.request.source is Source.DELETION:
         return DesiredFleet()
-    return registry.desired(generation.number)
+    return registry.generations.desired(generation.number)
 
 
 def _states(

@@ -131,7 +131,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     """
     registry, components = fleet.registry, EndpointComponents(fleet.account, target.endpoint)
     now = fleet.account.now()
-    stored, (routes, unreadable, _) = registry.records(), registry.read_routes()
+    stored, (routes, unreadable, _) = registry.records.all(), registry.routes.read()
     context = PlanContext(
         now=now,
         generation=fleet.record.generation + 1,
@@ -140,7 +140,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
         since=now,  # an execution would begin
     )
     view = FleetView.of(
-        desired.adapters, registry.orders(), stored, context, routes=routes, unreadable=unreadable
+        desired.adapters, registry.orders.all(), stored, context, routes=routes, unreadable=unreadable
     )
     wanted, versions, stored = view.desired.wanted, view.desired.versions, dict(view.records)
     listing = with_known_spellings(components.listed(), stored, stored.keys() | wanted.keys())
@@ -188,7 +188,7 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     trouble = base_trouble(target.base, listing.get(target.base))
     if trouble is not None:
         trouble = f"{trouble}, and the fleet changes nothing before it is in service"
-    newest = registry.generation(fleet.record.generation)
+    newest = registry.generations.find(fleet.record.generation)
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
         changes=_in_order(changes),

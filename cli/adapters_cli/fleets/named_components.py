@@ -102,7 +102,7 @@ def _serving(account: Account, found: NamedComponents) -> Mapping[str, str]:
     if found.fleet is not None:
         registry = found.fleet.registry
         desired = desired_by(registry, in_force(registry, newest_generation(found.fleet))).adapters
-        routes, unreadable, _ = registry.read_routes()
+        routes, unreadable, _ = registry.routes.read()
         answering = {
             routes[each.name].live.component if each.name in routes else each.component: each.name
             for each in desired

@@ -82,13 +82,13 @@ def _named(fleet: Fleet, seen: FleetStatus, named: Mapping[str, str]) -> dict[st
 
 
 def _has_failure(fleet: Fleet, component: str) -> bool:
-    record = fleet.registry.record(component)
+    record = fleet.registry.records.find(component)
     return record is not None and record.failure is not None
 
 
 def write_route(fleet: Fleet, route: Route, orders: Sequence[Order] = ()) -> None:
     """Write a route, and the orders for it at once. Raises CommandError if it was changed meanwhile."""
-    if not fleet.registry.route_by_hand(route, orders):
+    if not fleet.registry.routes.put_by_hand(route, orders):
         raise CommandError(f"the route of adapter '{route.adapter}' was changed meanwhile; try again")
 
 
@@ -97,7 +97,7 @@ def is_proven(fleet: Fleet, version: RoutedVersion) -> bool:
 
     Its last-modified time may have moved by itself since a pass looked; the description says what it serves.
     """
-    record = fleet.registry.record(version.component)
+    record = fleet.registry.records.find(version.component)
     live = fleet.account.service.describe(version.component)
     return (
         record is not None

@@ -196,7 +196,7 @@ class _SubjectLookup:
         if self.fleet is None:
             return ()
         registry = self.fleet.registry
-        record, (routes, *_) = registry.record(subject.component), registry.read_routes()
+        record, (routes, *_) = registry.records.find(subject.component), registry.routes.read()
         return served_versions([] if record is None else [record], routes.get(subject.name))
 
     def _component(self, subject: Subject, against: str) -> tuple[str, str]:
@@ -231,7 +231,7 @@ class _SubjectLookup:
     def _identity(self, component: str, uri: str | None) -> str | None:
         if uri is None:
             return None
-        record = self.fleet.registry.record(component) if self.fleet is not None else None
+        record = self.fleet.registry.records.find(component) if self.fleet is not None else None
         serving = record.serving if record is not None else None
         known = serving.digest if serving is not None and serving.uri == uri else None
         return known or digest_in_key(uri)

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 from botocore.session import Session
 
 from adapter_fleet.common.naming import did_you_mean
-from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.output.exit_codes import FAILED, NO_ANSWER, WRONG_USAGE
 from adapters_cli.output.text import hint_for_path, print_error

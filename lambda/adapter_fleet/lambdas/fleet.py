@@ -28,7 +28,8 @@ from adapter_fleet.fleet.reconcile.session import (
 from adapter_fleet.fleet.requests.handler import RequestHandler
 from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.generations import Generation, Outcome
-from adapter_fleet.fleet.state.registry import Registry, UnreadableError
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 from adapter_fleet.fleet.steps.executor import MAX_STEP_SECONDS
 

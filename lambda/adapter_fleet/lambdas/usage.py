@@ -30,7 +30,7 @@ def count_usage(event: Mapping[str, Any], _context: LambdaContext) -> dict[str, 
     log = Logger(service="adapter-usage")
     dynamodb, table = boto3.client("dynamodb", config=_CONFIG), os.environ["REGISTRY_TABLE"]
     registry = Registry(table, dynamodb)
-    newest = registry.newest()
+    newest = registry.generations.newest()
     if newest is None:
         log.info("the fleet has received no manifest yet")
         return {"counted_until": None}

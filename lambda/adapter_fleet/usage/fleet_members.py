@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapter_fleet.fleet.state.generations import Generation, Source, Target, active_generation
+from adapter_fleet.fleet.state.generations import Generation, Source, Target
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredFleet
 
@@ -32,10 +32,10 @@ class FleetMembers:
     @classmethod
     def of(cls, registry: Registry, newest: Generation) -> "FleetMembers":
         """Return the adapters of the generation in force, which may be an earlier one than the newest."""
-        active = active_generation(newest, registry.generation) or newest
+        active = registry.lineage.active(newest) or newest
         deleted = active.request.source is Source.DELETION
-        desired = DesiredFleet() if deleted else registry.desired(active.number)
-        names = {record.component: record.name for record in registry.records().values()}
+        desired = DesiredFleet() if deleted else registry.generations.desired(active.number)
+        names = {record.component: record.name for record in registry.records.all().values()}
         names |= {adapter.component: adapter.name for adapter in desired.adapters}
         target = newest.request.target
         # By name, as each version of an adapter may be a component of its own.

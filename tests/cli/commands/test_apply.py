@@ -365,7 +365,7 @@ class TestRetry:
     ) -> None:
         result = run("apply", "--retry", "acme", option)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert (world.registry.orders(), account.started.inputs) == ([], [])
+        assert (world.registry.orders.all(), account.started.inputs) == ([], [])
 
     def test_change_by_hand_stays_where_another_is_named_and_is_no_change_to_wait_for(
         self, run: Run, world: World

@@ -62,7 +62,7 @@ def test_manifest_has_what_belongs_to_no_fleet_and_then_the_fleet_s(
     result = run("import", "--endpoint", "endpoint", fleet=False)
     assert "follows in the manifest" not in result.stderr
     assert [adapter.component for adapter in imported(result).adapters] == ["p-one", "two"]
-    assert (world.registry.orders(), account.started.inputs) == ([], [])
+    assert (world.registry.orders.all(), account.started.inputs) == ([], [])
 
 
 def test_adapters_of_the_fleet_are_what_they_were(run: Run, world: World) -> None:
@@ -108,7 +108,7 @@ class TestOddComponents:
         assert result.stderr.splitlines()[0] == (
             "adapters: adapter 'three': should have at most 32000 bytes as JSON, with its defaults, got 69776"
         )
-        assert {order.component for order in world.registry.orders()} == {"p-one", "two"}
+        assert {order.component for order in world.registry.orders.all()} == {"p-one", "two"}
 
 
 def test_endpoint_that_is_not_there_is_nobody_to_ask(run: Run) -> None:
@@ -135,7 +135,7 @@ def test_component_of_a_stack_is_left_out_and_never_taken_over(run: Run, world: 
     result = run("import", "--endpoint", "endpoint", "--take-over", "--yes")
     assert "two: it belongs to stack 'Llm'" in result.stderr
     world.settle()
-    assert [order.component for order in world.registry.orders()] == ["p-one"]
+    assert [order.component for order in world.registry.orders.all()] == ["p-one"]
     assert FLEET_TAG not in world.service.components["two"].tags
 
 
@@ -216,11 +216,11 @@ class TestTakeOver:
     ) -> None:
         result = run("import", "--endpoint", *options, fleet=fleet)
         assert (result.exit_code, words in result.stderr) == (code, True)
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []
 
     def test_fleet_that_is_deleted_takes_nothing_over(self, run: Run, world: World) -> None:
         world.destroy()
         result = self.take_over(run)
         assert result.exit_code == 1
         assert "there is no fleet to take them over" in result.stderr
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []

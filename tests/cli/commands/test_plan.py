@@ -41,7 +41,7 @@ class TestRequiredEvaluations:
         self, run: Run, manifest: Write, account: FakeAccount, world: World, command: str
     ) -> None:
         world.target = replace(world.target, manifest="s3://bucket/live.yaml")
-        world.apply(*world.registry.desired(world.newest().number).adapters)
+        world.apply(*world.registry.generations.desired(world.newest().number).adapters)
         result = run(command, manifest(acme=2))
         assert result.exit_code == 1
         assert "adapter 'acme': evaluation: should be recorded, as the fleet requires" in result.stderr
@@ -75,7 +75,7 @@ def test_lost_base_is_told_with_what_it_hinders_after_what_would_fail_on_any_bas
 
 
 def test_each_change_is_a_line_and_nothing_is_written(run: Run, world: World, manifest: Write) -> None:
-    before = (list(world.writes()), world.registry.records(), world.registry.fleet())
+    before = (list(world.writes()), world.registry.records.all(), world.registry.fleet())
     result = run("plan", manifest(acme=1, beta=2, new=1))
     assert (result.exit_code, result.stderr) == (0, "")
     assert [row[:4] for row in rows(result)] == [
@@ -86,7 +86,7 @@ def test_each_change_is_a_line_and_nothing_is_written(run: Run, world: World, ma
     change = json.loads(run("plan", manifest(acme=1, beta=2, new=1), "--json").stdout)["changes"][1]
     assert change["before_artifact"]["uri"] == artifact("beta", 1).uri
     assert change["after_artifact"]["digest"] == f"sha256:{2:064x}"
-    assert (world.writes(), world.registry.records(), world.registry.fleet()) == before
+    assert (world.writes(), world.registry.records.all(), world.registry.fleet()) == before
 
 
 def test_probe_that_two_versions_answer_is_a_warning(run: Run, manifest: Write) -> None:

@@ -25,7 +25,7 @@ def test_callers_follow_by_a_larger_share_and_all_of_them(run: Run, world: World
     assert world.registry.items["route#acme"]["route"]["percent"] == {"N": "60"}
     writes = len(world.writes())
     assert run("promote", "acme").stdout == "222222222222 of acme answers 100 % of the callers within 30 s\n"
-    route = world.registry.routes()["acme"]
+    route = world.registry.routes.read().routes["acme"]
     assert (route.live.component, route.candidate) == ("p-acme-22222222", None)
     world.settle()
     assert world.writes()[writes:] == []
@@ -44,7 +44,7 @@ def test_rollback_takes_its_share_at_once(run: Run, world: World) -> None:
         "digest",
     }
     world.settle()
-    assert world.registry.routes()["acme"].live.component == "p-acme-11111111"
+    assert world.registry.routes.read().routes["acme"].live.component == "p-acme-11111111"
     assert set(world.serving()) == {"acme-11111111"}
 
 
@@ -81,7 +81,7 @@ def test_status_and_describe_show_both_versions_and_wait_for_the_last_step(run: 
     assert run("status").stdout.splitlines()[0].split("\t")[-1].endswith("; it got 3 requests, 100 wanted")
     world.service.faults.asked = 1000.0
     assert run("status", "--wait").exit_code == 0
-    assert world.registry.routes()["acme"].live.artifact.uri == artifact("acme", 2).uri
+    assert world.registry.routes.read().routes["acme"].live.artifact.uri == artifact("acme", 2).uri
 
 
 def test_plan_says_which_callers_another_share_sends(run: Run, world: World, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ class TestPrune:
         ):
             result = run("prune", *names)
             assert (result.exit_code, words in result.stderr) == (1, True)
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []
         assert run("prune", "--all", "--yes").exit_code == 0
         world.settle()
         assert set(world.service.components) == {"base", "p-acme"}
@@ -57,11 +57,11 @@ class TestPrune:
             world.registry.spoil("orders", key)
         result = run("prune", "x", "stray-1", "--yes")
         assert (result.exit_code, "1 order removed" in result.stderr) == (0, True)
-        assert list(world.registry.read_orders()[1]) == ["y"]
-        assert [order.component for order in world.registry.orders()] == ["stray-1"]
+        assert list(world.registry.orders.read()[1]) == ["y"]
+        assert [order.component for order in world.registry.orders.all()] == ["stray-1"]
         # Without an orphan there is nothing to confirm.
         assert run("prune", "y").stdout == ""
-        assert world.registry.read_orders()[1] == {}
+        assert world.registry.orders.read()[1] == {}
 
 
 class TestPreviews:

@@ -50,7 +50,7 @@ class TestRollback:
         assert (fields[:3], fields[-1]) == (["acme", "updating", "v1.tar.gz"], "")
         world.settle()
         assert world.serving()["acme"] == artifact("acme", 2).uri
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []
 
     def test_plan_knows_of_a_rollback_and_that_it_was_taken_back(
         self, run: Run, world: World, manifest: Write
@@ -85,7 +85,7 @@ class TestRollback:
         assert refusal(run, "acme", "--to", "v2.tar.gz") == (
             "version v2.tar.gz of adapter 'acme' is what the manifest says; see --undo"
         )
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []
 
     def test_another_version_may_be_named_while_it_is_rolled_back(self, run: Run, world: World) -> None:
         world.apply(adapter("acme", 3), adapter("zeta"))
@@ -133,7 +133,7 @@ def test_nothing_is_ordered_that_would_not_be_done(run: Run, world: World, comma
     result = run(*command)
     assert result.exit_code == 1
     assert "nothing is done before another deployment or manifest" in result.stderr
-    assert world.registry.orders() == []
+    assert world.registry.orders.all() == []
 
 
 class TestRollbackOfReleases:
@@ -147,13 +147,13 @@ class TestRollbackOfReleases:
             world.settle_without_retries()
 
     def test_callers_go_back_at_once(self, run: Run, world: World) -> None:
-        record = world.registry.records()["p-acme-22222222"]
+        record = world.registry.records.all()["p-acme-22222222"]
         world.registry.overwrite(replace(record, vouched=0.0))  # its last-modified time moved by itself
         writes = len(world.writes())
         document = json.loads(run("rollback", "acme", "--json").stdout)
         assert (document["at_once"], document["component"]) == (True, "p-acme-22222222")
         assert document["to"]["digest"] == f"sha256:{'2' * 64}"
-        assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-22222222"
         world.settle()
         assert [write for write in world.writes()[writes:] if not write.startswith("Delete")] == []
         assert "222222222222 answers instead of 333333333333" in run("history", "acme").stdout
@@ -162,7 +162,7 @@ class TestRollbackOfReleases:
         world.service.remove("p-acme-22222222")
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
-        assert world.registry.routes()["acme"].live.component == "p-acme-22222222"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-22222222"
         assert world.serving()["acme-22222222"] == artifact("acme", 2).uri
 
     def test_version_that_is_gone_is_loaded_again(self, run: Run, world: World) -> None:
@@ -171,15 +171,17 @@ class TestRollbackOfReleases:
         document = json.loads(run("rollback", "acme", "--to", "1111", "--json").stdout)
         assert document["at_once"] is False
         world.settle()
-        assert world.registry.routes()["acme"].live.component == "p-acme-11111111"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-11111111"
         assert [row[1] for row in rows(run("history", "acme"))].count("created") == 4
 
     def test_callers_are_not_sent_to_a_version_that_is_not_what_it_was(self, run: Run, world: World) -> None:
         world.service.edit("p-acme-22222222", "s3://bucket/by-hand")
         assert json.loads(run("rollback", "acme", "--json").stdout)["at_once"] is False
-        assert world.registry.routes()["acme"].live.component == "p-acme-33333333"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-33333333"
         world.settle()
-        assert world.registry.routes()["acme"].live.component == "p-acme-22222222", "it is restored first"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-22222222", (
+            "it is restored first"
+        )
 
     def test_version_that_fails_is_shown_and_tried_again_beside_the_one_that_answers(
         self, run: Run, world: World
@@ -195,7 +197,7 @@ class TestRollbackOfReleases:
         world.service.faults.broken.clear()
         assert run("apply", "--retry", "acme").exit_code == 0
         world.settle()
-        assert world.registry.routes()["acme"].live.component == "p-acme-44444444"
+        assert world.registry.routes.read().routes["acme"].live.component == "p-acme-44444444"
         assert run("apply", "--retry", "acme@3333").stdout.startswith("1 adapter will be tried again")
 
     def test_route_that_cannot_be_read_stops_no_command_on_another_adapter(

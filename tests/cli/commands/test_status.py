@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from adapter_fleet.manifest.desired import DesiredFleet, Probe, SmokeRequest
 from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import BASE
 from tests.adapter_fleet.fleet_world import World, adapter, artifact
-from tests.cli.fleet_account import CountedRegistry, FakeAccount, Run, rows, take_up
+from tests.cli.fleet_account import FakeAccount, Run, rows, take_up
 
 
 def test_each_adapter_is_a_line_between_tabs_until_it_is_gone(run: Run, world: World) -> None:
@@ -513,25 +514,23 @@ class TestMany:
         assert rows(run("status", "--tag", "team=t2", "--tag", "tier")) == []
         assert run("status", "--tag", "=t2").exit_code == 2
 
-    def test_named_adapter_is_read_alone(self, run: Run, counted: CountedRegistry) -> None:
+    def test_named_adapter_is_read_alone(self, run: Run, counted: Counter[str]) -> None:
         result = run("status", "a007", "p-a008")
         assert [row[:2] for row in rows(result)] == [["a007", "in service"], ["a008", "in service"]]
-        assert counted.calls["records"] == 0
-        assert counted.calls["record"] == 4  # each to find it, and to read it
+        assert counted["records.all"] == 0
+        assert counted["records.find"] == 4  # each to find it, and to read it
 
     @pytest.mark.slow
-    def test_waiting_reads_again_what_is_pending(
-        self, run: Run, world: World, counted: CountedRegistry
-    ) -> None:
+    def test_waiting_reads_again_what_is_pending(self, run: Run, world: World, counted: Counter[str]) -> None:
         world.service.components["p-a000"].stuck = True
         world.deploy(*(adapter(name, 2 if name == "a000" else 1) for name in self.NAMES))
         started = world.clock.now()
         result = run("status", "--wait", "--timeout", "1500")
         assert world.clock.now() - started >= 1500
         assert (len(rows(result)), rows(result)[3][:2]) == (40, ["a000", "updating"])
-        assert counted.calls["fleet"] > 200
-        assert counted.calls["records"] <= 4
-        assert counted.calls["record"] < 10 * counted.calls["fleet"]
+        assert counted["fleet"] > 200
+        assert counted["records.all"] <= 4
+        assert counted["records.find"] < 10 * counted["fleet"]
 
 
 class TestProof:

@@ -25,8 +25,8 @@ def lookup(fleet: Fleet) -> AdapterLookup:
 def test_names_of_usual_components_take_no_reading_of_the_whole_fleet(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("adapter_fleet.fleet.state.registry.Registry.records")
-    monkeypatch.delattr("adapter_fleet.fleet.state.registry.Registry.desired")
+    monkeypatch.delattr("adapter_fleet.fleet.state.registry.RecordRows.all")
+    monkeypatch.delattr("adapter_fleet.fleet.state.registry.GenerationRows.desired")
     assert lookup(fleet).find(["beta", "acme"]) == {"p-beta": "beta", "p-acme": "acme"}
     assert lookup(fleet).component("acme") == "p-acme"
 
@@ -44,7 +44,7 @@ def test_adapter_that_moves_to_another_component_is_the_new_one(
 ) -> None:
     world.deploy(replace(adapter("acme"), component="moved"), adapter("beta"))
     world.run_newest(deadline=1.0)
-    assert world.registry.records()["p-acme"].counted is not None
+    assert world.registry.records.all()["p-acme"].counted is not None
     moving = find_fleet(account)
     assert lookup(moving).find(["acme"]) == {"moved": "acme"}
 

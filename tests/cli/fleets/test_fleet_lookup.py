@@ -1,6 +1,6 @@
 import pytest
 
-from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import FakeAccount, Run
 
@@ -84,7 +84,7 @@ def test_trouble_with_the_registry_is_one_line(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(world.registry, "records", fail)
+    monkeypatch.setattr(world.registry.records, "all", fail)
     result = run("status")
     assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr.startswith(f"adapters: {words}")

@@ -7,7 +7,7 @@ from adapter_fleet.common.counts import noun_of
 from adapter_fleet.fleet.planning.context import is_elsewhere
 from adapter_fleet.fleet.state.configuration import REMEMBERED_SECONDS
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit
-from adapter_fleet.fleet.state.generations import Generation, Target, admitted_before
+from adapter_fleet.fleet.state.generations import Generation, Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -64,8 +64,8 @@ def components_an_hour_before(time: float, newest: Generation | None, registry: 
     newest:
         The newest generation to consider.
     """
-    found = admitted_before(time - REMEMBERED_SECONDS, newest, registry.generation)
-    adapters = () if found is None else registry.desired(found.number).adapters
+    found = registry.lineage.admitted_before(time - REMEMBERED_SECONDS, newest)
+    adapters = () if found is None else registry.generations.desired(found.number).adapters
     return frozenset(adapter.component for adapter in adapters)
 
 

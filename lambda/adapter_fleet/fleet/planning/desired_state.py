@@ -6,7 +6,7 @@ from functools import cached_property
 
 from adapter_fleet.fleet.planning.observe import may_be_claimed, new_record
 from adapter_fleet.fleet.planning.releases import Versions, versions_of
-from adapter_fleet.fleet.state.generations import Generation, Target, previous_in_force
+from adapter_fleet.fleet.state.generations import Generation, Target
 from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.fleet.state.registry import Registry
@@ -183,13 +183,13 @@ def find_changed(
     Other components may be written on, too: what failed is tried again, and what was changed by hand is
     repaired.
     """
-    before = previous_in_force(generation, registry.generation)
+    before = registry.lineage.previous_in_force(generation)
     target = generation.request.target
     if before is None or generation.rebased:
         return frozenset(declared)
     if (before.request.target.endpoint, before.request.target.base) != (target.endpoint, target.base):
         return frozenset(declared)
-    known = {adapter.component: adapter for adapter in registry.desired(before.number).adapters}
+    known = {adapter.component: adapter for adapter in registry.generations.desired(before.number).adapters}
     return frozenset(
         component
         for component, adapter in declared.items()

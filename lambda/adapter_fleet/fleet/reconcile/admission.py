@@ -29,7 +29,7 @@ class Admission:
         reason = None
         if not generation.exempt:
             registry = self._session.registry
-            before = registry.generation(generation.standing)
+            before = registry.generations.find(generation.standing)
             hour_ago = components_an_hour_before(generation.request.at, before, registry)
             reason = board.view.refusal(hour_ago=hour_ago)
         if reason is not None:

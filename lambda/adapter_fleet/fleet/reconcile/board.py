@@ -15,6 +15,7 @@ from adapter_fleet.fleet.reconcile.polling import Polling
 from adapter_fleet.fleet.reconcile.rate_limiter import CallLimits
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.route_cache import RouteCache
+from adapter_fleet.fleet.reconcile.route_store import RouteStore
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.records import AdapterRecord
@@ -35,28 +36,28 @@ class Board:
     def __init__(self, session: Session, queue: WorkQueue, limits: CallLimits) -> None:
         self._session, self.queue = session, queue
         registry, generation = session.registry, session.generation
-        manifest = DesiredFleet() if session.deleting else registry.desired(generation.number)
+        manifest = DesiredFleet() if session.deleting else registry.generations.desired(generation.number)
         declared = {adapter.component: adapter for adapter in manifest.adapters}
         self.records = RecordCache(session, declared=declared.keys(), in_use=queue.under_way.components)
         # Before the orders: a rollback writes both at once.
-        self.routes = RouteCache(session)
-        orders, unreadable = registry.read_orders()
+        store = RouteStore(session)
+        orders, unreadable = registry.orders.read()
         for why in unreadable.values():
             session.telemetry.trouble(f"an order is left alone: {why}")
         self.desired = DesiredState.of(
             manifest.adapters,
             orders,
             self.records,
-            routes=self.routes.read(manifest.adapters, self.records, orders),
+            routes=store.rebuild(manifest.adapters, self.records, orders),
             target=session.target,
             now=session.clock.now(),
-            unreadable=self.routes.unreadable,
+            unreadable=store.unreadable,
         )
         for record in self.desired.left_alone(self.records):
             session.telemetry.trouble(f"{record.component} is left alone: {record.unreadable}")
             self.records.put(record)
         self.records.declare(self.desired.wanted)
-        self.routes.follow_versions(self.desired.versions)
+        self.routes = RouteCache(session, store, self.desired.versions)
         changed = self.desired.components_of(find_changed(declared, generation, registry))
         self.failures = FailedChanges(session, changed)
         self.polling = Polling(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Lane
 from adapter_fleet.fleet.planning.progress import (
+    failure_reason,
     seconds_after_trouble,
     seconds_until_copies,
     time_of_retries,
@@ -30,6 +31,16 @@ class Ending:
         self._session, self._board, self._journal = session, board, journal
         self._limits, self._base_check = limits, base_check
 
+    def fail_generation(self) -> bool:
+        """Fail the generation, as too many adapters have failed; return False if it has timed out before."""
+        session, board = self._session, self._board
+        if board.failures.timed_out:
+            board.failures.over_limit = False
+            return False
+        reasons = board.progress.reasons(sorted(board.failures.failing))
+        session.end_generation(Outcome.FAILED, failure_reason(session.generation, reasons))
+        return True
+
     def save_generation(self, *, settled: bool, held_up: str | None) -> None:
         """Save how far the generation is; end it if nothing is left to do."""
         session, board = self._session, self._board
@@ -48,7 +59,7 @@ class Ending:
                 outcome = session.end_generation(Outcome.CONVERGED, board.progress.reason_of_converged)
                 if outcome is Outcome.CONVERGED:
                     void = board.desired.void_orders(board.records, session.target)
-                    session.registry.take_orders(void, session.lease)
+                    session.registry.orders.take(void, session.lease)
             else:
                 session.update_generation(reason=held_up)
         session.save_generation()

@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from random import Random
 
-from adapter_fleet.fleet.planning.progress import failure_reason
 from adapter_fleet.fleet.reconcile.admission import Admission
 from adapter_fleet.fleet.reconcile.base_check import BaseCheck
 from adapter_fleet.fleet.reconcile.board import Board
@@ -25,7 +24,7 @@ from adapter_fleet.fleet.reconcile.step_taking import StepTaking
 from adapter_fleet.fleet.reconcile.strangers import Strangers
 from adapter_fleet.fleet.reconcile.work_queue import WorkQueue
 from adapter_fleet.fleet.state.configuration import TAGS_BEFORE_THE_END
-from adapter_fleet.fleet.state.generations import Outcome, active_generation
+from adapter_fleet.fleet.state.generations import Outcome
 
 
 class Pass:
@@ -121,7 +120,7 @@ class Pass:
         The base is described: a listing may still show it as it was before its update.
         """
         board = self._board
-        observed = None if self._session.deleting else board.observation.describe_base()
+        observed = board.observation.describe_base()
         if observed is not None:
             self._base_check.run(observed, board.desired.wanted)
         if self._session.generation.rebased:
@@ -129,7 +128,7 @@ class Pass:
 
     def _finds_copies(self) -> bool:
         """Describe the base again; return False if it has no copy any more."""
-        observed = None if self._session.deleting else self._board.observation.describe_base()
+        observed = self._board.observation.describe_base()
         if observed is not None:
             self._base_check.note_copies(observed)
         return self._session.fleet.base_copies > 0
@@ -147,7 +146,7 @@ class Pass:
                 self._check_copies()
                 board.decide_all()
             elif board.failures.over_limit:
-                if self._fails():
+                if self._ending.fail_generation():
                     return
             elif board.waits_only_for_deletions and not session.is_late():
                 self._begin_deletions()
@@ -159,16 +158,6 @@ class Pass:
                 board.decide_all()
             elif not (session.deleting and self._finds_more_to_delete()):
                 return
-
-    def _fails(self) -> bool:
-        """Fail the generation, as too many adapters have failed; return False if it has timed out before."""
-        board = self._board
-        if board.failures.timed_out:
-            board.failures.over_limit = False
-            return False
-        reasons = board.progress.reasons(sorted(board.failures.failing))
-        self._session.end_generation(Outcome.FAILED, failure_reason(self._session.generation, reasons))
-        return True
 
     def _begin_deletions(self) -> None:
         """Delete the components that are not wanted, now that everything else is done."""
@@ -240,7 +229,7 @@ class Pass:
         generation = session.generation
         # The generation that a refused one had superseded goes on.
         refused = generation.outcome is Outcome.REFUSED
-        goes_on = refused and active_generation(generation, session.registry.generation) is not None
+        goes_on = refused and session.registry.lineage.active(generation) is not None
         done = (ended and not goes_on) or self._reports or (settled and wait is None)
         # After trouble, too little may be known for the guards. The base is looked at again where it may have
         # no copy left, or new ones.

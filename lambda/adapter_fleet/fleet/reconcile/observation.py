@@ -169,7 +169,9 @@ class Observation:
     # --- the base
 
     def describe_base(self) -> ObservedBase | None:
-        """Describe the base component; None where it is missing or on another endpoint."""
+        """Describe the base component; None if it is missing, elsewhere, or to go with the fleet."""
+        if self._session.deleting:
+            return None
         try:
             observed = self._retry(
                 partial(self._session.service.describe_base, self._session.target.base),

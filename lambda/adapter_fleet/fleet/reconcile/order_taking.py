@@ -67,4 +67,4 @@ class OrderTaking:
     def _remove(self, orders: list[Order]) -> None:
         if orders:
             self._board.desired = self._board.desired.without(orders)
-            self._session.registry.take_orders(orders, self._session.lease)
+            self._session.registry.orders.take(orders, self._session.lease)

@@ -17,18 +17,12 @@ from adapter_fleet.fleet.state.generations import (
     Outcome,
     Request,
     Source,
-    active_generation,
-    newest_not_refused,
-    restored_by_undo,
 )
 from adapter_fleet.fleet.state.records import FleetRecord
-from adapter_fleet.fleet.state.registry import (
-    Lease,
-    LeaseLostError,
-    OvertakenError,
-    Registry,
-    UnreadableError,
-)
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.generation_rows import OvertakenError
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 
@@ -67,7 +61,7 @@ class Reconciler:
 
     def _run(self, pass_input: PassInput) -> PassResult:
         fleet = self.registry.fleet()
-        newest = None if fleet is None else self.registry.generation(fleet.generation)
+        newest = None if fleet is None else self.registry.generations.find(fleet.generation)
         if fleet is None or newest is None:
             return PassResult(done=True)
         # A deletion that timed out may have ended since; CloudFormation may ask for it again.
@@ -90,7 +84,7 @@ class Reconciler:
         self, fleet: FleetRecord, newest: Generation, pass_input: PassInput
     ) -> DriftAction | None:
         """Return what a drift check or a look does; None for nothing: another execution is at work."""
-        current = active_generation(newest, self.registry.generation)
+        current = self.registry.lineage.active(newest)
         if current is None:
             return None
         if current.outcome is Outcome.CONVERGED:
@@ -143,13 +137,13 @@ class Reconciler:
 
     def _generation_for(self, session: Session, *, reports: bool) -> Generation | None:
         """Return the generation to work on; None, with the lease given back, if this pass has none."""
-        active = active_generation(session.newest, self.registry.generation)
+        active = self.registry.lineage.active(session.newest)
         # A drift check that only reports leaves a deployment that came meanwhile to its own passes.
         if active is not None and not (reports and active.outcome is not Outcome.CONVERGED):
             return active
         self.registry.release(session.lease)
         # The pass that ended the generation may have died before it opened the undo.
-        failed = newest_not_refused(session.newest, self.registry.generation) if active is None else None
+        failed = self.registry.lineage.newest_not_refused(session.newest) if active is None else None
         if failed is not None:
             self._undo(failed, newest=session.newest)
         return None
@@ -159,7 +153,7 @@ class Reconciler:
 
         CloudFormation does that for a deployment only.
         """
-        before = restored_by_undo(failed, self.registry.generation)
+        before = self.registry.lineage.restored_by_undo(failed)
         if before is None:
             return
         request = Request(
@@ -172,8 +166,8 @@ class Reconciler:
             manifest_version=failed.request.manifest_version,
         )
         try:
-            undo = self.registry.open_generation(
-                request, self.registry.desired(before.number), after=newest.number
+            undo = self.registry.generations.open(
+                request, self.registry.generations.desired(before.number), after=newest.number
             )
         except OvertakenError:
             return  # a newer generation says what is wanted

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from adapter_fleet.fleet.reconcile.session import Session
 from adapter_fleet.fleet.state.records import AdapterRecord, Event
-from adapter_fleet.fleet.state.registry import RecordTooLargeError
+from adapter_fleet.fleet.state.rows.record_rows import RecordTooLargeError
 
 _FULL_RECORDS = 25
 
@@ -23,7 +23,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
     def __init__(self, session: Session, *, declared: Collection[str], in_use: Collection[str]) -> None:
         self._session = session
         self._declared, self._in_use = declared, in_use
-        self._stored = session.registry.records()
+        self._stored = session.registry.records.all()
         self._records = dict(self._stored)
         self._changed: set[str] = set()
         self._events: list[Event] = []
@@ -148,19 +148,19 @@ class RecordCache(Mapping[str, AdapterRecord]):
         registry, lease = self._session.registry, self._session.lease
         if changed:
             try:
-                registry.put(changed, lease)
+                registry.records.put(changed, lease)
             except RecordTooLargeError as error:
                 # The stored ones stay as they are. The limits of a manifest rule this out for new records.
                 for component in error.components:
                     self._session.telemetry.unexpected(component, error)
                 changed = [record for record in changed if record.component not in error.components]
         if gone:
-            registry.forget(gone, lease)
+            registry.records.forget(gone, lease)
         for record in changed:
             self._stored[record.component] = record
         for name in gone:
             self._stored.pop(name, None)
         self._changed &= in_use
         if self._events:
-            registry.append(self._events)
+            registry.events.append(self._events)
             self._events.clear()

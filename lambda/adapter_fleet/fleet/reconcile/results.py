@@ -119,7 +119,7 @@ class Results:
             return
         kept = [replace(pin, artifact=answers) for pin in pins]
         for pin, other in zip(pins, kept, strict=True):
-            self._session.registry.replace_order(pin, other, self._session.lease)
+            self._session.registry.orders.replace(pin, other, self._session.lease)
         orders = [order for order in board.desired.orders if order not in pins]
         board.desired = replace(board.desired, orders=[*orders, *kept])
         if board.desired.versions.has_routes:

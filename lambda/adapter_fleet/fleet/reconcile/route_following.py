@@ -39,7 +39,7 @@ class RouteFollowing:
     def end_canaries(self) -> None:
         """Note the failure of canaries that did worse. Then their share goes."""
         board, records = self._board, self._board.records
-        for component, (artifact, why) in board.routes.worse.items():
+        for component, (artifact, why) in board.routes.canaries.worse.items():
             record = records.get(component)
             if record is None or record.serving is None or record.intent is not None:
                 continue  # it is judged again after a step

@@ -6,7 +6,8 @@ from typing import Any
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.fleet.state.configuration import LEASE_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, Target
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
 from adapter_fleet.fleet.state.sagemaker_port import SageMakerPort
 from adapter_fleet.fleet.state.telemetry import FleetTelemetry
 
@@ -94,7 +95,7 @@ class Session:
     ) -> None:
         # Read again under the lease: a generation may have come before it was acquired.
         fleet = registry.fleet()
-        newest = None if fleet is None else registry.generation(fleet.generation)
+        newest = None if fleet is None else registry.generations.find(fleet.generation)
         if fleet is None or newest is None:
             raise LeaseLostError("the registry is gone")
         self.uid, self.registry, self.service, self.telemetry = uid, registry, service, telemetry
@@ -102,12 +103,11 @@ class Session:
         self.fleet, self.newest = fleet, newest
         self.generation = newest
         self.lease = lease
-        self._abandoned = False
 
     def begin(self, generation: Generation) -> None:
         """Work on this generation; open it again if a generation that was refused had superseded it."""
         if generation.outcome is Outcome.SUPERSEDED:
-            generation = self.registry.reopen(generation.number, self.lease)
+            generation = self.registry.generations.reopen(generation.number, self.lease)
         self.generation = generation
         # Each execution finds out again whether the service takes one write at a time.
         self.update_fleet(serial=self.fleet.serial and self.resumes)
@@ -150,11 +150,11 @@ class Session:
 
     def is_late(self) -> bool:
         """Return True if the pass has to end: its time is up, or it is abandoned."""
-        return self._abandoned or self.clock.now() >= self.pass_input.deadline
+        return self.clock.now() >= self.pass_input.deadline
 
     def abandon(self) -> None:
         """Make the pass late for good, so that every call under way stops as soon as it can."""
-        self._abandoned = True
+        self.pass_input = replace(self.pass_input, deadline=0.0)
 
     # --- what is saved
 
@@ -168,13 +168,13 @@ class Session:
 
     def save_generation(self) -> None:
         """Write the generation to the registry."""
-        self.registry.save_generation(self.generation, self.lease)
+        self.registry.generations.save(self.generation, self.lease)
 
     def end_generation(self, outcome: Outcome, reason: str | None) -> Outcome:
         """End the generation; return its outcome. One that was superseded meanwhile stays superseded."""
         self.update_generation(outcome=outcome, reason=reason, ended=self.clock.now())
         self.save_generation()
-        stored = self.registry.generation(self.generation.number)
+        stored = self.registry.generations.find(self.generation.number)
         if stored is not None:
             self.update_generation(outcome=stored.outcome, reason=stored.reason)
         return self.generation.outcome

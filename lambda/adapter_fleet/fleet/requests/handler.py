@@ -16,12 +16,10 @@ from adapter_fleet.fleet.state.generations import (
     Request,
     Source,
     Target,
-    is_taken_up,
-    is_undo,
-    newest_not_refused,
 )
 from adapter_fleet.fleet.state.records import FleetRecord
-from adapter_fleet.fleet.state.registry import OvertakenError, Registry
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.generation_rows import OvertakenError
 from adapter_fleet.manifest.desired import DesiredFleet
 from adapter_fleet.manifest.value_rules import problem_of_tag
 
@@ -78,7 +76,7 @@ class RequestHandler:
         )
         self._check_releases(request, before)
         if deletion:
-            generation = self.registry.open_generation(request, DesiredFleet())
+            generation = self.registry.generations.open(request, DesiredFleet())
         else:
             generation = self._open_deployment(request, properties.get("Manifest"))
         self.start_machine("deployment", f"{generation.number}-{delivery[:16]}")
@@ -90,7 +88,7 @@ class RequestHandler:
             fleet = self.registry.fleet()
             assert fleet is not None  # it is registered
             try:
-                return self.registry.open_generation(
+                return self.registry.generations.open(
                     *self._requested_manifest.read(request, asset), after=fleet.generation
                 )
             except OvertakenError:
@@ -103,7 +101,7 @@ class RequestHandler:
         of the newest generation stay: removing and restoring them would be two writes for each component.
         """
         if stack is None:
-            newest = self.registry.newest()
+            newest = self.registry.generations.newest()
             inherited = {} if newest is None else newest.request.target.tags
         else:
             # Tags of AWS and of the fleet itself cannot be inherited.
@@ -135,7 +133,7 @@ class RequestHandler:
             return
         if target_of(before).settings.releases is not None or request.rolling_back is True:
             return
-        if not is_undo(request, self.registry.newest(), self.registry.generation):
+        if not self.registry.lineage.is_undo(request, self.registry.generations.newest()):
             raise FleetError(
                 "'releases' should be off in the update to this release of the functions, got them on: if it"
                 " is rolled back, the code before deletes the versions that callers are sent to; deploy once"
@@ -150,7 +148,7 @@ class RequestHandler:
         sequencer:
             That of S3's event. An event may come twice, late, or after the one that follows it.
         """
-        newest = self.registry.newest()
+        newest = self.registry.generations.newest()
         if newest is None or newest.request.source is Source.DELETION:
             return None
         target = self._target_in_force(newest)
@@ -172,7 +170,7 @@ class RequestHandler:
             previous_digest=newest.request.source_digest,
         )
         try:
-            generation = self.registry.open_generation(request, desired, after=newest.number)
+            generation = self.registry.generations.open(request, desired, after=newest.number)
         except OvertakenError:
             return self.manifest_changed(sequencer)  # the newer generation may have another target
         if generation.number <= newest.number:
@@ -186,14 +184,14 @@ class RequestHandler:
 
         A manifest that was refused or undone is not taken again until a person writes another one.
         """
-        newest = self.registry.newest()
+        newest = self.registry.generations.newest()
         if newest is None or newest.request.source is Source.DELETION:
             return None
         target = self._target_in_force(newest)
         if target.manifest is None:
             return None
         version = self.manifests.version(*location_of(target))
-        if version is None or is_taken_up(version, newest, self.registry.generation):
+        if version is None or self.registry.lineage.is_taken_up(version, newest):
             return None
         # The number tells it from an earlier one of the same version: a bucket may have no versioning.
         return self.manifest_changed(f"after-{newest.number}")
@@ -203,7 +201,7 @@ class RequestHandler:
 
         The rollback passed no guard, and this generation has to.
         """
-        undo = self.registry.generation(number)
+        undo = self.registry.generations.find(number)
         if undo is not None and undo.undo:
             self.reread()
 
@@ -223,7 +221,7 @@ class RequestHandler:
 
     def _target_in_force(self, newest: Generation) -> Target:
         """Return the target that counts: that of the newest generation that was not refused."""
-        return (newest_not_refused(newest, self.registry.generation) or newest).request.target
+        return (self.registry.lineage.newest_not_refused(newest) or newest).request.target
 
 
 def target_of(properties: Mapping[str, Any]) -> Target:

@@ -8,7 +8,7 @@ from adapter_fleet.common.bounded_text import bounded
 from adapter_fleet.common.clock import Clock
 from adapter_fleet.common.counts import counted, noun_of
 from adapter_fleet.fleet.state.configuration import MAX_PASS_SECONDS, STALLED_SECONDS, STANDSTILL_PASSES
-from adapter_fleet.fleet.state.generations import Generation, Outcome, Source, restored_by_undo
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
 
@@ -35,7 +35,7 @@ class Completion:
     def of(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return the response to an event's `is_complete`. Raises FleetError if the generation has failed."""
         number = int(event["Generation"])
-        requested, fleet = self.registry.generation(number), self.registry.fleet()
+        requested, fleet = self.registry.generations.find(number), self.registry.fleet()
         if requested is None or fleet is None:
             if event["RequestType"] == "Delete":
                 return {"IsComplete": True}
@@ -73,9 +73,9 @@ class Completion:
 
     def _following(self, generation: Generation) -> Generation | None:
         """Return the next generation that was not refused."""
-        following = self.registry.generation(generation.number + 1)
+        following = self.registry.generations.find(generation.number + 1)
         while following is not None and following.outcome is Outcome.REFUSED:
-            following = self.registry.generation(following.number + 1)
+            following = self.registry.generations.find(following.number + 1)
         return following
 
     def _goes_on(self, generation: Generation) -> bool:
@@ -86,7 +86,7 @@ class Completion:
             return True  # the generation that superseded it was refused
         return (
             generation.outcome is Outcome.FAILED
-            and restored_by_undo(generation, self.registry.generation) is not None
+            and self.registry.lineage.restored_by_undo(generation) is not None
         )
 
     # --- after the timeout

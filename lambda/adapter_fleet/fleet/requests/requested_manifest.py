@@ -13,10 +13,6 @@ from adapter_fleet.fleet.state.generations import (
     Request,
     Source,
     Target,
-    is_undo,
-    newest_not_refused,
-    previous_in_force,
-    undone_number,
 )
 from adapter_fleet.fleet.state.known_versions import KnownVersions
 from adapter_fleet.fleet.state.registry import Registry
@@ -80,8 +76,8 @@ class RequestedManifest:
         That is the one in force before the deployment that is rolled back. If the manifest is in S3, the
         stack owns only its key: what came from there meanwhile stays.
         """
-        newest = self.registry.newest()
-        if newest is None or not is_undo(request, newest, self.registry.generation):
+        newest = self.registry.generations.newest()
+        if newest is None or not self.registry.lineage.is_undo(request, newest):
             return None
         target = request.target
         if target.manifest is not None:
@@ -96,24 +92,25 @@ class RequestedManifest:
 
         A manifest there that failed or was refused would fail the deployment of the code.
         """
-        newest, find = self.registry.newest(), self.registry.generation
+        newest, lineage = self.registry.generations.newest(), self.registry.lineage
         if not request.code_alone or asset is not None:
             return None
-        found = newest_not_refused(newest, find)
+        found = lineage.newest_not_refused(newest)
         if found is not None and found.outcome is Outcome.FAILED:
-            found = previous_in_force(found, find)
+            found = lineage.previous_in_force(found)
         if found is None or found.request.source is Source.DELETION:
             return None
         return found if _resolves(found.request.target) == _resolves(request.target) else None
 
     def _before_deployment(self, newest: Generation, request: Request) -> Generation | None:
         """Return the generation before the deployment that a request rolls back."""
-        last = self.registry.generation(newest.deployment)
+        last = self.registry.generations.find(newest.deployment)
         if last is not None and last.undo:
-            last = self.registry.generation(undone_number(last, self.registry.generation) or last.number)
+            undone = self.registry.lineage.undone_number(last)
+            last = self.registry.generations.find(undone or last.number)
         if last is None or last.request.source_digest == request.source_digest:
             return last  # the deployment that is rolled back never made a generation
-        return self.registry.generation(last.standing)
+        return self.registry.generations.find(last.standing)
 
     def _newest_in_force(
         self, newest: Generation | None, counts: Callable[[Generation], bool]
@@ -123,7 +120,7 @@ class RequestedManifest:
         None if there is none since the last deletion of the fleet.
         """
         while newest is not None and not (newest.reported_success and counts(newest)):
-            newest = previous_in_force(newest, self.registry.generation)
+            newest = self.registry.lineage.previous_in_force(newest)
             if newest is not None and newest.request.source is Source.DELETION:
                 return None
         return newest
@@ -133,7 +130,7 @@ class RequestedManifest:
         # The version that an undo has is that of the manifest that it took back.
         undo = before.request.source is Source.UNDO
         version = None if undo else before.request.manifest_version
-        return replace(request, manifest_version=version), self.registry.desired(before.number)
+        return replace(request, manifest_version=version), self.registry.generations.desired(before.number)
 
     def _without_manifest(
         self, request: Request, where: str, *, may_come_later: bool
@@ -145,7 +142,7 @@ class RequestedManifest:
         fleet = self.registry.fleet()
         if fleet is None or not fleet.converged:
             return request, DesiredFleet()  # the first manifest is still to come
-        return request, self.registry.desired(fleet.converged)
+        return request, self.registry.generations.desired(fleet.converged)
 
 
 def location_of(target: Target) -> tuple[str, str]:

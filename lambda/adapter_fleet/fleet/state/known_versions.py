@@ -46,15 +46,15 @@ class KnownVersions:
         fleet = self._registry.fleet()
         if fleet is None or not fleet.converged:
             return {}
-        desired = self._registry.desired(fleet.converged)
+        desired = self._registry.generations.desired(fleet.converged)
         return {adapter.name.casefold(): adapter.artifact.digest for adapter in desired.adapters}
 
     @cached_property
     def _served(self) -> dict[str, set[str | None]]:
         records: dict[str, list[AdapterRecord]] = {}
-        for record in self._registry.records().values():
+        for record in self._registry.records.all().values():
             records.setdefault(record.name, []).append(record)
-        routes, served = self._registry.read_routes()[0], dict[str, set[str | None]]()
+        routes, served = self._registry.routes.read()[0], dict[str, set[str | None]]()
         for name in records.keys() | routes.keys():
             own = records.get(name, [])
             answering = [version for record in own for version in (record.serving, record.last_good)]

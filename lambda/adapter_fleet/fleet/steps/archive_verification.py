@@ -70,7 +70,7 @@ def look(artifact: Artifact, service: SageMakerPort, registry: Registry) -> Verd
         return Verdict()
     if found.vouches_for(artifact):
         return Verdict(version=found)
-    known = registry.known_archive(artifact.uri)
+    known = registry.archives.find(artifact.uri)
     if known is None or not known.version.same_content(found):
         return Verdict(version=found, unread=True)
     return _compared(known, artifact, found)
@@ -102,7 +102,7 @@ def read(artifact: Artifact, service: SageMakerPort, registry: Registry, stop: C
         return _missing(artifact.uri)
     except RefusedError as error:
         return _denied(f"read {artifact.uri}", "s3:GetObject and kms:Decrypt", error)
-    registry.remember_archive(found)
+    registry.archives.put(found)
     return _compared(found, artifact, verdict.version)
 
 
@@ -213,7 +213,7 @@ def check_serving(task: StepTask) -> StepOutcome:
     assert serving is not None  # only what serves has this step
     try:
         verdict = look_at_serving(serving, task.service, task.registry)
-        if verdict.unread and task.registry.known_archive(serving.uri) is not None:
+        if verdict.unread and task.registry.archives.find(serving.uri) is not None:
             read(serving, task.service, task.registry, task.stop)  # it was replaced since it was read
             verdict = look_at_serving(serving, task.service, task.registry)
     except (ThrottledError, UnansweredError):

@@ -9,7 +9,8 @@ from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.fleet.planning.decide import Step
 from adapter_fleet.fleet.planning.observe import with_description
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.registry import LeaseLostError, RecordTooLargeError
+from adapter_fleet.fleet.state.rows.leased_table import LeaseLostError
+from adapter_fleet.fleet.state.rows.record_rows import RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ConflictError,
     MissingError,

@@ -10,7 +10,8 @@ from adapter_fleet.fleet.planning.settle import with_failure
 from adapter_fleet.fleet.state.components import ObservedComponent
 from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.records import AdapterRecord, Event
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, SageMakerPort, ServiceError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
@@ -122,7 +123,7 @@ class StepTask:
     def save(self, record: AdapterRecord) -> None:
         """Write a record to the registry, before the call that it describes."""
         self.record = record
-        self.registry.put([record], self.leased())
+        self.registry.records.put([record], self.leased())
 
     def failure(
         self,

@@ -51,7 +51,7 @@ def write(task: StepTask) -> StepOutcome:
         archive = verdict.version
     record = _with_intent(task, kind, archive)
     # If this pass dies after the call, the next pass finds the intent and looks.
-    task.registry.put([record], task.leased())
+    task.registry.records.put([record], task.leased())
     task.check_lease()
     try:
         return _send(task, record, kind)

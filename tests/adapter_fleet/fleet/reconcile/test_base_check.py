@@ -81,7 +81,7 @@ class TestUpdatedBaseModel:
         world.apply(*MANY, digest="two", previous="one")
         assert world.writes() == []
         assert world.newest().outcome is Outcome.CONVERGED
-        assert all(record.recheck is None for record in world.registry.records().values())
+        assert all(record.recheck is None for record in world.registry.records.all().values())
 
     @pytest.mark.parametrize(
         "problem", ["Received client error (404)", "Received client error (400): no LoRA of that name"]

@@ -141,7 +141,7 @@ def test_pin_serves_an_older_version_until_the_manifest_changes() -> None:
     assert world.serving() == uris("a", "b")
     world.apply(adapter("a", 3), adapter("b"))
     assert world.serving() == {**uris("a", version=3), **uris("b")}
-    assert world.registry.orders() == []
+    assert world.registry.orders.all() == []
 
 
 def test_fleet_moves_to_another_endpoint_and_base_only_if_that_is_allowed() -> None:

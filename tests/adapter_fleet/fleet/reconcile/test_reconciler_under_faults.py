@@ -20,7 +20,7 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source
 from adapter_fleet.fleet.state.records import AdapterRecord, Intent, OrderKind, Write
-from adapter_fleet.fleet.state.registry import Lease
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from adapter_fleet.manifest.desired import DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE, ByAnySpelling, Crash, Faults
 from tests.adapter_fleet.fleet.reconcile.under_faults import (
@@ -183,7 +183,7 @@ class Fleet(WatchedFleet):
             promise(name not in self.unreadable, f"{operation}, whose row cannot be read")
         if when == "before" and verb in WRITES:
             self._watch_write(operation)
-        if (operation, when) == ("save_generation", "after"):
+        if (operation, when) == ("generations.save", "after"):
             self._watch_ends()
             self._watch_guards()
         self._interfere(operation, when)
@@ -215,7 +215,7 @@ class Fleet(WatchedFleet):
         name = operation.partition(" ")[2]
         registry = self.world.registry
         promise(registry.lease_token == self.token, f"{operation} by a pass that has lost its lease")
-        record = registry.record(name)
+        record = registry.records.find(name)
         promise(record is not None and record.intent is not None, f"{operation} without an intent")
         assert record is not None
         assert record.intent is not None
@@ -230,7 +230,7 @@ class Fleet(WatchedFleet):
         name = record.component
         declared = {
             adapter.artifact.uri
-            for adapter in self.world.registry.desired(intent.generation).adapters
+            for adapter in self.world.registry.generations.desired(intent.generation).adapters
             if adapter.component == name
         }
         known = {version.uri for version in (*record.versions, record.serving, record.last_good) if version}
@@ -258,7 +258,7 @@ class Fleet(WatchedFleet):
                 promise(late or generation.failures <= allowed, generation)
 
     def _generations_except(self, seen: Collection[int]) -> list[Generation]:
-        unseen = [number for number in self.world.registry.generations() if number not in seen]
+        unseen = [number for number in self.world.registry.generation_numbers() if number not in seen]
         return [self._generation(number) for number in unseen]
 
     def _watch_guards(self) -> None:
@@ -267,14 +267,17 @@ class Fleet(WatchedFleet):
         for generation in self._generations_except(self.guarded):
             if generation.changes is None:
                 continue
-            wanted = {adapter.component.lower() for adapter in registry.desired(generation.number).adapters}
+            wanted = {
+                adapter.component.lower()
+                for adapter in registry.generations.desired(generation.number).adapters
+            }
             self.guarded[generation.number] = {
                 (name.lower(), there.created)
                 for name, there in service.components.items()
                 if there.base is not None and name.lower() not in wanted
             } | {
                 (name.lower(), 0.0)
-                for name, record in registry.records().items()
+                for name, record in registry.records.all().items()
                 if record.intent is not None
             }
 
@@ -284,7 +287,7 @@ class Fleet(WatchedFleet):
         if there is None or there.tags.get(FLEET_TAG) != UID:
             return  # it is gone, or the role's policy refuses the deletion
         deletion = self._shown(name) | {(name.lower(), 0.0)}
-        numbers = self.guarded.keys() & set(self.world.registry.generations())
+        numbers = self.guarded.keys() & set(self.world.registry.generation_numbers())
         counted = [number for number in numbers if self.guarded[number] & deletion]
         passed = any(self._generation(number).outcome is not Outcome.REFUSED for number in counted)
         promise(passed or bool(deletion & self.pruned), f"{name} is deleted, and no guard has counted that")
@@ -302,7 +305,7 @@ class Fleet(WatchedFleet):
         before, generation = self.read.get(number, (None, None))
         # No item ever changes in place.
         if before is not item or generation is None:
-            generation = self.world.registry.generation(number)
+            generation = self.world.registry.generations.find(number)
             assert generation is not None
             self.read[number] = item, generation
         return generation
@@ -310,7 +313,7 @@ class Fleet(WatchedFleet):
     def _watch_deletion(self, name: str, number: int) -> None:
         there, generation = self.world.service.components.get(name), self._generation(number)
         settings = generation.request.target.settings
-        desired = self.world.registry.desired(number).adapters
+        desired = self.world.registry.generations.desired(number).adapters
         wanted = {adapter.component for adapter in desired}
         if name.lower() in {component.lower() for component in wanted}:
             # The policy of the fleet's role protects components of others.
@@ -545,7 +548,7 @@ class Fleet(WatchedFleet):
     @rule()
     def prune(self) -> None:
         """Let a person order the deletion of the reported orphans."""
-        for component, record in self.world.registry.records().items():
+        for component, record in self.world.registry.records.all().items():
             if record.owned is not None and component not in self._wanted_components():
                 self.pruned.add((component.lower(), record.owned))
                 self.world.prune(component, record.owned)
@@ -599,7 +602,7 @@ class Fleet(WatchedFleet):
             return
         if component.name in self.unreadable:
             return
-        record = self.world.registry.records().get(component.name)
+        record = self.world.registry.records.all().get(component.name)
         if record is not None and record.intent is not None and record.intent.write is Write.CREATE:
             return  # whether the edit came before or after the end of the creation cannot be known
         self.world.service.edit(f"p-{name}", BY_HAND)
@@ -626,7 +629,7 @@ class Fleet(WatchedFleet):
         self._note_recreated(f"p-{name}", tags)
 
     def _note_recreated(self, component: str, tags: dict[str, str]) -> None:
-        orders = self.world.registry.orders()
+        orders = self.world.registry.orders.all()
         claims = {order.component.lower() for order in orders if order.kind is OrderKind.CLAIM}
         if component in self.claimed | claims and self.world.service.faults.describe_lag:
             # A description that lags behind shows the one that was claimed, and tags are written by name.
@@ -659,7 +662,7 @@ class Fleet(WatchedFleet):
         if not self._base_is_known() or None in self.world.service.serving().values():
             return  # nothing else shows that the base has lost adapters
         backup, requests = data.draw(st.sampled_from(self.backups))
-        for record in backup.records().values():
+        for record in backup.records.all().values():
             there = self.world.service.components.get(record.component)
             creating = record.intent is not None and record.intent.write is Write.CREATE
             if creating and there is not None and there.uri == BY_HAND:
@@ -671,13 +674,13 @@ class Fleet(WatchedFleet):
             # The backup pairs adapters with a base that they are not on.
             redeploys = True
         self.world.end_executions()
-        known = set(self.world.registry.generations())
+        known = set(self.world.registry.generation_numbers())
         self.requests = list(requests)
         self.ended &= known
         self.guarded = {
             number: seen
             for number, seen in self.guarded.items()
-            if (made := self.world.registry.generation(number)) is not None and made.changes is not None
+            if (made := self.world.registry.generations.find(number)) is not None and made.changes is not None
         }
         self.deleted.clear()
         self.world.start_machine("drift")
@@ -772,7 +775,7 @@ class Fleet(WatchedFleet):
     def _check_end(self, generation: Generation) -> None:
         world = self.world
         assert generation.outcome in (Outcome.CONVERGED, Outcome.FAILED), world.describe()
-        components, records = world.service.components, world.registry.records()
+        components, records = world.service.components, world.registry.records.all()
         spelled = {name.lower(): name for name in self.wanted}
         for name, (uri, tags) in self.foreign.items():
             there = components[name]

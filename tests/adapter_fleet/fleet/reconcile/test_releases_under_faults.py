@@ -24,7 +24,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FleetSettings,
     ReleaseSettings,
 )
-from adapter_fleet.fleet.state.generations import Outcome, newest_not_refused
+from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route, StoredRoutes
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
@@ -79,20 +79,25 @@ class WithoutRoutes:
 
     def __init__(self, registry: MemoryRegistry) -> None:
         self._registry = registry
+        self.routes = NoRoutes()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._registry, name)
 
-    def read_routes(self) -> StoredRoutes:
+
+class NoRoutes:
+    """The routes of a registry that has none."""
+
+    def read(self) -> StoredRoutes:
         return StoredRoutes({}, {}, {})
 
-    def published_routes(self, *_: object) -> dict[str, PublishedRoute]:
+    def published(self, *_: object) -> dict[str, PublishedRoute]:
         return {}
 
-    def put_routes(self, *_: object) -> list[Route]:
+    def put(self, *_: object) -> list[Route]:
         return []
 
-    def forget_routes(self, *_: object) -> None:
+    def forget(self, *_: object) -> None:
         pass
 
 
@@ -155,9 +160,9 @@ class FleetOfReleases(WatchedFleet):
         verb, _, name = operation.partition(" ")
         if (verb, when) == ("DeleteInferenceComponent", "before"):
             self._watch_deletion(name)
-        if (verb, when) == ("put_routes", "after"):
+        if (verb, when) == ("routes.put", "after"):
             self._watch_routes()
-        if (verb, when) == ("forget_routes", "after"):
+        if (verb, when) == ("routes.forget", "after"):
             self.lost &= self.declared
         if self.calls is not None:
             self.calls -= 1
@@ -169,7 +174,7 @@ class FleetOfReleases(WatchedFleet):
         """No route is written to a component that is not in service and proven."""
         service = self.world.service
         service._settle()
-        for name, route in self.world.registry.routes().items():
+        for name, route in self.world.registry.routes.read().routes.items():
             before = self.known.get(name)
             row = self.world.registry.items.get(f"route#{name}", {}).get("route", {})
             if name in self.lost and row.get("revision") != {"N": f"{route.revision}"}:
@@ -201,7 +206,7 @@ class FleetOfReleases(WatchedFleet):
 
     def _watch_rollback(self, route: Route, before: Route | None) -> None:
         """Nobody's rollback is undone while it is in force."""
-        for order in self.world.registry.orders():
+        for order in self.world.registry.orders.all():
             replaced = order.replaces
             if order.kind is not OrderKind.PIN or order.component != f"p-{route.adapter}" or replaced is None:
                 continue
@@ -262,12 +267,12 @@ class FleetOfReleases(WatchedFleet):
         there = self.world.service.components.get(name)
         if there is None or there.status is not Status.IN_SERVICE or name in self.contested:
             return
-        in_force = newest_not_refused(self.world.newest(), self.world.registry.generation)
+        in_force = self.world.registry.lineage.newest_not_refused(self.world.newest())
         releases = None if in_force is None else in_force.request.target.settings.releases
         now = self.world.clock.now()
         keep = 0 if releases is None else releases.keep
         lost = {name: self.known[name] for name in self.lost & self.known.keys() & self.declared}
-        for route in (self.world.registry.routes() | lost).values():
+        for route in (self.world.registry.routes.read().routes | lost).values():
             kept = [one.component for one in route.versions[: keep + 1] if not one.abandoned]
             promise(name not in {*kept, *_answering(route)}, f"{name} is deleted, and {route} names it")
             if name in [version.component for version in route.versions]:
@@ -277,7 +282,7 @@ class FleetOfReleases(WatchedFleet):
     def _run(self, deadline: float, execution: Execution) -> None:
         self.declared = self.wanted.keys() if self.world.newest().outcome is not Outcome.REFUSED else set()
         super()._run(deadline, execution)
-        failures = [record.failure for record in self.world.registry.records().values() if record.failure]
+        failures = [record.failure for record in self.world.registry.records.all().values() if record.failure]
         reasons = [failure.reason for failure in failures if failure.cause is Cause.UNEXPECTED]
         assert [reason for reason in reasons if InjectedError.__name__ not in reason] == []
 
@@ -311,15 +316,18 @@ class FleetOfReleases(WatchedFleet):
         self._raise(name, percent)
 
     def _raise(self, name: str, percent: int) -> None:
-        releases, route = self.world.target.settings.releases, self.world.registry.routes().get(name)
+        releases, route = (
+            self.world.target.settings.releases,
+            self.world.registry.routes.read().routes.get(name),
+        )
         candidate, now = None if route is None else route.candidate, self.world.clock.now()
         if releases is None or route is None or candidate is None or percent <= candidate.percent:
             return
         raised = route.to(candidate.component, candidate.artifact, now=now, releases=releases)
         if percent < 100:
             raised = route.with_candidate(replace(candidate, percent=percent, since=now, judged=now))
-        if self.world.registry.route_by_hand(raised):
-            self._note_route(self.world.registry.routes()[name])
+        if self.world.registry.routes.put_by_hand(raised):
+            self._note_route(self.world.registry.routes.read().routes[name])
         self.world.start_machine("order")
 
     @rule()
@@ -351,12 +359,15 @@ class FleetOfReleases(WatchedFleet):
     def _return_to_the_code(self) -> None:
         self.world.reconciler = self.code
         # What it left is nobody's promise.
-        self.contested |= {record.component for record in self.world.registry.records().values()}
+        self.contested |= {record.component for record in self.world.registry.records.all().values()}
         self.lost |= self.known.keys()
 
     def _roll_back(self, name: str, index: int) -> None:
         """Do what `adapters rollback` does: back to a version that stays, by its route."""
-        releases, route = self.world.target.settings.releases, self.world.registry.routes().get(name)
+        releases, route = (
+            self.world.target.settings.releases,
+            self.world.registry.routes.read().routes.get(name),
+        )
         if releases is None or route is None or name not in self.wanted:
             return
         there = self.world.service.components
@@ -372,11 +383,11 @@ class FleetOfReleases(WatchedFleet):
             artifact=to.artifact,
             replaces=declared,
         )
-        if self.world.registry.route_by_hand(
+        if self.world.registry.routes.put_by_hand(
             route.to(to.component, to.artifact, now=self.world.clock.now(), releases=releases),
             with_retry(order),
         ):
-            self._note_route(self.world.registry.routes()[name])
+            self._note_route(self.world.registry.routes.read().routes[name])
         self.world.start_machine("order")
 
     @rule(name=st.sampled_from(NAMES), what=st.sampled_from([1, 2, OrderKind.UNPIN, OrderKind.RETRY]))
@@ -445,7 +456,7 @@ class FleetOfReleases(WatchedFleet):
         elif how != "well":
             getattr(faults, how).add(uri)
         # What has passed before may be routed to afterwards.
-        records = self.world.registry.records().values()
+        records = self.world.registry.records.all().values()
         self.proven |= {record.component for record in records if record.passed and record.passed.uri == uri}
 
     @rule(asked=st.sampled_from([0.0, 1000.0]))
@@ -473,11 +484,11 @@ class FleetOfReleases(WatchedFleet):
     def lose_a_route(self, data: st.DataObject, how: str, looks: bool) -> None:
         """Delete or edit rows of a route, restore the fleet's from an older day, or delete what it names."""
         self.run(600.0, 4)
-        names, items = sorted(self.world.registry.routes()), self.world.registry.items
+        names, items = sorted(self.world.registry.routes.read().routes), self.world.registry.items
         if not names or self._is_old:
             return
         name = data.draw(st.sampled_from(names))
-        live = self.world.registry.routes()[name].live.component
+        live = self.world.registry.routes.read().routes[name].live.component
         rows, read = items["routes"], items.get(f"route#{name}", {})
         match how:
             case "edited" if read:
@@ -517,9 +528,11 @@ class FleetOfReleases(WatchedFleet):
         world.start_machine("order")
         world.clock.time += 120.0  # after the lease of a pass that died, and after every lag
         self._run(600.0, world.executions[-1])
-        pins = {order.component: order for order in world.registry.orders() if order.kind is OrderKind.PIN}
-        records = world.registry.records()
-        for name, route in world.registry.routes().items():
+        pins = {
+            order.component: order for order in world.registry.orders.all() if order.kind is OrderKind.PIN
+        }
+        records = world.registry.records.all()
+        for name, route in world.registry.routes.read().routes.items():
             clashes = {"a", NAMES[-1]} <= self.wanted.keys() and name in ("a", NAMES[-1])
             if name not in self.wanted or clashes:
                 continue  # where one could take the other's component, both are left alone
@@ -555,7 +568,7 @@ class FleetOfReleases(WatchedFleet):
     def _after_loss(self) -> None:
         self.world.end_executions()
         self.contested |= set(self.world.service.components)
-        self.known = self.world.registry.routes()
+        self.known = self.world.registry.routes.read().routes
         self.lost.clear()
         self.older.clear()
         self._open(self.wanted)
@@ -582,14 +595,14 @@ class FleetOfReleases(WatchedFleet):
             self.settle()
             for name in NAMES:
                 world.order(OrderKind.UNPIN, name)
-            for component in world.registry.records():
+            for component in world.registry.records.all():
                 world.order(OrderKind.RETRY, component.removeprefix("p-"))
             world.clock.time += 10.0
             self._open(self.wanted)
             self.settle()
             self._part_adapters()
         assert world.newest().outcome is Outcome.CONVERGED, world.describe()
-        routes, serving = world.registry.routes(), world.serving()
+        routes, serving = world.registry.routes.read().routes, world.serving()
         releases = world.target.settings.releases
         if releases is not None or routes:
             assert routes.keys() == self.wanted.keys() or releases is None
@@ -597,7 +610,7 @@ class FleetOfReleases(WatchedFleet):
             component = routes[name].live.component if name in routes else f"p-{name}"
             assert serving[component.removeprefix("p-")] == artifact(name, version).uri, world.describe()
         # What the registry found with the fleet's tag is reported, and only a person deletes it.
-        own = [record.component for record in world.registry.records().values() if not record.adopted]
+        own = [record.component for record in world.registry.records.all().values() if not record.adopted]
         most = 1 + (0 if releases is None else releases.keep)
         assert len(own) <= most * len(self.wanted), f"{own} are left: {world.describe()}"
         items = world.registry.items

@@ -19,8 +19,8 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
-from adapter_fleet.fleet.state.registry import Lease
 from adapter_fleet.fleet.state.routes import Route
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fake_service import Crash, Faults
 from tests.adapter_fleet.fleet.reconcile.under_faults import BrokenPromise, promise, run_stories
@@ -50,13 +50,13 @@ class OneOfTwo(World):
             self.service.add_base("endpoint", base)
         self.target = replace(self.target, prefix=PREFIXES[number], base=base)
         self.reconciler = replace(self.reconciler, uid=self.uid, service=self.service)
-        put_routes = self.registry.put_routes
+        put_routes = self.registry.routes.put
 
         def put(routes: list[Route], lease: Lease) -> list[Route]:
             self.check_routes(routes)
             return put_routes(routes, lease)
 
-        self.registry.put_routes = put  # type: ignore[assignment,method-assign]
+        self.registry.routes.put = put  # type: ignore[assignment,method-assign]
 
     def run_pass(self, execution: Execution, *, deadline: float = 600.0) -> None:
         self.service.uid = self.uid
@@ -205,7 +205,7 @@ class TwoFleets(RuleBasedStateMachine):
             self.service.clock.time += 4000.0
             for number, fleet in enumerate(self.fleets):
                 self._open(number, self.wanted[number])
-                for component in fleet.registry.records():
+                for component in fleet.registry.records.all():
                     fleet.order(OrderKind.RETRY, component.removeprefix("p-"))
                 self._settle(number)
         for number in (0, 1):
@@ -232,7 +232,7 @@ class TwoFleets(RuleBasedStateMachine):
         """Each adapter answers, or the other fleet has its component and its failure says so."""
         fleet, serving = self.fleets[number], self.service.serving()
         assert fleet.newest().outcome is Outcome.CONVERGED, fleet.describe()
-        routes, records = fleet.registry.routes(), fleet.registry.records()
+        routes, records = fleet.registry.routes.read().routes, fleet.registry.records.all()
         for name, version in self.wanted[number].items():
             component = routes[name].live.component if name in routes else f"{fleet.target.prefix}-{name}"
             if serving.get(component) != artifact(fleet.uid, name, version).uri:

@@ -13,7 +13,7 @@ from adapter_fleet.fleet.requests.handler import RequestHandler, StackState
 from adapter_fleet.fleet.requests.is_complete import Completion
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
-from adapter_fleet.fleet.state.registry import Lease
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from tests.adapter_fleet.fake_service import FakeClock
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 
@@ -146,9 +146,9 @@ class Deployment:
         return lease
 
     def save(self, number: int, **changes: Any) -> None:
-        generation = self.registry.generation(number)
+        generation = self.registry.generations.find(number)
         assert generation is not None
-        self.registry.save_generation(replace(generation, **changes), self.lease())
+        self.registry.generations.save(replace(generation, **changes), self.lease())
 
     def converge(self, number: int) -> None:
         self.save(number, outcome=Outcome.CONVERGED)
@@ -158,7 +158,7 @@ class Deployment:
         """Let a manifest from S3 fail, and the fleet undo it."""
         self.save(number, outcome=Outcome.FAILED, reason="too many failed")
         undo = replace(self.newest().request, delivery=f"undo-{number}", source=Source.UNDO)
-        self.registry.open_generation(undo, self.registry.desired(to))
+        self.registry.generations.open(undo, self.registry.generations.desired(to))
 
     def end_a_pass(self, **learned: Any) -> None:
         self._learn(heartbeat=self.clock.now(), **learned)
@@ -171,12 +171,15 @@ class Deployment:
     # --- what there is
 
     def newest(self) -> Generation:
-        generation = self.registry.newest()
+        generation = self.registry.generations.newest()
         assert generation is not None
         return generation
 
     def names(self, number: int | None = None) -> list[str]:
-        return [adapter.name for adapter in self.registry.desired(number or self.newest().number).adapters]
+        return [
+            adapter.name
+            for adapter in self.registry.generations.desired(number or self.newest().number).adapters
+        ]
 
 
 @pytest.fixture

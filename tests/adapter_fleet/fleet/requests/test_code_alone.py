@@ -267,7 +267,7 @@ class Stack:
 
     def converged(self) -> set[str]:
         """Return the adapters of the newest manifest that was not rejected."""
-        desired = self.world.registry.desired(self.world.fleet().converged)
+        desired = self.world.registry.generations.desired(self.world.fleet().converged)
         return {adapter.name for adapter in desired.adapters}
 
 

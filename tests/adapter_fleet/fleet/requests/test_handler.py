@@ -14,7 +14,7 @@ from tests.adapter_fleet.fleet.requests.conftest import OBJECT, UID, Deployment,
 def test_creation_stores_the_desired_state_and_starts_the_machine(deployment: Deployment) -> None:
     answer = deployment.handler.on_event(deployment.event("Create", Manifest=deployment.asset("one", "a")))
     assert answer == {"PhysicalResourceId": UID, "Generation": 1}
-    (wanted,) = deployment.registry.desired(1).adapters
+    (wanted,) = deployment.registry.generations.desired(1).adapters
     assert (wanted.name, wanted.component) == ("a", "p-a")
     assert len(deployment.started) == 1
     assert deployment.newest().request.target.tags == {"team": "x"}
@@ -25,7 +25,7 @@ def test_place_of_the_base_is_the_same_text_in_any_order(deployment: Deployment)
         deployment.create("a", Hosting=hosting)
         assert deployment.newest().request.target.hosting == '{"Count": 1, "Type": "ml.g5"}'
         deployment.converge(deployment.newest().number)
-    one, other = (deployment.registry.generation(number) for number in (1, 2))
+    one, other = (deployment.registry.generations.find(number) for number in (1, 2))
     assert one is not None
     assert other is not None
     assert one.request.source_digest == other.request.source_digest

@@ -203,7 +203,7 @@ class TestManifestInS3:
         if watched.newest().outcome is Outcome.OPEN:
             watched.save(3, outcome=Outcome.REFUSED, reason="the manifest has no adapters")
             assert watched.complete(event) == {"IsComplete": False}
-            assert watched.registry.reopen(2, watched.lease()).outcome is Outcome.OPEN
+            assert watched.registry.generations.reopen(2, watched.lease()).outcome is Outcome.OPEN
         assert watched.newest().outcome is Outcome.REFUSED
         assert watched.complete(event) == {"IsComplete": False}
         watched.save(2, outcome=Outcome.CONVERGED, desired=1, in_service=1)

@@ -35,7 +35,7 @@ def test_rollback_needs_no_manifest_in_s3(deployment: Deployment, text: bytes | 
         deployment.bucket.put("one", text)
     deployment.update(first, old=second)
     assert (deployment.newest().undo, deployment.newest().outcome) == (True, Outcome.OPEN)
-    assert deployment.registry.desired(3) == deployment.registry.desired(1)
+    assert deployment.registry.generations.desired(3) == deployment.registry.generations.desired(1)
 
 
 def test_rollback_does_not_go_back_behind_a_deletion(deployment: Deployment) -> None:
@@ -98,7 +98,7 @@ class TestManifestInS3:
             watched.handler.manifest_changed("1")
         watched.rolling_back = True
         number = watched.update(one, old=two)["Generation"]
-        undo, newest = watched.registry.generation(number), watched.newest()
+        undo, newest = watched.registry.generations.find(number), watched.newest()
         assert undo is not None
         assert undo.undo
         assert watched.names(number) == ["a"]
@@ -133,9 +133,9 @@ class TestManifestInS3:
         second = {**first, "ComponentPrefix": "q"}
         watched.update(second, old=first)
         watched.converge(2)
-        assert [adapter.component for adapter in watched.registry.desired(2).adapters] == ["q-a"]
+        assert [adapter.component for adapter in watched.registry.generations.desired(2).adapters] == ["q-a"]
         watched.update(first, old=second)
-        assert [adapter.component for adapter in watched.registry.desired(3).adapters] == ["p-a"]
+        assert [adapter.component for adapter in watched.registry.generations.desired(3).adapters] == ["p-a"]
 
     def test_rollback_of_another_location_does_not_apply_a_manifest_that_failed_there(
         self, watched: Deployment

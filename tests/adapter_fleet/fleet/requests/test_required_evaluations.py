@@ -85,7 +85,7 @@ class TestDeployment:
         deployment.rolling_back = True
         deployment.update(with_bar, old=newer)
         assert (deployment.newest().undo, deployment.newest().request.refusal) == (True, None)
-        assert deployment.registry.desired(4) == deployment.registry.desired(1)
+        assert deployment.registry.generations.desired(4) == deployment.registry.generations.desired(1)
 
 
 class TestManifestInS3:
@@ -102,15 +102,15 @@ class TestManifestInS3:
         generation = put(strict, manifest(acme=(2, None)))
         assert generation.request.source is Source.OBJECT
         assert generation.request.refusal == f"s3://manifests/live: adapter 'acme': evaluation: {NONE}"
-        assert strict.registry.desired(before.number).adapters[0].artifact.digest == f"{1:064x}"
+        assert strict.registry.generations.desired(before.number).adapters[0].artifact.digest == f"{1:064x}"
 
     def test_earlier_version_that_served_may_come_back(self, strict: Deployment) -> None:
         """A person takes a version back by the manifest from before the bar."""
-        earlier = strict.registry.desired(strict.newest().number).adapters[0].artifact
+        earlier = strict.registry.generations.desired(strict.newest().number).adapters[0].artifact
         assert put(strict, manifest(acme=(2, 0.9))).request.refusal is None
         strict.converge(strict.newest().number)
         served = AdapterRecord(name="acme", component="p-acme", versions=(earlier,))
-        strict.registry.put([served], strict.lease())
+        strict.registry.records.put([served], strict.lease())
         assert put(strict, manifest(acme=(1, None))).request.refusal is None
         assert put(strict, manifest(acme=(3, None))).request.refusal is not None
 

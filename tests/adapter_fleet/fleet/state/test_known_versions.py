@@ -38,6 +38,6 @@ def test_version_whose_component_is_drained_is_known() -> None:
         world.apply(DesiredAdapter(name="a", component="p-a", artifact=artifact))
         world.clock.time += 4000
         world.trigger("drift")
-    assert list(world.registry.records()) == ["p-a-22222222"]
+    assert list(world.registry.records.all()) == ["p-a-22222222"]
     known = KnownVersions(world.registry)
     assert [known("A", version.digest or "") for version in (V1, V2, V3)] == [True, True, False]

@@ -10,8 +10,9 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import Event, Intent, Order, OrderKind, Write
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, Registry
+from adapter_fleet.fleet.state.registry import Registry
 from adapter_fleet.fleet.state.routes import PublishedRoute, Route, RoutedVersion
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
 from adapter_fleet.manifest.desired import Artifact, Probe
 from tests.adapter_fleet.memory_registry import MemoryRegistry
 from tests.adapter_fleet.registry_examples import FLEET, at_once, record, request, take, wanting
@@ -54,7 +55,7 @@ class TestFleet:
     ) -> None:
         before = registry.fleet()
         assert before is not None
-        registry.open_generation(request(), wanting())
+        registry.generations.open(request(), wanting())
         registry.become_runner("run", 5.5)
         registry.save_fleet(replace(before, rate=1.0), lease)
         assert registry.fleet() == replace(FLEET, rate=1.0, generation=1, runner="run", runner_at=5.5)
@@ -62,52 +63,52 @@ class TestFleet:
 
 class TestGenerations:
     def test_number_that_was_not_given_out_has_no_generation(self, registry: Registry, lease: Lease) -> None:
-        assert registry.generation(1) is None
+        assert registry.generations.find(1) is None
         with pytest.raises(LookupError):
-            registry.desired(1)
+            registry.generations.desired(1)
         with pytest.raises(LookupError):
-            registry.save_generation(Generation(number=1, request=request()), lease)
-        assert registry.generation(1) is None
+            registry.generations.save(Generation(number=1, request=request()), lease)
+        assert registry.generations.find(1) is None
 
     def test_delivery_that_comes_again_keeps_its_generation(self, registry: Registry) -> None:
-        first = registry.open_generation(request("once"), wanting("acme"))
-        registry.open_generation(request("later"), wanting())
-        again = registry.open_generation(request("once"), wanting("other"))
+        first = registry.generations.open(request("once"), wanting("acme"))
+        registry.generations.open(request("later"), wanting())
+        again = registry.generations.open(request("once"), wanting("other"))
         assert (again.number, again.outcome) == (first.number, Outcome.SUPERSEDED)
-        assert registry.desired(1) == wanting("acme")
-        assert registry.generation(3) is None
+        assert registry.generations.desired(1) == wanting("acme")
+        assert registry.generations.find(3) is None
 
     def test_open_generation_is_superseded_by_the_next_and_no_pass_opens_it_again(
         self, registry: Registry, lease: Lease
     ) -> None:
-        made = registry.open_generation(request(), wanting())
-        registry.open_generation(request(at=1_764_000_009.0), wanting())
+        made = registry.generations.open(request(), wanting())
+        registry.generations.open(request(at=1_764_000_009.0), wanting())
         superseded = replace(made, outcome=Outcome.SUPERSEDED, ended=1_764_000_009.0)
-        assert registry.generation(1) == superseded
-        registry.save_generation(replace(made, passes=1), lease)
-        assert registry.generation(1) == replace(superseded, passes=1)
+        assert registry.generations.find(1) == superseded
+        registry.generations.save(replace(made, passes=1), lease)
+        assert registry.generations.find(1) == replace(superseded, passes=1)
 
     def test_outcome_stays_with_its_reason_while_figures_change(
         self, registry: Registry, lease: Lease
     ) -> None:
-        made = registry.open_generation(request(), wanting())
+        made = registry.generations.open(request(), wanting())
         refused = replace(made, outcome=Outcome.REFUSED, reason="too many deletions", ended=8.0)
-        registry.save_generation(refused, lease)
-        registry.save_generation(replace(made, outcome=Outcome.CONVERGED, passes=9), lease)
-        assert registry.generation(1) == replace(refused, passes=9)
+        registry.generations.save(refused, lease)
+        registry.generations.save(replace(made, outcome=Outcome.CONVERGED, passes=9), lease)
+        assert registry.generations.find(1) == replace(refused, passes=9)
 
     def test_fleet_that_is_being_deleted_takes_no_more(self, registry: Registry) -> None:
-        deletion = registry.open_generation(request("delete", source=Source.DELETION), wanting())
+        deletion = registry.generations.open(request("delete", source=Source.DELETION), wanting())
         with pytest.raises(ValueError, match="being deleted"):
-            registry.open_generation(request(), wanting())
-        assert registry.open_generation(request("delete"), wanting()) == deletion
+            registry.generations.open(request(), wanting())
+        assert registry.generations.open(request("delete"), wanting()) == deletion
 
     @pytest.mark.slow
     def test_fleet_that_fills_several_items_comes_back_whole(self, registry: Registry) -> None:
         # Random names do not compress: these are a megabyte.
         desired = wanting(*(uuid.uuid4().hex for _ in range(12_000)))
-        registry.open_generation(request(), desired)
-        assert registry.desired(1) == desired
+        registry.generations.open(request(), desired)
+        assert registry.generations.desired(1) == desired
 
 
 class TestRecords:
@@ -127,19 +128,22 @@ class TestRecords:
             failure=Failure(cause=Cause.QUOTA, reason="full", artifact=artifact, at=7.0, retry_at=8.5),
             tags={"tier": "gold"},
         )
-        registry.put([whole, record("zeta")], lease)
-        assert registry.records() == {"llm-acme": whole, "llm-zeta": record("zeta")}
-        assert registry.record("llm-acme") == whole
-        assert registry.record("llm-nobody") is None
+        registry.records.put([whole, record("zeta")], lease)
+        assert registry.records.all() == {"llm-acme": whole, "llm-zeta": record("zeta")}
+        assert registry.records.find("llm-acme") == whole
+        assert registry.records.find("llm-nobody") is None
 
     def test_last_record_of_a_component_counts_until_it_is_forgotten(
         self, registry: Registry, lease: Lease
     ) -> None:
-        registry.put([record("acme"), record("acme", generation=2), record("zeta")], lease)
-        registry.put([record("acme", generation=3), record("acme", generation=4)], lease)
-        assert registry.records() == {"llm-acme": record("acme", generation=4), "llm-zeta": record("zeta")}
-        registry.forget(["llm-acme", "llm-unknown", "llm-acme"], lease)
-        assert registry.records() == {"llm-zeta": record("zeta")}
+        registry.records.put([record("acme"), record("acme", generation=2), record("zeta")], lease)
+        registry.records.put([record("acme", generation=3), record("acme", generation=4)], lease)
+        assert registry.records.all() == {
+            "llm-acme": record("acme", generation=4),
+            "llm-zeta": record("zeta"),
+        }
+        registry.records.forget(["llm-acme", "llm-unknown", "llm-acme"], lease)
+        assert registry.records.all() == {"llm-zeta": record("zeta")}
 
     def test_a_thousand_records_are_written_read_and_forgotten(
         self, registry: Registry, lease: Lease
@@ -148,10 +152,10 @@ class TestRecords:
         artifact = Artifact(uri="s3://b/a")
         failure = Failure(cause=Cause.ARTIFACT, reason="why " * 300, artifact=artifact, at=1.0)
         many = [record(f"a{number:04}", failure=failure) for number in range(1_000)]
-        registry.put(many, lease)
-        assert list(registry.records().values()) == many
-        registry.forget([one.component for one in many], lease)
-        assert registry.records() == {}
+        registry.records.put(many, lease)
+        assert list(registry.records.all().values()) == many
+        registry.records.forget([one.component for one in many], lease)
+        assert registry.records.all() == {}
 
 
 class TestLease:
@@ -174,15 +178,15 @@ class TestLease:
     def test_own_lease_is_given_again_and_fences_off_what_came_before(self, registry: Registry) -> None:
         before = take(registry, "same", now=100)
         again = take(registry, "same", now=101)
-        registry.put([record("acme")], again)
+        registry.records.put([record("acme")], again)
         with pytest.raises(LeaseLostError):
-            registry.put([record("zeta")], before)
+            registry.records.put([record("zeta")], before)
 
     def test_renewed_lease_lasts_longer_even_if_it_had_expired(self, registry: Registry) -> None:
         lease = take(registry, "first", now=100)
         assert registry.renew(lease, 150, 60) == replace(lease, expires=210)
         assert registry.acquire("second", 209, 60) is None
-        registry.put([record("acme")], lease)
+        registry.records.put([record("acme")], lease)
         registry.renew(lease, 500, 60)
         assert registry.acquire("second", 501, 60) is None
 
@@ -192,14 +196,16 @@ class TestLease:
 
 
 WRITES: dict[str, Callable[[Registry, Lease], object]] = {
-    "put": lambda registry, lease: registry.put([record("acme", generation=9), record("zeta")], lease),
-    "put many": lambda registry, lease: registry.put([record(f"a{n}") for n in range(150)], lease),
-    "forget": lambda registry, lease: registry.forget(["llm-acme"], lease),
+    "put": lambda registry, lease: registry.records.put(
+        [record("acme", generation=9), record("zeta")], lease
+    ),
+    "put many": lambda registry, lease: registry.records.put([record(f"a{n}") for n in range(150)], lease),
+    "forget": lambda registry, lease: registry.records.forget(["llm-acme"], lease),
     "save fleet": lambda registry, lease: registry.save_fleet(replace(FLEET, rate=9.0), lease),
-    "save generation": lambda registry, lease: registry.save_generation(
+    "save generation": lambda registry, lease: registry.generations.save(
         Generation(number=1, request=request(), outcome=Outcome.FAILED), lease
     ),
-    "take orders": lambda registry, lease: registry.take_orders(registry.orders(), lease),
+    "take orders": lambda registry, lease: registry.orders.take(registry.orders.all(), lease),
     "renew": lambda registry, lease: registry.renew(lease, 200, 60),
 }
 
@@ -207,13 +213,13 @@ WRITES: dict[str, Callable[[Registry, Lease], object]] = {
 @pytest.mark.parametrize("write", WRITES)
 def test_write_under_a_lost_lease_changes_nothing(registry: Registry, write: str) -> None:
     lease = take(registry, "stalled", now=0)
-    registry.put([record("acme")], lease)
-    registry.open_generation(request(), wanting("acme"))
-    registry.order([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
+    registry.records.put([record("acme")], lease)
+    registry.generations.open(request(), wanting("acme"))
+    registry.orders.add([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
     take(registry, "next", now=60)
 
     def everything() -> list[object]:
-        return [registry.fleet(), registry.generation(1), registry.records(), registry.orders()]
+        return [registry.fleet(), registry.generations.find(1), registry.records.all(), registry.orders.all()]
 
     before = everything()
     with pytest.raises(LeaseLostError):
@@ -242,10 +248,10 @@ class TestHistory:
         told = Event(component="llm-acme", name="acme", at=9.5, what="updated", generation=1)
         told = replace(told, before="a", after="b", seconds=0.5, cause="c")
         events = [replace(told, at=at) for at in (9.5, 100.25, 1_764_000_000.0)]
-        registry.append(events[1:])
-        registry.append(events[:1])
-        assert registry.history("llm-acme", 10) == events[::-1]
-        assert registry.history("llm-acme", 2) == events[:0:-1]
+        registry.events.append(events[1:])
+        registry.events.append(events[:1])
+        assert registry.events.newest("llm-acme", 10) == events[::-1]
+        assert registry.events.newest("llm-acme", 2) == events[:0:-1]
 
 
 class TestOrders:
@@ -261,42 +267,46 @@ class TestOrders:
             replaces=Artifact(uri="s3://b/new"),
         )
         claim = Order(kind=OrderKind.CLAIM, component="by-hand", at=3.0, created=1_764_000_000.123)
-        registry.order([claim, pin, self.retry("acme", 1.0)])
-        assert registry.orders() == [self.retry("acme", 1.0), pin, claim]
+        registry.orders.add([claim, pin, self.retry("acme", 1.0)])
+        assert registry.orders.all() == [self.retry("acme", 1.0), pin, claim]
 
     def test_last_of_a_kind_counts_though_the_one_before_is_by_a_clock_that_is_ahead(
         self, registry: Registry
     ) -> None:
-        registry.order([self.retry("acme", 3600.0), self.retry("zeta", 3.0)])
-        registry.order([self.retry("acme", 2.0), self.retry("acme", 1.0), self.retry("new", 5.0)])
-        assert registry.orders() == [self.retry("acme", 1.0), self.retry("zeta", 3.0), self.retry("new", 5.0)]
+        registry.orders.add([self.retry("acme", 3600.0), self.retry("zeta", 3.0)])
+        registry.orders.add([self.retry("acme", 2.0), self.retry("acme", 1.0), self.retry("new", 5.0)])
+        assert registry.orders.all() == [
+            self.retry("acme", 1.0),
+            self.retry("zeta", 3.0),
+            self.retry("new", 5.0),
+        ]
 
     @pytest.mark.parametrize("at", [2.0, 0.5], ids=["newer", "by a clock that is behind"])
     def test_order_that_replaced_the_one_that_was_read_is_not_taken(
         self, registry: Registry, lease: Lease, at: float
     ) -> None:
-        registry.order([self.retry("acme", 1.0), self.retry("zeta", 1.0)])
-        seen = registry.orders()
-        registry.order([self.retry("acme", at)])
-        registry.take_orders(seen, lease)
-        assert registry.orders() == [self.retry("acme", at)]
+        registry.orders.add([self.retry("acme", 1.0), self.retry("zeta", 1.0)])
+        seen = registry.orders.all()
+        registry.orders.add([self.retry("acme", at)])
+        registry.orders.take(seen, lease)
+        assert registry.orders.all() == [self.retry("acme", at)]
 
 
 class TestTwoAtOnce:
     def test_one_delivery_makes_one_generation(self, registry: Registry) -> None:
-        made = at_once(8, lambda _: registry.open_generation(request("same"), wanting("acme")))
+        made = at_once(8, lambda _: registry.generations.open(request("same"), wanting("acme")))
         assert {generation.number for generation in made} == {1}
-        assert registry.generation(2) is None
+        assert registry.generations.find(2) is None
 
     def test_deliveries_make_one_generation_each(self, registry: Registry) -> None:
-        made = at_once(8, lambda index: registry.open_generation(request(), wanting(f"a{index}")))
+        made = at_once(8, lambda index: registry.generations.open(request(), wanting(f"a{index}")))
         assert sorted(generation.number for generation in made) == list(range(1, 9))
-        assert [registry.generation(number).outcome for number in range(1, 9)] == [  # type: ignore[union-attr]
+        assert [registry.generations.find(number).outcome for number in range(1, 9)] == [  # type: ignore[union-attr]
             *[Outcome.SUPERSEDED] * 7,
             Outcome.OPEN,
         ]
         for index, generation in enumerate(made):
-            assert registry.desired(generation.number) == wanting(f"a{index}")
+            assert registry.generations.desired(generation.number) == wanting(f"a{index}")
 
 
 def test_largest_routes_are_written_unless_somebody_has_changed_them(
@@ -304,28 +314,28 @@ def test_largest_routes_are_written_unless_somebody_has_changed_them(
 ) -> None:
     artifact = Artifact(uri="s3://b/" + "k" * 1000, probe=Probe(prompt="漢" * 2000, answer="漢" * 200))
     versions = tuple(RoutedVersion(component=f"p-{number}", artifact=artifact) for number in range(6))
-    stored = registry.put_routes([Route(adapter=f"a{n}", versions=versions) for n in range(60)], lease)
-    assert registry.read_routes() == ({route.adapter: route for route in stored}, {}, {})
-    assert registry.route_by_hand(stored[0], [])
-    written = registry.put_routes(stored, lease)
+    stored = registry.routes.put([Route(adapter=f"a{n}", versions=versions) for n in range(60)], lease)
+    assert registry.routes.read() == ({route.adapter: route for route in stored}, {}, {})
+    assert registry.routes.put_by_hand(stored[0], [])
+    written = registry.routes.put(stored, lease)
     assert [route.adapter for route in written] == [route.adapter for route in stored[1:]]
 
 
 def test_callers_read_what_was_routed_with_its_revision(registry: Registry, lease: Lease) -> None:
     live = RoutedVersion(component="p-1", artifact=Artifact(uri="s3://b/a"))
     routes = [Route(adapter=f"a{n}", versions=(live,)) for n in range(120)]
-    registry.put_routes(registry.put_routes(routes, lease), lease)
+    registry.routes.put(registry.routes.put(routes, lease), lease)
     names = [*(route.adapter for route in routes), "unknown"]
-    published = registry.published_routes(names)
+    published = registry.routes.published(names)
     assert published == {route.adapter: PublishedRoute(component="p-1", revision=2) for route in routes}
 
 
 def test_order_is_not_replaced_once_somebody_has_given_another(registry: Registry, lease: Lease) -> None:
     first = Order(kind=OrderKind.PIN, component="p-a", at=1.0)
     other, second = replace(first, created=5.0), replace(first, at=2.0)
-    registry.order([first])
-    registry.replace_order(first, other, lease)
-    assert registry.orders() == [other]
-    registry.order([second])
-    registry.replace_order(first, other, lease)
-    assert registry.orders() == [second]
+    registry.orders.add([first])
+    registry.orders.replace(first, other, lease)
+    assert registry.orders.all() == [other]
+    registry.orders.add([second])
+    registry.orders.replace(first, other, lease)
+    assert registry.orders.all() == [second]

@@ -15,13 +15,10 @@ from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.generations import Source
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Event, Intent, Order, OrderKind, Write
-from adapter_fleet.fleet.state.registry import (
-    Lease,
-    LeaseLostError,
-    RecordTooLargeError,
-    Registry,
-    UnreadableError,
-)
+from adapter_fleet.fleet.state.registry import Registry
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
+from adapter_fleet.fleet.state.rows.record_rows import RecordTooLargeError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.manifest.desired import Artifact, Probe
 from adapter_fleet.manifest.value_rules import MAX_ADAPTER_BYTES
 from tests.adapter_fleet.memory_registry import CanceledError, Item, MemoryDynamoDb, MemoryRegistry
@@ -38,15 +35,15 @@ def test_records_with_many_long_tags_stay_below_the_bytes_of_a_transaction() -> 
     tags = {f"{number:03}" + "ü" * 125: "語" * 256 for number in range(40)}
     registry = MemoryRegistry()
     records = [record(f"a{number:03}", tags=tags) for number in range(150)]
-    registry.put(records, lease_of(registry))
-    assert list(registry.records().values()) == records
+    registry.records.put(records, lease_of(registry))
+    assert list(registry.records.all().values()) == records
 
 
 def test_records_of_usual_size_fill_the_transactions() -> None:
     sent: list[Any] = []
     client = Interrupted(MemoryDynamoDb(), "transact_write_items", lambda **made: sent.append(made))
     many = [record(f"a{number:03}") for number in range(200)]
-    client.registry().put(many, Lease(owner="p", token=1, expires=60.0))
+    client.registry().records.put(many, Lease(owner="p", token=1, expires=60.0))
     assert [len(made["TransactItems"]) for made in sent] == [100, 100, 3]
 
 
@@ -71,17 +68,17 @@ class TestRecordThatCannotBeRead:
     def test_it_is_a_record_that_says_why_and_the_others_are_read(self, row: dict[str, Any]) -> None:
         other = {"pk": "records", "sk": "llm-b", "doc": '{"name": "b", "component": "llm-b"}'}
         registry = reading({"pk": "records", "sk": "llm-acme", **row}, other)
-        records = registry.records()
+        records = registry.records.all()
         assert records["llm-b"] == record("b")
         why = records["llm-acme"].unreadable
         assert why is not None
         assert why.startswith("row 'llm-acme' of 'records' in the registry cannot be read, maybe because a")
-        assert records["llm-acme"] == registry.record("llm-acme")
+        assert records["llm-acme"] == registry.records.find("llm-acme")
 
     def test_a_field_of_a_later_release_is_left_out(self) -> None:
         document = '{"name": "acme", "component": "llm-acme", "of_a_later_release": 1}'
         registry = reading({"pk": "records", "sk": "llm-acme", "doc": document})
-        assert registry.records() == {"llm-acme": record("acme")}
+        assert registry.records.all() == {"llm-acme": record("acme")}
 
 
 RETRY = {"kind": "retry", "component": "p-a", "at": 1.0}
@@ -105,15 +102,15 @@ class TestOrderThatCannotBeRead:
             "doc": json.dumps(RETRY | {"component": "p-b", "at": 2.0}),
         }
         registry = reading({"pk": "orders", **item}, other)
-        assert registry.orders() == [Order(kind=OrderKind.RETRY, component="p-b", at=2.0)]
-        assert list(registry.read_orders()[1]) == [item["sk"]]
-        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.read_orders()[1][item["sk"]]
+        assert registry.orders.all() == [Order(kind=OrderKind.RETRY, component="p-b", at=2.0)]
+        assert list(registry.orders.read()[1]) == [item["sk"]]
+        assert f"row '{item['sk']}' of 'orders' in the registry" in registry.orders.read()[1][item["sk"]]
 
     @pytest.mark.parametrize("item", [{"sk": "p-a#pin", "at": 1}, {"sk": "p-a#retry", "at": 2}], ids=str)
     def test_an_order_that_no_pass_could_remove_is_one(self, item: dict[str, Any]) -> None:
         registry = reading({"pk": "orders", "doc": json.dumps(RETRY), **item})
-        assert registry.orders() == []
-        assert list(registry.read_orders()[1]) == [item["sk"]]
+        assert registry.orders.all() == []
+        assert list(registry.orders.read()[1]) == [item["sk"]]
 
 
 FLEET_ROW = {
@@ -145,36 +142,36 @@ class TestRowOfTheFleetThatCannotBeRead:
     @pytest.mark.parametrize("change", [{}, {"doc": "{}", "outcome": "paused"}], ids=str)
     def test_generation(self, change: dict[str, Any]) -> None:
         with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
-            reading(GENERATION_ROW | change).generation(1)
+            reading(GENERATION_ROW | change).generations.find(1)
 
     def test_desired_state(self) -> None:
         chunk = {"pk": "desired#1", "sk": "0000", "bytes": b"no gzip"}
         with pytest.raises(UnreadableError, match=r"^row '0000000001' of 'generations' in the registry"):
-            reading(GENERATION_ROW, chunk).desired(1)
+            reading(GENERATION_ROW, chunk).generations.desired(1)
 
 
 def test_event_that_cannot_be_read_is_an_event_that_says_so() -> None:
     item = {"pk": "history#llm-acme", "sk": "00000000012.500000#00000#abc", "doc": "{}"}
-    (event,) = reading(item).history("llm-acme", 10)
+    (event,) = reading(item).events.newest("llm-acme", 10)
     assert (event.what, event.at, event.component) == ("unreadable", 12.5, "llm-acme")
     assert "cannot be read" in str(event.cause)
 
 
 def test_archive_whose_reading_cannot_be_read_is_not_known() -> None:
     sk = hashlib.sha256(b"s3://b/x").hexdigest()
-    assert reading({"pk": "archives", "sk": sk, "doc": "{}"}).known_archive("s3://b/x") is None
+    assert reading({"pk": "archives", "sk": sk, "doc": "{}"}).archives.find("s3://b/x") is None
 
 
 def test_order_that_cannot_be_read_can_be_withdrawn() -> None:
     registry = reading({"pk": "orders", "sk": "x"}, {"pk": "orders", "sk": "y"})
-    registry.withdraw_orders(["x"])
-    assert list(registry.read_orders()[1]) == ["y"]
+    registry.orders.withdraw(["x"])
+    assert list(registry.orders.read()[1]) == ["y"]
 
 
 def written(one: AdapterRecord) -> str:
     """The document of a record as it is stored."""
     registry = MemoryRegistry()
-    registry.put([one], lease_of(registry))
+    registry.records.put([one], lease_of(registry))
     text: str = registry.items["records"][one.component]["doc"]["S"]
     return text
 
@@ -226,9 +223,9 @@ def test_record_above_the_limit_is_left_out_alone() -> None:
     registry = MemoryRegistry()
     records = [record("a"), record("b", tags={"large": "x" * 400_000}), record("c")]
     with pytest.raises(RecordTooLargeError) as raised:
-        registry.put(records, lease_of(registry))
+        registry.records.put(records, lease_of(registry))
     assert list(raised.value.components) == ["llm-b"]
-    assert list(registry.records()) == ["llm-a", "llm-c"]
+    assert list(registry.records.all()) == ["llm-a", "llm-c"]
 
 
 def test_details_of_equal_artifacts_come_back() -> None:
@@ -236,8 +233,8 @@ def test_details_of_equal_artifacts_come_back() -> None:
     new, old = version(2, "Who?"), version(1, "Who?")
     unprobed = replace(new, probe=None, checksum="sha256:0")
     kept = record("acme", serving=unprobed, last_good=new, versions=(new, old))
-    registry.put([kept], lease_of(registry))
-    read = registry.record("llm-acme")
+    registry.records.put([kept], lease_of(registry))
+    read = registry.records.find("llm-acme")
     assert read is not None
     assert unstructured(read) == unstructured(kept)
 
@@ -259,10 +256,12 @@ class TestExpiry:
 
     def test_only_history_expires(self, registry: MemoryRegistry) -> None:
         lease = take(registry, "pass", now=0)
-        registry.open_generation(request("once"), wanting("acme"))
-        registry.put([record("acme")], lease)
-        registry.order([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
-        registry.append([Event(component="llm-acme", name="acme", at=1.5, what="created", generation=1)])
+        registry.generations.open(request("once"), wanting("acme"))
+        registry.records.put([record("acme")], lease)
+        registry.orders.add([Order(kind=OrderKind.RETRY, component="llm-acme", at=1.0)])
+        registry.events.append(
+            [Event(component="llm-acme", name="acme", at=1.5, what="created", generation=1)]
+        )
         expiring = {item["pk"]["S"]: item["expires"]["N"] for item in self.expiring(registry)}
         assert expiring == {"history#llm-acme": str(1 + 400 * 24 * 3600)}
 
@@ -271,7 +270,7 @@ class TestExpiry:
     ) -> None:
         for day in range(5):
             asked = request(f"day-{day}", source=Source.OBJECT, at=day * 86400.0)
-            registry.open_generation(asked, wanting(f"a{day}"))
+            registry.generations.open(asked, wanting(f"a{day}"))
         expiring = sorted(
             (item["pk"]["S"].partition("#")[0], item["sk"]["S"], int(item["expires"]["N"]) // 86400)
             for item in self.expiring(registry)
@@ -289,13 +288,13 @@ class TestExpiry:
     def test_generation_that_goes_on_does_not_expire(self, registry: MemoryRegistry) -> None:
         lease = take(registry, "pass", now=0)
         for delivery in ("first", "second", "third", "fourth"):
-            registry.open_generation(request(delivery, source=Source.OBJECT), wanting("acme"))
+            registry.generations.open(request(delivery, source=Source.OBJECT), wanting("acme"))
         assert self.expiring(registry)
-        registry.reopen(2, lease)
+        registry.generations.reopen(2, lease)
         assert not self.expiring(registry)
 
     def test_chunks_of_a_generation_that_was_not_made_expire(self, registry: MemoryRegistry) -> None:
-        at_once(4, lambda _: registry.open_generation(request("same", at=0.0), wanting("acme")))
+        at_once(4, lambda _: registry.generations.open(request("same", at=0.0), wanting("acme")))
         chunks = [item for item in self.items(registry) if item["pk"]["S"].startswith("desired#")]
         lasting = [item for item in chunks if "expires" not in item]
         assert len(lasting) == 1
@@ -354,14 +353,14 @@ class TestInterruptions:
     ) -> None:
         client = Interrupted(memory, "transact_write_items", self.cancelled(code, "None"))
         registry = client.registry()
-        registry.put([record("acme")], lease)
-        assert registry.records() == {"llm-acme": record("acme")}
+        registry.records.put([record("acme")], lease)
+        assert registry.records.all() == {"llm-acme": record("acme")}
         assert len(client.waits) == 3
 
     def test_transaction_that_is_wrong_is_not_sent_again(self, memory: MemoryDynamoDb, lease: Lease) -> None:
         client = Interrupted(memory, "transact_write_items", self.cancelled("None", "ValidationError"))
         with pytest.raises(CanceledError):
-            client.registry().put([record("acme")], lease)
+            client.registry().records.put([record("acme")], lease)
         assert client.waits == []
 
     def test_lease_that_is_lost_is_told_whatever_else_failed(
@@ -370,7 +369,7 @@ class TestInterruptions:
         codes = ("ConditionalCheckFailed", "TransactionConflict")
         client = Interrupted(memory, "transact_write_items", self.cancelled(*codes))
         with pytest.raises(LeaseLostError):
-            client.registry().put([record("acme")], lease)
+            client.registry().records.put([record("acme")], lease)
 
     def test_transaction_that_was_done_before_its_answer_was_lost_is_done_once(
         self, memory: MemoryDynamoDb, lease: Lease
@@ -380,9 +379,9 @@ class TestInterruptions:
             self.cancelled("TransactionConflict")()
 
         client = Interrupted(memory, "transact_write_items", do_and_say_otherwise, times=1)
-        made = client.registry().open_generation(request("once"), wanting("acme"))
+        made = client.registry().generations.open(request("once"), wanting("acme"))
         assert made.number == 1
-        assert client.registry().generation(2) is None
+        assert client.registry().generations.find(2) is None
 
     def test_write_that_met_a_transaction_is_sent_again(self, memory: MemoryDynamoDb, lease: Lease) -> None:
         def conflict(**_: Any) -> Any:
@@ -399,6 +398,6 @@ class TestInterruptions:
             lambda RequestItems: {"UnprocessedItems": RequestItems},  # noqa: N803
         )
         event = Event(component="llm-acme", name="acme", at=1.0, what="created", generation=1)
-        client.registry().append([event])
-        assert client.registry().history("llm-acme", 9) == [event]
+        client.registry().events.append([event])
+        assert client.registry().events.newest("llm-acme", 9) == [event]
         assert len(client.waits) == 3

@@ -60,12 +60,12 @@ def test_every_document_is_the_same_after_it_was_read_into_a_record_and_written_
             read_by_this_release(item["doc"]["S"]) for item in items.values() if "doc" in item
         ]
     components = dict.fromkeys(document["component"] for document in stored["history"])
-    generations = [registry.generation(document["number"]) for document in stored["generations"]]
+    generations = [registry.generations.find(document["number"]) for document in stored["generations"]]
     read: dict[str, Sequence[object]] = {
-        "records": list(registry.records().values()),
-        "orders": registry.orders(),
-        "archives": [registry.known_archive(document["version"]["uri"]) for document in stored["archives"]],
-        "history": [event for one in components for event in reversed(registry.history(one, 100))],
+        "records": list(registry.records.all().values()),
+        "orders": registry.orders.all(),
+        "archives": [registry.archives.find(document["version"]["uri"]) for document in stored["archives"]],
+        "history": [event for one in components for event in reversed(registry.events.newest(one, 100))],
         "generations": [
             replace(made, outcome=Outcome.OPEN, reason=None, ended=None) for made in generations if made
         ],
@@ -78,7 +78,7 @@ def test_every_document_is_the_same_after_it_was_read_into_a_record_and_written_
         assert made.outcome == item["outcome"]["S"]
         chunks = registry.items[item["desired"]["S"]].values()
         wanted = gzip.decompress(b"".join(chunk["bytes"]["B"] for chunk in chunks))
-        assert registry.desired(made.number).to_json() == wanted
+        assert registry.generations.desired(made.number).to_json() == wanted
 
 
 @pytest.mark.parametrize("name", ["filled", "lived"])
@@ -115,19 +115,19 @@ def world() -> World:
 
 
 def test_fleet_that_has_converged_is_left_as_it_is(world: World) -> None:
-    before = world.registry.records()
+    before = world.registry.records.all()
     world.trigger("order")
     assert world.results[-1].done
     assert world.writes() == []
     # The release that stored them kept the number of an import after the import had converged.
     imports = {name: replace(record, claimed=None) for name, record in before.items()}
-    assert world.registry.records() == imports
+    assert world.registry.records.all() == imports
 
 
 def test_fleet_goes_on_from_what_is_stored(world: World) -> None:
-    (pin,) = world.registry.orders()
+    (pin,) = world.registry.orders.all()
     assert (pin.kind, pin.component) == (OrderKind.PIN, "p-acme")
-    declared = {adapter.name: adapter for adapter in world.registry.desired(2).adapters}
+    declared = {adapter.name: adapter for adapter in world.registry.generations.desired(2).adapters}
     del declared["smoked"]
     newer = replace(declared["tagged"].artifact, uri="s3://bucket/tagged/v3.tar.gz", digest=None)
     declared["tagged"] = replace(declared["tagged"], artifact=newer)

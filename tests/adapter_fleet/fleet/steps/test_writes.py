@@ -10,7 +10,7 @@ from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord
-from adapter_fleet.fleet.state.registry import Lease
+from adapter_fleet.fleet.state.rows.leased_table import Lease
 from adapter_fleet.fleet.steps.task import Accepted, StepTask
 from adapter_fleet.fleet.steps.writes import not_deleted, write
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
@@ -31,7 +31,10 @@ class Ports:
     """A registry and a service that take everything."""
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *_, **__: None
+        return self
+
+    def __call__(self, *_: object, **__: object) -> None:
+        pass
 
 
 def task_of(record: AdapterRecord, step: Step, *, want: DesiredAdapter | None = WANT) -> StepTask:

@@ -22,7 +22,8 @@ from adapter_fleet.fleet.state.fleet_settings import (
 )
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import AdapterRecord, OrderKind
-from adapter_fleet.fleet.state.registry import Lease, RecordTooLargeError
+from adapter_fleet.fleet.state.rows.leased_table import Lease
+from adapter_fleet.fleet.state.rows.record_rows import RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter as released
@@ -45,7 +46,7 @@ def world_of_three() -> World:
 def test_adapter_whose_record_is_too_large_fails_and_the_others_converge() -> None:
     """An earlier release took manifests whose records the registry cannot store."""
     world = world_of_three()
-    put = world.registry.put
+    put = world.registry.records.put
 
     def limited(records: Iterable[AdapterRecord], lease: Lease) -> None:
         records = list(records)
@@ -53,7 +54,7 @@ def test_adapter_whose_record_is_too_large_fails_and_the_others_converge() -> No
         if any(record.component == "p-bad" for record in records):
             raise RecordTooLargeError("the record of p-bad is too large", ["p-bad"])
 
-    world.registry.put = limited  # type: ignore[method-assign]
+    world.registry.records.put = limited  # type: ignore[method-assign]
     world.apply(adapter("a", 2), adapter("bad", 2), adapter("z", 2), adapter("new"), retries=False)
     assert world.log.failed_passes == []
     newest = world.newest()
@@ -150,7 +151,7 @@ class TestRowOfARoute:
         assert world.registry.items["routes"]["a"] == before
         assert world.registry.items["route#b"]["route"]["component"] == {"S": "p-b-22222222"}
         assert world.serving()["a-11111111"] == released("a").artifact.uri
-        assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+        assert [order.kind for order in world.registry.orders.all()] == [OrderKind.PIN]
 
     @pytest.mark.parametrize("form", ROWS)
     def test_it_goes_with_an_adapter_that_is_not_wanted_any_more(self, form: str) -> None:
@@ -254,5 +255,5 @@ class TestTexts:
         for one in many:
             world.service.faults.broken[one.artifact.uri] = "\U0001f600" * 25_000
         world.apply(*many)
-        documents = [world.newest(), *world.registry.records().values()]
+        documents = [world.newest(), *world.registry.records.all().values()]
         assert max(len(json.dumps(unstructured(document))) for document in documents) < 40_000

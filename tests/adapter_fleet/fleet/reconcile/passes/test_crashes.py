@@ -86,11 +86,11 @@ class Story:
             "tags": {name: there.tags for name, there in world.service.components.items()},
             "records": {
                 name: (record.serving, record.last_good, record.intent, record.passed, record.tags)
-                for name, record in world.registry.records().items()
+                for name, record in world.registry.records.all().items()
             },
             "failures": {
                 name: (record.failure.cause, record.failure.artifact)
-                for name, record in world.registry.records().items()
+                for name, record in world.registry.records.all().items()
                 if record.failure is not None
             },
         }
@@ -113,10 +113,10 @@ def test_deployment_ends_the_same_whichever_call_a_pass_dies_at() -> None:
     writes = len(story.world.writes())
     assert set(operations) >= {
         "acquire",
-        "put",
-        "forget",
-        "append",
-        "save_generation",
+        "records.put",
+        "records.forget",
+        "events.append",
+        "generations.save",
         "save_fleet",
         "release",
     }

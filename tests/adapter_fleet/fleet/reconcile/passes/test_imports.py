@@ -50,10 +50,10 @@ def test_claim_waits_for_the_manifest_that_has_the_adapter_and_ends_with_it() ->
     world.start_machine("drift")
     world.apply(adapter("a"), adapter("b"), digest="one")
     assert world.service.components["p-x"].tags == {}
-    assert [order.component for order in world.registry.orders()] == ["p-x"]
+    assert [order.component for order in world.registry.orders.all()] == ["p-x"]
     import_x(world)
     world.settle()
-    assert world.registry.orders() == []
+    assert world.registry.orders.all() == []
     # From then on the component is the fleet's own, and is deleted with its entry.
     world.apply(adapter("a"), digest="three", previous="two")
     assert world.deletions() == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-x"]
@@ -110,15 +110,15 @@ class TestOrderForWhatTheCommandWouldNotOffer:
         there = world.service.components[component]
         tags, writes = dict(there.tags), len(world.writes())
         claim = Order(kind=OrderKind.CLAIM, component=component, at=world.clock.now(), created=there.created)
-        world.registry.order([claim])
+        world.registry.orders.add([claim])
         world.apply(adapter("a"), replace(adapter("x"), component=component))
-        record = world.registry.records()[component]
+        record = world.registry.records.all()[component]
         assert record.failure is not None
         assert record.failure.cause is Cause.FOREIGN
         world.apply(adapter("a"))
         assert world.service.components[component].tags == tags
         assert world.writes()[writes:] == []
-        assert world.registry.orders() == []
+        assert world.registry.orders.all() == []
 
     def test_an_order_for_the_fleet_s_own_component_takes_nothing_from_it(self) -> None:
         world = self.world()

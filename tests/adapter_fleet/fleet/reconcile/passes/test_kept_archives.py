@@ -89,7 +89,7 @@ def test_rollback_whose_archive_and_component_are_gone_stays_and_says_what_to_do
     world.start_machine("deployment")
     world.run_for(60)
     assert world.serving() == {}
-    assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+    assert [order.kind for order in world.registry.orders.all()] == [OrderKind.PIN]
     reason = world.failure("a").reason
     assert reason.startswith(f"NoSuchKey: {artifact('a', 1).uri} does not exist; it is rolled back to that")
     assert "'adapters rollback a --undo'" in reason

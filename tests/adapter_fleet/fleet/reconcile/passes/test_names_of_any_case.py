@@ -16,7 +16,7 @@ def test_rollback_to_another_spelling_takes_nothing_down() -> None:
     assert world.newest().outcome is Outcome.FAILED
     assert world.deploy(adapter("acme"), digest="one", previous="two").undo
     world.settle()
-    assert set(world.registry.records()) == {"p-acme"}
+    assert set(world.registry.records.all()) == {"p-acme"}
     assert (world.newest().in_service, world.newest().orphans) == (1, 0)
     assert world.deletions() == ["DeleteInferenceComponent p-bad"]
 
@@ -40,5 +40,5 @@ def test_record_that_another_spelling_left_is_dropped() -> None:
     ):
         world.registry.overwrite(record)
         world.apply(adapter("acme"), digest=record.name)
-        assert set(world.registry.records()) == {"p-acme"}
+        assert set(world.registry.records.all()) == {"p-acme"}
         assert (world.newest().in_service, world.deletions()) == (1, [])

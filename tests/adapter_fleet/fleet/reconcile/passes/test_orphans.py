@@ -121,7 +121,7 @@ def test_order_to_prune_outlasts_a_refused_deployment() -> None:
     world.apply()
     assert world.newest().outcome is Outcome.REFUSED
     assert world.deletions() == ["DeleteInferenceComponent victim-0"]
-    assert world.registry.orders() == []
+    assert world.registry.orders.all() == []
 
 
 class TestStrangers:

@@ -231,7 +231,9 @@ class TestOrderToRetryWhatServes:
         world = fleet(settings=REPORTS)
         world.service.components["p-a"].serves = BASE
         world.service.edit("p-b", "s3://bucket/other.tar.gz")
-        world.registry.order([Order(kind=OrderKind.RETRY, component=f"p-{name}", at=0.0) for name in "ab"])
+        world.registry.orders.add(
+            [Order(kind=OrderKind.RETRY, component=f"p-{name}", at=0.0) for name in "ab"]
+        )
         world.trigger(first)
         world.trigger("order")
         assert [world.serving()[name] for name in "ab"] == [artifact("a").uri, artifact("b").uri]
@@ -453,7 +455,7 @@ class TestWeakerCheck:
             replace(world.record(name), probed=replace(world.probed(name), answer=None))
             for name in self.NAMES
         ]
-        world.registry.put(old, lease)
+        world.registry.records.put(old, lease)
         world.registry.release(lease)
         world.drift()
         assert all(world.probed(name).answer for name in self.NAMES)

@@ -43,14 +43,14 @@ def test_open_generation_goes_on_after_any_number_of_refused_manifests(invalid: 
 def test_refused_manifest_at_the_end_of_a_pass_does_not_change_the_outcome() -> None:
     world = fleet_that_grows()
     came: list[Generation] = []
-    save = world.registry.save_generation
+    save = world.registry.generations.save
 
     def meanwhile(generation: Generation, lease: object) -> None:
         if generation.outcome is Outcome.CONVERGED and not came:
             came.append(world.put_invalid_manifest())
         save(generation, lease)  # type: ignore[arg-type]
 
-    world.registry.save_generation = meanwhile  # type: ignore[method-assign]
+    world.registry.generations.save = meanwhile  # type: ignore[method-assign]
     world.settle()
     assert world.outcomes() == [Outcome.CONVERGED, Outcome.CONVERGED, Outcome.REFUSED]
     world.service.remove("p-a00")
@@ -74,7 +74,7 @@ def test_undo_keeps_what_came_with_a_manifest_that_the_quota_has_no_room_for(sou
     assert world.serving() == uris("a", "b")
 
 
-@pytest.mark.parametrize("operation", ["save_generation", "save_fleet", "release", "open_generation"])
+@pytest.mark.parametrize("operation", ["generations.save", "save_fleet", "release", "generations.open"])
 def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(operation: str) -> None:
     world = deployed(adapter("a"), adapter("b"))
     world.service.faults.broken[artifact("c").uri] = "bad tensors"
@@ -83,7 +83,7 @@ def test_failed_manifest_is_undone_though_the_pass_that_failed_it_died(operation
 
     def die(called: str, when: str) -> None:
         nonlocal dies
-        generation = world.registry.generation(2)
+        generation = world.registry.generations.find(2)
         failed = generation is not None and generation.outcome is Outcome.FAILED
         if dies and failed and (called, when) == (operation, "after"):
             dies = False

@@ -41,7 +41,7 @@ def component(name: str, version: int) -> str:
 
 
 def routed(world: World) -> dict[str, str]:
-    return {name: route.live.component for name, route in world.registry.routes().items()}
+    return {name: route.live.component for name, route in world.registry.routes.read().routes.items()}
 
 
 @pytest.fixture
@@ -174,10 +174,10 @@ def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_vers
     world.apply(adapter("a"))
     world.apply(adapter("a", 2))
     writes = len(world.writes())
-    route = world.registry.routes()["a"]
+    route = world.registry.routes.read().routes["a"]
     earlier = route.versions[1]
     assert roll_back(world, 1, 2)
-    assert not world.registry.route_by_hand(route, []), "somebody has changed it since"
+    assert not world.registry.routes.put_by_hand(route, []), "somebody has changed it since"
     assert routed(world)["a"] == earlier.component
     for trigger in ("order", "drift"):
         world.trigger(trigger)
@@ -189,7 +189,7 @@ def test_person_goes_back_by_the_route_alone_until_the_manifest_has_another_vers
 
 def roll_back(world: World, to: int, declared: int) -> bool:
     """Do what `adapters rollback` of an earlier release does, which retries nothing."""
-    route = world.registry.routes()["a"]
+    route = world.registry.routes.read().routes["a"]
     back = route.to(component("a", to), artifact("a", to), now=world.clock.now(), releases=ReleaseSettings())
     pin = Order(
         kind=OrderKind.PIN,
@@ -198,7 +198,7 @@ def roll_back(world: World, to: int, declared: int) -> bool:
         artifact=artifact("a", to),
         replaces=artifact("a", declared),
     )
-    return world.registry.route_by_hand(back, [pin])
+    return world.registry.routes.put_by_hand(back, [pin])
 
 
 def test_first_version_is_routed_at_zero_copies_and_a_successor_once_a_copy_has_answered(
@@ -246,14 +246,14 @@ def test_component_of_someone_else_is_in_the_way_of_no_version_and_may_be_taken_
 def test_removal_that_is_taken_back_leaves_the_route_and_its_history(world: World) -> None:
     world.apply(adapter("a"), adapter("b"))
     world.apply(adapter("a", 2), adapter("b"))
-    before = world.registry.routes()["a"]
+    before = world.registry.routes.read().routes["a"]
     world.service.faults.broken[artifact("b", 2).uri] = "bad tensors"
     kept = world.newest().request.source_digest
     world.apply(adapter("b", 2), digest="removal", previous=kept)
     assert world.newest().outcome is Outcome.FAILED
-    assert world.registry.routes()["a"] == before
+    assert world.registry.routes.read().routes["a"] == before
     world.apply(adapter("a", 2), adapter("b"), digest=kept, previous="removal")
-    assert world.registry.routes()["a"] == before
+    assert world.registry.routes.read().routes["a"] == before
     assert world.deletions() == [f"DeleteInferenceComponent {component('b', 2)}"]
 
 
@@ -317,13 +317,13 @@ class TestCanary:
         assert 600 < world.clock.now() - began < 860
         world.settle()
         assert self.shares(world)["a"] == component("a", 2)
-        assert world.registry.routes()["a"].versions[1].component == component("a", 1)
+        assert world.registry.routes.read().routes["a"].versions[1].component == component("a", 1)
 
     def test_version_that_does_worse_leaves_and_is_not_tried_again(self, world: World) -> None:
         world.service.faults.worse.add(artifact("a", 2).uri)
         world.apply(adapter("a", 2), adapter("b", 2))
         assert self.shares(world) == {"a": component("a", 1), "b": component("b", 2)}
-        failure = world.registry.records()[component("a", 2)].failure
+        failure = world.registry.records.all()[component("a", 2)].failure
         assert failure is not None
         assert (failure.cause, failure.reason) == (
             Cause.CANARY,
@@ -341,18 +341,18 @@ class TestCanary:
         world.service.faults.worse.add(artifact("a", 2).uri)
         world.service.faults.modified_moves = True
         world.apply(adapter("a", 2), adapter("b"))
-        failure = world.registry.records()[component("a", 2)].failure
+        failure = world.registry.records.all()[component("a", 2)].failure
         assert failure is not None
         assert failure.cause is Cause.CANARY
 
     def test_new_code_alone_goes_on_with_the_canary_that_is_under_way(self, world: World) -> None:
         self.begin(world)
-        under_way = world.registry.routes()["a"].candidate
+        under_way = world.registry.routes.read().routes["a"].candidate
         desired, writes = DesiredFleet(adapters=(adapter("a", 2), adapter("b"))), len(world.writes())
         world.open(world.request(Source.DEPLOYMENT, code_alone=True), desired)
         world.settle_without_retries()
         assert (world.newest().outcome, world.newest().changes) == (Outcome.CONVERGED, 0)
-        assert world.registry.routes()["a"].candidate == under_way
+        assert world.registry.routes.read().routes["a"].candidate == under_way
         assert world.writes()[writes:] == []
 
     def test_version_is_not_blamed_for_what_somebody_put_in_its_place(self, world: World) -> None:
@@ -360,14 +360,14 @@ class TestCanary:
         world.service.faults.worse.add("s3://bucket/by-hand")
         world.service.edit(component("a", 2), "s3://bucket/by-hand")
         world.settle()
-        assert world.registry.records()[component("a", 2)].failure is None
+        assert world.registry.records.all()[component("a", 2)].failure is None
         assert self.shares(world)["a"] == component("a", 2)
 
     def test_step_with_too_few_requests_goes_on_and_says_so(self, world: World) -> None:
         world.service.faults.asked = 99.0
         self.begin(world)
         world.run_for(3000.0)
-        candidate = world.registry.routes()["a"].candidate
+        candidate = world.registry.routes.read().routes["a"].candidate
         assert candidate is not None
         assert (candidate.percent, candidate.held) == (5, "it got 99 requests, 100 wanted")
         world.service.faults.asked = 100.0

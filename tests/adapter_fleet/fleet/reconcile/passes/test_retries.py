@@ -230,7 +230,7 @@ class TestChangeByHandAtAnOrder:
         for version in (1, 2):
             world.apply(adapter("a", version))
         pin = Order(kind=OrderKind.PIN, component="p-a", at=0.0, artifact=artifact("a"))
-        world.registry.order([replace(pin, replaces=artifact("a", 2))])
+        world.registry.orders.add([replace(pin, replaces=artifact("a", 2))])
         world.trigger("order")
         assert world.serving() == uris("a")
 

@@ -269,7 +269,7 @@ def test_rollback_stays_where_nothing_else_is_left_than_what_it_went_back_from(w
     world.run_for(60)
     world.apply(adapter("a", 2), digest="again", retries=False)
     assert read(world)["component"] == component("a", 1)
-    assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+    assert [order.kind for order in world.registry.orders.all()] == [OrderKind.PIN]
     assert "'adapters rollback a --undo'" in str(world.newest().reason)
     world.carry_out(OrderKind.UNPIN, "a")
     assert read(world)["component"] == component("a", 2)
@@ -288,7 +288,7 @@ def test_rollback_to_an_archive_that_is_gone_changes_nothing(settings: object) -
     world.service.faults.missing.add(artifact("a", 1).uri)
     roll_back(world, 1, declared=3)
     assert (world.serving(), routed(world)) == (serving, routes)
-    [order] = world.registry.orders()
+    [order] = world.registry.orders.all()
     assert order.artifact == artifact("a", 2)
     [event] = [event for event in world.log.events if event.what == "unpinned"]
     assert "goes on answering" in (event.cause or "")

@@ -15,7 +15,8 @@ from adapter_fleet.fleet.state.configuration import MAX_REQUESTS_AT_A_TIME, STAL
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import Event
-from adapter_fleet.fleet.state.registry import Lease, LeaseLostError, UnreadableError
+from adapter_fleet.fleet.state.rows.leased_table import Lease, LeaseLostError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fake_service import RunningClock
 from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
@@ -79,7 +80,7 @@ class TestDriftCheckRun:
         world.start_machine("drift")
         world.step()
         assert world.newest().outcome is Outcome.OPEN
-        assert world.registry.records()["p-a"].drifted is None
+        assert world.registry.records.all()["p-a"].drifted is None
         world.settle()
         assert world.serving()["a"] == artifact("a", 2).uri
 
@@ -227,7 +228,7 @@ class TestCallsUnderWay:
             name = operation.partition(" ")[2]
             if operation.startswith("Create") and when == "before":
                 time.sleep(0.05)
-                if world.registry.records()[name].intent is None:
+                if world.registry.records.all()[name].intent is None:
                     without_intent.append(name)
 
         world.service.around = look

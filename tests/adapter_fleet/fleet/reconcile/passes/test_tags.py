@@ -79,7 +79,7 @@ class TestDeletionOfAFleetWithForgottenComponents:
         world.service.make("p-old", artifact("old").uri)
         for names in (["a", "old"], ["a"]):
             world.apply(*map(adapter, names))
-        assert "p-old" not in world.registry.records()
+        assert "p-old" not in world.registry.records.all()
         world.service.components["p-old"].tags[FLEET_TAG] = UID
         return world
 
@@ -142,6 +142,6 @@ def test_tags_of_a_foreign_component_are_read_few_times(age: float, readings: in
     world.clock.time += age
     world.apply(adapter("a"))
     assert world.service.calls["ListTags"] == readings
-    assert [event.what for event in world.registry.history("p-a", 10)] == ["failed"]
+    assert [event.what for event in world.registry.events.newest("p-a", 10)] == ["failed"]
     world.apply(adapter("a", 2))
     assert world.service.calls["ListTags"] == readings + 1

@@ -8,7 +8,7 @@ import pytest
 
 from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, ReleaseSettings
-from adapter_fleet.fleet.state.generations import Generation, previous_in_force
+from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter
@@ -64,7 +64,7 @@ def test_deployment_of_which_nothing_was_applied_fails_and_its_rollback_writes_n
     assert undo.undo
     assert world.writes()[writes:] == []
     assert world.response_to(undo)["Data"]["Summary"] == "10 of 10 adapters in service"
-    assert previous_in_force(undo, world.registry.generation) == world.generation(before.number)
+    assert world.registry.lineage.previous_in_force(undo) == world.generation(before.number)
 
 
 def test_deployment_that_applied_a_part_succeeds_and_names_what_is_pending(world: World) -> None:

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.requests.is_complete import FleetError
 from adapter_fleet.fleet.state.fleet_settings import DriftAction, FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.records import OrderKind
-from adapter_fleet.fleet.state.registry import UnreadableError
+from adapter_fleet.fleet.state.rows.row import UnreadableError
 from adapter_fleet.fleet.state.sagemaker_port import (
     ComponentPage,
     ConflictError,
@@ -55,7 +55,7 @@ def test_unreadable_component_of_another_team_gets_no_record_and_holds_up_no_del
     world.service.make("other-team", "s3://x/y.tar.gz", tags={FLEET_TAG: "fleet-2"})
     deny(world, "ListTags other-team")
     world.apply(adapter("a"))
-    assert set(world.registry.records()) == {"p-a"}
+    assert set(world.registry.records.all()) == {"p-a"}
     assert world.fleet().foreign == {}  # its owner is unknown
     world.take_down()
     assert world.newest().outcome is Outcome.CONVERGED
@@ -126,7 +126,7 @@ class TestRowOfAnAdapter:
     def test_its_rollback_is_kept(self, world: World) -> None:
         world.order(OrderKind.PIN, "a", artifact=artifact("a"), replaces=artifact("a", 2))
         world.apply(adapter("a", 2), adapter("b"))
-        assert [order.kind for order in world.registry.orders()] == [OrderKind.PIN]
+        assert [order.kind for order in world.registry.orders.all()] == [OrderKind.PIN]
 
 
 class TestDeletionOfTheFleet:
@@ -166,7 +166,7 @@ class TestRowOfAnOrder:
         world.apply(adapter("a"), adapter("b", 2))
         assert world.serving()["b"] == artifact("b", 2).uri
         assert set(world.log.troubles) == {f"an order is left alone: {why}"}
-        assert set(world.registry.read_orders()[1]) == {"p-b#pause"}
+        assert set(world.registry.orders.read()[1]) == {"p-b#pause"}
 
 
 class TestRowOfAGeneration:
@@ -174,18 +174,18 @@ class TestRowOfAGeneration:
         raise UnreadableError("row '0000000002' of 'generations' in the registry cannot be read")
 
     def test_a_deployment_fails_with_its_desired_state_that_cannot_be_read(self, world: World) -> None:
-        world.registry.desired = self.fail  # type: ignore[assignment, method-assign]
+        world.registry.generations.desired = self.fail  # type: ignore[assignment, method-assign]
         generation = world.deploy(adapter("a"), adapter("b"))
         world.settle()
         with pytest.raises(FleetError, match=r"^row '0000000002' of 'generations' in the registry cannot"):
             world.response_to(generation)
 
-    @pytest.mark.parametrize("method", ["fleet", "generation"])
+    @pytest.mark.parametrize(("owner", "method"), [("Registry", "fleet"), ("GenerationRows", "find")])
     def test_a_row_of_the_fleet_that_cannot_be_read_ends_the_execution(
-        self, world: World, method: str
+        self, world: World, monkeypatch: pytest.MonkeyPatch, owner: str, method: str
     ) -> None:
         generation = world.deploy(adapter("a"), adapter("b"))
-        setattr(world.registry, method, self.fail)
+        monkeypatch.setattr(f"adapter_fleet.fleet.state.registry.{owner}.{method}", self.fail)
         passes = len(world.results)
         world.settle()
         assert len(world.results) == passes + 1

@@ -6,18 +6,8 @@ from typing import Any
 import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import FleetSettings
-from adapter_fleet.fleet.state.generations import (
-    Generation,
-    Outcome,
-    Request,
-    Source,
-    Target,
-    active_generation,
-    new_generation,
-    previous_in_force,
-    referenced,
-    undone_number,
-)
+from adapter_fleet.fleet.state.generations import Generation, Outcome, Request, Source, Target
+from adapter_fleet.fleet.state.lineage import Lineage
 
 TARGET = Target(endpoint="endpoint", base="base", prefix="p", settings=FleetSettings())
 
@@ -35,6 +25,7 @@ class Table:
     def __init__(self) -> None:
         self.made: dict[int, Generation] = {}
         self.looked_up = 0
+        self.lineage = Lineage(self.find)
 
     @property
     def newest(self) -> Generation:
@@ -48,7 +39,7 @@ class Table:
         """Make a generation that ends like this as soon as it was made."""
         number = len(self.made) + 1
         request = Request(delivery=str(number), source=source, target=TARGET, at=float(number), **fields)
-        made = new_generation(request, self.made.get(number - 1), self.find)
+        made = self.lineage.new_generation(request, self.made.get(number - 1))
         self.made[number] = replace(made, outcome=outcome, ended=float(number))
         return self.made[number]
 
@@ -66,7 +57,7 @@ BEFORE = generation(1, Outcome.CONVERGED)
     ],
 )
 def test_newest_counts_unless_it_was_refused(newest: Generation, active: int | None) -> None:
-    found = active_generation(newest, {1: BEFORE, 2: newest}.get)
+    found = Lineage({1: BEFORE, 2: newest}.get).active(newest)
     assert (found.number if found is not None else None) == active
 
 
@@ -78,12 +69,12 @@ def test_what_was_under_way_goes_on_after_any_number_of_refused_ones() -> None:
         for number, standing in ((3, 2), (4, 3), (5, 2))
     ]
     known = {made.number: made for made in (BEFORE, under_way, *refused)}
-    assert active_generation(refused[-1], known.get) == under_way
+    assert Lineage(known.get).active(refused[-1]) == under_way
 
 
 @pytest.mark.parametrize("before", [None, generation(1, Outcome.FAILED)])
 def test_first_manifest_that_is_refused_leaves_nothing_to_do(before: Generation | None) -> None:
-    assert active_generation(generation(2, Outcome.REFUSED), {1: before}.get) is None
+    assert Lineage({1: before}.get).active(generation(2, Outcome.REFUSED)) is None
 
 
 class TestInForce:
@@ -93,7 +84,7 @@ class TestInForce:
         for _ in range(3000):
             table.open(Outcome.SUPERSEDED)
         table.looked_up = 0
-        assert previous_in_force(table.newest, table.find) == first
+        assert table.lineage.previous_in_force(table.newest) == first
         assert table.looked_up == 1
 
     def test_generations_of_an_earlier_release_are_searched(self) -> None:
@@ -102,14 +93,14 @@ class TestInForce:
         for _ in range(3):
             table.open(Outcome.SUPERSEDED)
         table.made = {number: replace(made, in_force=None) for number, made in table.made.items()}
-        assert previous_in_force(table.newest, table.find) == replace(first, in_force=None)
+        assert table.lineage.previous_in_force(table.newest) == replace(first, in_force=None)
 
     def test_deployment_that_timed_out_was_in_force(self) -> None:
         settings = FleetSettings(timeout_seconds=60)
         target = replace(TARGET, settings=settings)
         request = Request(delivery="1", source=Source.DEPLOYMENT, target=target, at=0.0)
         open_ = Generation(number=1, request=request, changes=1)
-        after = new_generation(replace(request, delivery="2", at=60.0), open_, {1: open_}.get)
+        after = Lineage({1: open_}.get).new_generation(replace(request, delivery="2", at=60.0), open_)
         assert after.in_force == 1
 
 
@@ -151,7 +142,7 @@ class TestUndo:
         table = Table()
         for wanted, replaced in (self.THERE, self.BACK, self.BACK):
             table.open(Outcome.OPEN, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
-        assert undone_number(table.newest, table.find) == 1
+        assert table.lineage.undone_number(table.newest) == 1
 
     def test_fleet_takes_back_the_newest_deployment_or_manifest_that_is_neither_an_undo_nor_refused(
         self,
@@ -161,7 +152,7 @@ class TestUndo:
             table.open(Outcome.CONVERGED, Source.DEPLOYMENT, source_digest=wanted, previous_digest=replaced)
         table.open(Outcome.REFUSED)
         undo = table.open(Outcome.OPEN, Source.UNDO)
-        assert undone_number(undo, table.find) == 1
+        assert table.lineage.undone_number(undo) == 1
 
     def test_rollback_of_a_deployment_without_a_generation_takes_none_back(self) -> None:
         table = Table()
@@ -170,14 +161,14 @@ class TestUndo:
             Outcome.OPEN, Source.DEPLOYMENT, source_digest="old", previous_digest="new", rolling_back=True
         )
         assert undo.undo
-        assert undone_number(undo, table.find) is None
+        assert table.lineage.undone_number(undo) is None
 
 
 class TestReferenced:
     """What a later pass or request may look up; everything else may expire."""
 
     def numbers(self, table: Table) -> set[int]:
-        return set(referenced(table.newest, table.find))
+        return set(table.lineage.referenced(table.newest))
 
     def test_superseded_generations_are_not_needed(self) -> None:
         table = Table()
