@@ -63,8 +63,6 @@ def test_every_request_of_the_first_benchmark_is_answered(guide: Guide) -> None:
     """No time is judged: machines are busy."""
     page = guide("benchmarking.md")
     page.run()
-    rows = [line.split("\t") for line in page.output("adapters benchmark").splitlines()]
-    loads = ("1 at once", "4 at once")
-    answered = [row[1:6] for row in rows if row[0] == "throughput"]
-    assert answered == [[load, "1", who, "40", "0"] for load in loads for who in ("base", "adapters")]
-    assert [row[1] for row in rows if row[0] == "ratio" and row[3] == "whole latency"] == [*loads]
+    rows = {line.split("\t")[0]: line.split("\t") for line in page.output("adapters benchmark").splitlines()}
+    assert rows["request_error_rate"][1:3] == ["0", "0"]
+    assert float(rows["request_latency.p50"][3]) > 0

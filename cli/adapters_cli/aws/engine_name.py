@@ -1,4 +1,4 @@
-"""The engine that serves a base model's copies, and the settings of its container.
+"""The engine that serves a base model's copies.
 
 On AWS, the engine is what the image of the base component's model holds: DescribeInferenceComponent names the
 model, and DescribeModel the image. An embedded cloud only stores the image that is declared. It names what
@@ -6,13 +6,12 @@ really runs in a header of DescribeInferenceComponent's answer, which AWS does n
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_rules.engines.container_releases import RELEASES
-from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.aws.account import Account
 
 _ENGINE_HEADER = "x-local-sagemaker-engine"
@@ -33,15 +32,12 @@ class BaseContainer:
 
     engine:
         The engine's name for reports; None if the image is unknown.
-    environment:
-        The container's environment variables; empty if the caller may not see the model.
     """
 
     component: str
     endpoint: str
     copies: int
     engine: str | None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, account: Account, component: str) -> "BaseContainer":
@@ -62,18 +58,7 @@ class BaseContainer:
             endpoint=found["EndpointName"],
             copies=found.get("RuntimeConfig", {}).get("CurrentCopyCount", 1),
             engine=reported or (_name_of_image(image) if image else None),
-            environment=container.get("Environment")
-            or specification.get("Container", {}).get("Environment", {}),
         )
-
-    @property
-    def max_loras(self) -> int | None:
-        """Adapters in GPU memory; None if the environment does not say it."""
-        return self._number(LMI_VARIABLES.name("MAX_LORAS"), VLLM_VARIABLES.name("MAX_LORAS"))
-
-    def _number(self, *names: str) -> int | None:
-        values = (self.environment.get(name, "") for name in names)
-        return next((int(value) for value in values if value.isdecimal()), None)
 
 
 def _container(client: Any, specification: Mapping[str, Any]) -> Mapping[str, Any]:

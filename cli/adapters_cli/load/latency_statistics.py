@@ -1,58 +1,21 @@
-"""Statistics of latencies: percentiles, means and ratios, each with its interval."""
+"""Statistics of loads: percentiles, throughput and ratios, each with its interval."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, correlation, fmean, pstdev, stdev
-
-PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
-WITH_INTERVALS = (50, 90, 99)
+from statistics import correlation, stdev
 
 OUTSIDE = 0.025
-"""The probability on each side of an interval in a report."""
-_EXACT_UP_TO = 5_000
+"""The probability on each side of an interval: intervals hold the true figure in 95 % of benchmarks."""
+_STUDENT = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179),
+    *(2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064),
+)
+"""The 97.5 % quantile of Student's t for 1 to 24 degrees of freedom: a benchmark has at most 25 rounds."""
 _ROUNDS_TO_CORRELATE = 3
 
 Total = tuple[float, float]
-"""What one side did in one round, and what it is divided by: latencies by answers, or answers by seconds."""
-
-PercentileInterval = tuple[float | None, float | None]
-"""A 95 % confidence interval. None is an end that so few values do not give."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Distribution:
-    """Values of one metric.
-
-    intervals:
-        Of some percentiles, by order statistics: they hold for any distribution of independent values.
-    """
-
-    unit: str
-    avg: float
-    min: float
-    max: float
-    std: float
-    count: int
-    percentiles: Mapping[int, float]
-    intervals: Mapping[int, PercentileInterval]
-
-    @classmethod
-    def of(cls, unit: str, values: Sequence[float]) -> "Distribution | None":
-        """Describe values; None if there is none."""
-        if not values:
-            return None
-        ordered = sorted(values)
-        return cls(
-            unit=unit,
-            avg=fmean(ordered),
-            min=ordered[0],
-            max=ordered[-1],
-            std=pstdev(ordered),
-            count=len(ordered),
-            percentiles={each: percentile(ordered, each / 100) for each in PERCENTILES},
-            intervals={each: percentile_interval(ordered, each / 100) for each in WITH_INTERVALS},
-        )
+"""What one side did in one round, and the seconds that it is divided by."""
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
@@ -63,20 +26,13 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[below] + (position - below) * (ordered[above] - ordered[below])
 
 
-def percentile_interval(ordered: Sequence[float], share: float) -> PercentileInterval:
-    """Return the interval of a percentile: the order statistics between which it lies."""
-    count = len(ordered)
-    # How many of the values are below the percentile is binomial.
-    low = binomial_quantile(count, share, OUTSIDE)
-    high = binomial_quantile(count, share, 1 - OUTSIDE) + 1
-    return (ordered[low - 1] if low >= 1 else None, ordered[high - 1] if high <= count else None)
+def student(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t; above 24 degrees of freedom that of 24, which is wider."""
+    return _STUDENT[min(freedom, len(_STUDENT)) - 1]
 
 
 def binomial_quantile(count: int, share: float, level: float) -> int:
     """Return the least k with P(B <= k) >= level, for B binomial."""
-    if count > _EXACT_UP_TO:
-        spread = math.sqrt(count * share * (1 - share))
-        return max(0, round(count * share + NormalDist().inv_cdf(level) * spread))
     total = 0.0
     for k in range(count + 1):
         logarithm = math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1)
@@ -95,14 +51,7 @@ class Estimate:
     high: float | None
 
     @classmethod
-    def exactly(cls, value: float) -> "Estimate":
-        """Return what was counted, and needs no interval."""
-        return cls(value=value, low=value, high=value)
-
-    @classmethod
-    def of_totals(
-        cls, rounds: Sequence[Total], base: Sequence[Total] | None = None, *, outside: float = OUTSIDE
-    ) -> "Estimate | None":
+    def of_totals(cls, rounds: Sequence[Total], base: Sequence[Total] | None = None) -> "Estimate | None":
         """Divide the sums of all rounds, such as answers by seconds; beside a base, by its quotient as well.
 
         None if a sum is 0. The interval is that of a ratio of means over rounds, by its linear part (Cochran:
@@ -118,7 +67,7 @@ class Estimate:
             parts = [one - two for one, two in zip(parts, of_base, strict=True)]
         if len(parts) < 2:
             return cls(value=value, low=None, high=None)
-        reach = t_quantile(len(parts) - 1, 1 - outside) * stdev(parts) / math.sqrt(len(parts))
+        reach = student(len(parts) - 1) * stdev(parts) / math.sqrt(len(parts))
         return cls(value=value, low=value * math.exp(-reach), high=value * math.exp(reach))
 
     @classmethod
@@ -127,8 +76,6 @@ class Estimate:
         share: float,
         rounds: Sequence[Sequence[float]],
         base: Sequence[Sequence[float]] | None = None,
-        *,
-        outside: float = OUTSIDE,
     ) -> "Estimate | None":
         """Return a percentile of all rounds' values; beside a base, divided by its percentile.
 
@@ -136,10 +83,10 @@ class Estimate:
         and on those of the base in it.
         """
         if base is None:
-            return _percentile(share, rounds, outside)
+            return _percentile(share, rounds)
         pairs = [(one, two) for one, two in zip(rounds, base, strict=True) if one and two]
         sides = [[pair[number] for pair in pairs] for number in range(2)]
-        own, other = (_percentile(share, side, outside) for side in sides)
+        own, other = (_percentile(share, side) for side in sides)
         if own is None or other is None or own.value <= 0 or other.value <= 0:
             return None
         # By the method of variance estimates recovery, on the scale of logarithms (Zou, Donner: "Construction
@@ -157,7 +104,7 @@ class Estimate:
         )
 
 
-def _percentile(share: float, rounds: Sequence[Sequence[float]], outside: float) -> Estimate | None:
+def _percentile(share: float, rounds: Sequence[Sequence[float]]) -> Estimate | None:
     """Return a percentile of all rounds' values; None if there is no value.
 
     How much the share of values below it differs between rounds says between which percentiles the true one
@@ -173,7 +120,7 @@ def _percentile(share: float, rounds: Sequence[Sequence[float]], outside: float)
     # Never less than for values that do not depend on each other.
     alone = math.sqrt(share * (1 - share) / len(ordered))
     error = max(stdev(_counts_below(filled, middle, share)) / math.sqrt(len(filled)), alone)
-    reach = t_quantile(len(filled) - 1, 1 - outside) * error
+    reach = student(len(filled) - 1) * error
     low, high = share - reach, share + reach
     return Estimate(
         value=middle,
@@ -214,27 +161,3 @@ def _joint(one: float, two: float, common: float) -> float | None:
 def _reach(value: float, end: float | None) -> float:
     """Return how far an end of an interval is from its value, on the scale of logarithms."""
     return abs(math.log(end / value)) if end else math.inf
-
-
-def t_quantile(freedom: int, level: float) -> float:
-    """Return a quantile above the median of Student's t distribution."""
-    low, high = 0.0, 1.0
-    while _t_share(freedom, high) < level:
-        low, high = high, 2 * high
-    while high - low > 1e-9 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_share(freedom, middle) < level else (low, middle)
-    return high
-
-
-def _t_share(freedom: int, value: float) -> float:
-    """Return the share of Student's t distribution below a value from 0 on (Abramowitz, Stegun: 26.7.3)."""
-    angle = math.atan(value / math.sqrt(freedom))
-    odd = freedom % 2
-    term = math.cos(angle) if odd else 1.0
-    total = 0.0
-    for number in range(odd + 1, freedom, 2):
-        total += term
-        term *= math.cos(angle) ** 2 * number / (number + 1)
-    inside = (angle + math.sin(angle) * total) * 2 / math.pi if odd else math.sin(angle) * total
-    return 0.5 + inside / 2

@@ -19,7 +19,7 @@ CHANGES = 5
 """`plan --detailed-exitcode` found changes. Terraform's 2 means wrong usage here."""
 
 UNDECIDED = 6
-"""A benchmark that asked for as long as it may does not show whether a requirement is met."""
+"""A benchmark does not show whether a requirement is met."""
 
 INTERRUPTED = 130
 """Ctrl-C: 128 + SIGINT, as in a shell."""

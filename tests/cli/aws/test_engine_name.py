@@ -35,8 +35,7 @@ class FakeSageMaker:
     def describe_model(self, *, ModelName: str) -> dict[str, Any]:  # noqa: N803
         if self.denied:
             raise client_error("AccessDeniedException", "no")
-        variables = {"OPTION_MAX_LORAS": "4", "OPTION_MAX_CPU_LORAS": "16"}
-        return {"PrimaryContainer": {"Image": self.image, "Environment": variables}}
+        return {"PrimaryContainer": {"Image": self.image}}
 
 
 class AccountOf(Account):
@@ -71,7 +70,6 @@ def test_engine_that_nothing_tells_has_no_name() -> None:
         assert engine_name(asked, endpoint, component) is None
 
 
-def test_base_of_an_adapter_is_read_with_its_copies_and_slots() -> None:
+def test_base_of_an_adapter_is_read_with_its_copies() -> None:
     found = BaseContainer.read(AccountOf(FakeSageMaker()), "acme")
-    assert (found.component, found.copies, found.engine, found.max_loras) == ("base", 2, LMI_NAME, 4)
-    assert BaseContainer.read(AccountOf(FakeSageMaker(denied=True)), "base").max_loras is None
+    assert (found.component, found.copies, found.engine) == ("base", 2, LMI_NAME)

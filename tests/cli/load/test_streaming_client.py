@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 
 from adapters_cli.aws.runtime_endpoint import RuntimeEndpoint
-from adapters_cli.load.measurement import BodyForm, Measurement, RequestError, StreamingClient, StreamTimes
+from adapters_cli.load.streaming_client import RequestError, StreamingClient, StreamTimes
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
 
 
@@ -41,9 +41,7 @@ def test_first_event_without_text_is_not_the_first_token(
 ) -> None:
     runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), USAGE, DONE)
     # Each of the four events looks at the clock once, after the request and before the end.
-    assert client.ask("llm-acme", "Hello", 3) == StreamTimes(
-        sent=0, first=2, ended=5, output_tokens=3, input_tokens=7
-    )
+    assert client.ask("llm-acme", "Hello", 3) == StreamTimes(sent=0, first=2, ended=5, output_tokens=3)
 
 
 def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
@@ -51,14 +49,13 @@ def test_tokens_are_the_events_with_text_if_the_container_does_not_count(
 ) -> None:
     runtime.reply = lambda call: Reply.stream(token(""), token("a"), token("b"), DONE)
     times = client.ask("llm-acme", "Hello", 3)
-    assert (times.output_tokens, times.input_tokens) == (2, None)
-    assert Measurement(component="llm-acme", times=times).inter_token is not None
+    assert times.output_tokens == 2
+    assert times.inter_token is not None
     # Special tokens alone have no text.
     runtime.reply = lambda call: Reply.stream(token(""), token(""), USAGE, DONE)
     times = client.ask("llm-acme", "Hello", 3)
-    one = Measurement(component="llm-acme", times=times)
-    assert (times.error, times.output_tokens, one.latency) == (None, 3, 4)
-    assert (one.first_token, one.inter_token) == (None, None)
+    assert (times.error, times.output_tokens, times.latency) == (None, 3, 4)
+    assert (times.first_token, times.inter_token) == (None, None)
 
 
 def test_request_is_streamed_and_has_a_fixed_length(runtime: FakeRuntime, client: StreamingClient) -> None:
@@ -72,32 +69,29 @@ def refuses(*names: str) -> Reply:
     return Reply.error(424, "ModelError", Message="no", OriginalStatusCode=400, OriginalMessage=f"{names}")
 
 
-@pytest.mark.parametrize(
-    ("refused", "form"),
-    [
-        ((), BodyForm.COMPLETION_OF_FIXED_LENGTH),
-        (("ignore_eos",), BodyForm.COMPLETION),
-        (("prompt",), BodyForm.LMI_OF_FIXED_LENGTH),
-        (("prompt", "ignore_eos_token"), BodyForm.LMI),
-    ],
-)
-def test_first_form_that_the_container_takes_is_found(
-    runtime: FakeRuntime, client: StreamingClient, refused: tuple[str, ...], form: BodyForm
+@pytest.mark.parametrize("fixed_length", [True, False])
+def test_container_that_refuses_a_fixed_length_is_asked_without(
+    runtime: FakeRuntime, client: StreamingClient, fixed_length: bool
 ) -> None:
     def reply(call: Call) -> Reply:
-        fields = {**call.body, **call.body.get("parameters", {})}
-        if any(name in fields for name in refused):
-            return refuses(*refused)
-        if "inputs" in call.body:
-            return Reply.stream(b'{"token": {"text": "a"}}\n')
+        if "ignore_eos" in call.body and not fixed_length:
+            return refuses("ignore_eos")
         return Reply.stream(token("a"), DONE)
 
     runtime.reply = reply
     assert client.settle("llm-acme", "Hello", 3) is None
-    assert client.form is form
+    assert client.fixed_length is fixed_length
 
 
-def test_error_that_is_no_refusal_of_the_form_is_not_tried_again(
+def test_container_that_takes_no_completion_is_an_error(
+    runtime: FakeRuntime, client: StreamingClient
+) -> None:
+    runtime.reply = lambda call: refuses("prompt")
+    assert client.settle("llm-acme", "Hello", 3) == RequestError(kind="ModelError 400", message="no")
+    assert ["ignore_eos" in call.body for call in runtime.calls] == [True, False]
+
+
+def test_error_that_is_no_refusal_of_the_request_is_not_tried_again(
     runtime: FakeRuntime, client: StreamingClient
 ) -> None:
     runtime.reply = lambda call: Reply.error(400, "ThrottlingException", message="slow down")
@@ -106,25 +100,12 @@ def test_error_that_is_no_refusal_of_the_form_is_not_tried_again(
     assert len(runtime.calls) == 1
 
 
-def test_lmi_s_own_lines_are_read_with_their_counts(runtime: FakeRuntime, client: StreamingClient) -> None:
-    client.form = BodyForm.LMI
-    runtime.reply = lambda call: Reply.stream(
-        b'{"token": {"text": "a"}}\n',
-        b'{"token": {"text": "b"}, "details": {"generated_tokens": 2, "input_length": 5}}\n',
-    )
-    times = client.ask("llm-acme", "Hello", 2)
-    assert (times.first, times.output_tokens, times.input_tokens) == (1, 2, 5)
-    [call] = runtime.calls
-    assert call.body["parameters"]["details"] is True
-
-
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
         (refuses("anything"), "ModelError 400"),
         (Reply.stream(token("a"), failure="it broke"), "ModelStreamError"),
         (Reply.stream(event({"error": {"message": "no memory"}})), "error in the stream"),
-        (Reply.stream(token("a"), token("b"), USAGE, DONE), "unfinished"),
         (Reply.stream(DONE), "no text"),
         (Reply.stream(b"data: {nonsense\n\n"), "JSONDecodeError"),
         (Reply(b"no event stream at all"), "ChecksumMismatch"),
@@ -134,15 +115,12 @@ def test_each_kind_of_error_has_its_name(
     runtime: FakeRuntime, client: StreamingClient, reply: Reply, kind: str
 ) -> None:
     runtime.reply = lambda call: reply
-    # One that still comes at the end is left.
-    error = client.ask("llm-acme", "Hello", 2, lambda: kind == "unfinished").error
+    error = client.ask("llm-acme", "Hello", 2).error
     assert error is not None
     assert error.kind == kind
 
 
 def test_latencies_begin_when_the_request_is_sent() -> None:
     times = StreamTimes(sent=10, first=13, ended=17, output_tokens=5)
-    one = Measurement(component="llm-acme", times=times)
-    assert (one.first_token, one.inter_token, one.latency) == (3, 1, 7)
-    single = replace(one, times=replace(times, output_tokens=1))
-    assert single.inter_token is None
+    assert (times.first_token, times.inter_token, times.latency) == (3, 1, 7)
+    assert replace(times, output_tokens=1).inter_token is None
