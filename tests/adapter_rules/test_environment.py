@@ -78,7 +78,7 @@ def test_tables_are_typed_settings_with_the_defaults_of_the_library(
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
-        ("lmi_version = 19", "lmi_version = 12", "container.lmi_version: should be one of 13, 14, 15, "),
+        ("lmi_version = 19", "lmi_version = 12", "container.lmi_version: should be one of 16, 17, 18, "),
         ("lmi_version = 19", "vllm_version = 2.6", "container.vllm_version: should be a string, got 2.6"),
         ("lmi_version = 19", "vllm_version = '2.7'", "container.vllm_version: should be one of 1.3, 1.4, "),
         ("lmi_version = 19", "environment = {}", "container: one of lmi_version, vllm_version should be"),

@@ -17,7 +17,7 @@ Release = LmiVersion | VllmVersion
 Releases = Sequence[Release]
 
 COLUMNS: dict[str, Releases] = {
-    "LMI 13 to 16": [version for version in LmiVersion if version.number <= 16],
+    "LMI 16": [LmiVersion.V16],
     "LMI 17 to 29": [version for version in LmiVersion if version.number >= 17],
     "vLLM server 1.3 to 2.6": list(VllmVersion),
 }
@@ -32,10 +32,12 @@ def table(section: str = "What each container does") -> dict[str, dict[str, str]
     return {name: dict(zip(columns, cells, strict=True)) for name, *cells in lines}
 
 
+def span(first: object, last: object) -> str:
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
 def engine(releases: Releases) -> str:
-    known = [release for release in releases if release.engine.version is not None]
-    begin = "" if known == releases else f"from {known[0].number} on: "
-    return f"{begin}{known[0].engine.version} to {known[-1].engine.version}"
+    return span(releases[0].engine.version, releases[-1].engine.version)
 
 
 def each(value: Callable[[Release], object]) -> Callable[[Releases], str]:
@@ -68,7 +70,6 @@ def since(holds: Callable[[Release], bool]) -> Callable[[Releases], str]:
 ROWS: dict[str, Callable[[Releases], str]] = {
     "vLLM": engine,
     "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
-    "highest `max_lora_rank`": each(lambda release: release.engine.highest_rank),
     "adapters with biases, by a setting": since(lambda release: release.engine.may_serve_biases),
     "what finds the cached prefixes of an adapter": each(lambda release: release.engine.prefix_cache_key),
     "runs a `model.py` of an adapter's archive": since(lambda release: release.runs_code_of_adapters),
@@ -82,7 +83,7 @@ def test_columns_are_the_releases_that_there_are() -> None:
     assert [*LmiVersion, *VllmVersion] == [release for found in COLUMNS.values() for release in found]
     for heading, releases in COLUMNS.items():
         kind = releases[0].title.rpartition(" ")[0]
-        assert heading == f"{kind} {releases[0].number} to {releases[-1].number}"
+        assert heading == f"{kind} {span(releases[0].number, releases[-1].number)}"
 
 
 def test_cells_are_what_the_code_says() -> None:

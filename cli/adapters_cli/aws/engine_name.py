@@ -83,6 +83,5 @@ def _name_of_image(image: str) -> str:
     name = image.rpartition("/")[2]
     for release in RELEASES:
         if name == f"{release.repository}:{release.tag}":
-            engine = f"vLLM {release.engine.version}, " if release.engine.version else ""
-            return f"{release.title} ({engine}{name})"
+            return f"{release.title} (vLLM {release.engine.version}, {name})"
     return image

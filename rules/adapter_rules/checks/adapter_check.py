@@ -206,9 +206,7 @@ class AdapterCheck:
                 meant = next((f"; rename {other!r}" for other in self._seen if misnamed(other) == name), "")
                 self.add(CheckRule.FILE_MISSING, f"the file {name} is missing{meant}")
         if self.config is not None:
-            self.findings += self.config.findings(
-                self._place(CONFIG_FILE), lora=self._lora, base=self._base, version=self._version
-            )
+            self.findings += self.config.findings(self._place(CONFIG_FILE), lora=self._lora, base=self._base)
         # The tensors of another method than LoRA have other names.
         other_method = self.config is None and any(
             one.rule == CheckRule.LORA_METHOD.id for one in self.findings

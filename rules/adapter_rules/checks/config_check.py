@@ -16,7 +16,7 @@ from adapter_fleet.documents import strict_json
 from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_rules.checks.requirements_and_remedies import CheckRule
 from adapter_rules.engines.container_releases import NEWEST_LMI, ContainerRelease
-from adapter_rules.engines.lora_limits import LoraServing
+from adapter_rules.engines.lora_limits import LORA_RANKS, LoraServing
 
 MAX_CONFIG_BYTES = 1024 * 1024
 
@@ -78,14 +78,13 @@ class AdapterConfig:
         *,
         lora: LoraServing | None,
         base: BaseModelFacts | None,
-        version: ContainerRelease = NEWEST_LMI,
     ) -> Iterator[Finding]:
-        """Compare the configuration with the engine and the base model that will serve the adapter."""
+        """Compare the configuration with the limits and the base model that will serve the adapter."""
         rank = max(self.ranks)
         if lora is not None:
             limit, source = lora.max_lora_rank, "'max_lora_rank'"
         else:
-            limit, source = version.engine.highest_rank, f"the highest 'max_lora_rank' of {version.title}"
+            limit, source = max(LORA_RANKS), "the highest 'max_lora_rank'"
         if rank > limit:
             yield CheckRule.RANK_LIMIT.finding(
                 where, f"the rank should be at most {limit} ({source}), got {rank}"

@@ -160,7 +160,7 @@ class CheckRule(Enum):
     LORA_BIAS_SETTING = (
         "lora-bias-setting",
         _WARNING,
-        "on LMI 15 and 16, biases only with OPTION_ENABLE_LORA_BIAS",
+        "on LMI 16, biases only with OPTION_ENABLE_LORA_BIAS",
         "train it without biases: from LMI 17 on the container refuses them",
     )
     LORA_INITIALISATION = (

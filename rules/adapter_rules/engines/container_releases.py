@@ -1,7 +1,7 @@
 """The releases of the containers that serve adapters: LMI (djl-inference), and AWS's vLLM container."""
 
 from collections.abc import Collection, Mapping
-from enum import Enum, StrEnum
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
@@ -86,28 +86,10 @@ class _Release(Protocol):
 
 def check_rank(release: _Release, rank: int) -> None:
     """Raise ValueError if the engine of a release does not support the maximum rank."""
-    engine = release.engine
-    if rank == 1 and not engine.serves_rank_1:
+    if rank == 1 and not release.engine.serves_rank_1:
         raise ValueError(f"'max_lora_rank' should be at least 8 with {release.title}, got {rank}")
-    if rank > engine.highest_rank:
-        raise ValueError(
-            f"'max_lora_rank' should be at most {engine.highest_rank} with {release.title}, got {rank}"
-        )
 
 
-class LoraMode(StrEnum):
-    """The inference loop of the container that serves the adapters."""
-
-    LMI_DIST = "lmi-dist"
-    """The container's own engine, until LMI 14."""
-    ROLLING_BATCH = "vllm"
-    """vLLM inside DJL's rolling batch: in LMI 15 the only loop with adapter code."""
-    ASYNC = "async"
-    """vLLM's own asynchronous engine, with adapters since LMI 16 and the default since 17."""
-
-
-_FIRST_ASYNC = 16
-_FIRST_ROLLING_BATCH = 15
 _FIRST_LMI_ON_CUDA_13 = 25
 _FIRST_TO_RUN_ADAPTERS_CODE = 18
 # Before, djl_python drops an engine's argument whose value is "false" (`construct_vllm_args_list` in the
@@ -129,10 +111,7 @@ class LmiVersion(Enum):
         LmiContainer(version=LmiVersion.V28)
     """
 
-    V13 = ("0.31.0-lmi13.0.0-cu124", None)
-    """The first with adapter components; it serves them with lmi-dist, not with vLLM."""
-    V14 = ("0.32.0-lmi14.0.0-cu126", "0.6.3")
-    V15 = ("0.33.0-lmi15.0.0-cu128", "0.8.4")
+    # The first that serves adapters with vLLM's own asynchronous engine.
     V16 = ("0.34.0-lmi16.0.0-cu128", "0.10.2")
     V17 = ("0.35.0-lmi17.0.0-cu128", "0.11.1")
     V18 = ("0.36.0-lmi18.0.0-cu128", "0.12.0")
@@ -150,7 +129,7 @@ class LmiVersion(Enum):
     V29 = ("0.38.0-lmi29.0.0-cu130", "0.28.0")
     """No source says how it serves adapters. The library assumes that it does as LMI 28."""
 
-    def __init__(self, tag: str, vllm_version: str | None) -> None:
+    def __init__(self, tag: str, vllm_version: str) -> None:
         self.tag = tag
         self.engine = VllmEngine(vllm_version)
         self.repository = "djl-inference"
@@ -180,13 +159,6 @@ class LmiVersion(Enum):
         return f"LMI {self.number}"
 
     @property
-    def lora_mode(self) -> LoraMode:
-        """The inference loop of this release that serves adapters."""
-        if self.number >= _FIRST_ASYNC:
-            return LoraMode.ASYNC
-        return LoraMode.ROLLING_BATCH if self.number >= _FIRST_ROLLING_BATCH else LoraMode.LMI_DIST
-
-    @property
     def needs_newer_ami(self) -> bool:
         """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
         return self.number >= _FIRST_LMI_ON_CUDA_13
@@ -214,7 +186,7 @@ class LmiVersion(Enum):
 
     @property
     def prefix_caching_off(self) -> Mapping[str, str]:
-        """The environment variable that switches prefix caching off; empty up to LMI 16, which needs none."""
+        """The environment variable that switches prefix caching off; empty for LMI 16, which needs none."""
         if not self.engine.may_answer_for_predecessor:
             return {}
         passes_false_on = self.number >= _FIRST_TO_PASS_FALSE_ON
@@ -226,18 +198,15 @@ class LmiVersion(Enum):
         Raises ValueError if this release's engine does not support the rank.
         """
         check_rank(self, lora.max_lora_rank)
-        match self.lora_mode:
-            case LoraMode.ASYNC:
-                environment = {
-                    "OPTION_ASYNC_MODE": "true",
-                    "OPTION_ROLLING_BATCH": "disable",
-                    "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
-                    # A base model that cannot start then fails at once, not after the health check's timeout.
-                    "SERVING_FAIL_FAST": "true",
-                }
-            case LoraMode.ROLLING_BATCH | LoraMode.LMI_DIST as loop:
-                environment = {"OPTION_ROLLING_BATCH": loop.value}
-        environment |= {"OPTION_ENABLE_LORA": "true", **self.variables.for_lora(lora)}
+        environment = {
+            "OPTION_ASYNC_MODE": "true",
+            "OPTION_ROLLING_BATCH": "disable",
+            "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
+            # A base model that cannot start then fails at once, not after the health check's timeout.
+            "SERVING_FAIL_FAST": "true",
+            "OPTION_ENABLE_LORA": "true",
+            **self.variables.for_lora(lora),
+        }
         return environment if prefix_caching else {**environment, **self.prefix_caching_off}
 
 

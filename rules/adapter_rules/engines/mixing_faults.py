@@ -58,9 +58,8 @@ class MixingFault:
 
 MIXING_FAULTS = (
     # `set_adapter_mapping` skips the update of the slots' metadata while the running requests are the same.
-    # Read in the sources of 0.6.3, 0.8.4, 0.10.2, 0.12.0, 0.13.0, 0.14.0 and 0.25.1, which have it, and of
-    # 0.26.0, 0.28.0 and 0.30.0, which compare the slots as well (#47725). Reproduced upstream on 0.22.1 and
-    # 0.24.0. LMI 13 has a fork that nobody has read.
+    # Read in the sources of 0.10.2, 0.12.0, 0.13.0, 0.14.0 and 0.25.1, which have it, and of 0.26.0, 0.28.0
+    # and 0.30.0, which compare the slots as well (#47725). Reproduced upstream on 0.22.1 and 0.24.0.
     MixingFault(
         id="adapter-swapped-in-flight",
         happens="where more adapters than 'max_loras' were added, with those since replaced or removed, the"

@@ -6,11 +6,9 @@ from enum import StrEnum
 
 _Version = tuple[int, ...]
 
-# vLLM 0.8 added the ranks 320 and 512, vLLM 0.11.1 rank 1 (MaxLoRARanks).
-_FIRST_WITH_RANKS_ABOVE_256: _Version = (0, 8)
+# vLLM 0.11.1 added rank 1 (MaxLoRARanks).
 _FIRST_WITH_RANK_1: _Version = (0, 11, 1)
-# vLLM 0.6.4 added `enable_lora_bias` (#5733), 0.11.1 removed it. Without it biases are refused.
-_FIRST_WITH_BIASES: _Version = (0, 6, 4)
+# vLLM 0.11.1 removed `enable_lora_bias`. Without it biases are refused.
 _FIRST_WITHOUT_BIASES: _Version = (0, 11, 1)
 # vLLM 0.11.1 has LoRA for stacked experts (FusedMoEWithLoRA), 0.12.0 skips the embeddings that PEFT saves
 # beside an adapter (`is_base_embeddding_weights` in vllm/lora/utils.py); 0.10.2 and 0.11.1 refuse them.
@@ -32,8 +30,8 @@ _VOCABULARY: Mapping[str, tuple[_Version, _Version | None]] = {
 
 By the model's type. The model's class lists them in `embedding_modules` (vllm/model_executor/models):
 LlamaForCausalLM, of which Phi3ForCausalLM is one and which served Mistral as well up to 0.14, and
-Qwen3ForCausalLM since 0.16 (#29816). Read in the sources of 0.8.4, 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.15.1,
-0.16.0, 0.17.0, 0.20.1, 0.26.0, 0.28.0 and 0.30.0. Qwen2, Gemma, Gemma 2 and Gemma 3 have none in any of
+Qwen3ForCausalLM since 0.16 (#29816). Read in the sources of 0.10.2, 0.11.1, 0.12.0, 0.14.0, 0.15.1, 0.16.0,
+0.17.0, 0.20.1, 0.26.0, 0.28.0 and 0.30.0. Qwen2, Gemma, Gemma 2 and Gemma 3 have none in any of
 these. For Phi-3 and Gemma 3 six versions were read; the others are assumed to be alike.
 """
 
@@ -52,14 +50,9 @@ class PrefixCacheKey(StrEnum):
 
 @dataclass(frozen=True)
 class VllmEngine:
-    """A version of vLLM, such as 0.14.0. None is the fork in LMI 13, which counts as older than all."""
+    """A version of vLLM from 0.10.2 on, such as 0.14.0."""
 
-    version: str | None
-
-    @property
-    def highest_rank(self) -> int:
-        """The highest 'max_lora_rank'."""
-        return 512 if self._is_from(_FIRST_WITH_RANKS_ABOVE_256) else 256
+    version: str
 
     @property
     def serves_rank_1(self) -> bool:
@@ -69,7 +62,7 @@ class VllmEngine:
     @property
     def may_serve_biases(self) -> bool:
         """True if the engine has a setting for adapters with biases."""
-        return self._is_from(_FIRST_WITH_BIASES) and not self._is_from(_FIRST_WITHOUT_BIASES)
+        return not self._is_from(_FIRST_WITHOUT_BIASES)
 
     @property
     def adapts_stacked_experts(self) -> bool:
@@ -101,7 +94,7 @@ class VllmEngine:
     @property
     def numbers(self) -> _Version:
         """The version's numbers, to compare: (0, 14, 0) for 0.14.0."""
-        return tuple(map(int, (self.version or "0").split(".")))
+        return tuple(map(int, self.version.split(".")))
 
     def _is_from(self, first: _Version) -> bool:
         return self.numbers >= first

@@ -235,7 +235,7 @@ def is_told(findings: list[Finding]) -> bool:
 def test_no_configuration_makes_a_check_fail(text: bytes, version: LmiVersion) -> None:
     read, findings = read_config(text, "config", version=version)
     if read is not None:
-        findings += read.findings("config", lora=LORA, base=BASE_MODEL, version=version)
+        findings += read.findings("config", lora=LORA, base=BASE_MODEL)
     assert read is not None or findings
     assert is_told(findings)
 

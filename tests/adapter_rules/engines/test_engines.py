@@ -11,7 +11,6 @@ from adapter_rules.engines.container_releases import (
     NEWEST_LMI,
     ContainerRelease,
     LmiVersion,
-    LoraMode,
     VllmVersion,
 )
 from adapter_rules.engines.lora_limits import LoraServing
@@ -65,7 +64,7 @@ class TestInstanceTypes:
 
 class TestLmi:
     @pytest.mark.parametrize("version", [LmiVersion.V16, NEWEST_LMI])
-    def test_newer_releases_serve_adapters_from_the_asynchronous_engine(self, version: LmiVersion) -> None:
+    def test_adapters_are_served_from_the_asynchronous_engine(self, version: LmiVersion) -> None:
         assert version.environment(LORA, prefix_caching=True) == SIZES | {
             "OPTION_ASYNC_MODE": "true",
             "OPTION_ROLLING_BATCH": "disable",
@@ -73,32 +72,16 @@ class TestLmi:
             "SERVING_FAIL_FAST": "true",
         }
 
-    @pytest.mark.parametrize(("version", "loop"), [(LmiVersion.V14, "lmi-dist"), (LmiVersion.V15, "vllm")])
-    def test_older_releases_serve_adapters_from_a_rolling_batch(self, version: LmiVersion, loop: str) -> None:
-        assert version.environment(LORA, prefix_caching=True) == SIZES | {"OPTION_ROLLING_BATCH": loop}
-        assert version.lora_mode is LoraMode(loop)
-
-    @pytest.mark.parametrize(
-        ("version", "rank", "message"),
-        [
-            (LmiVersion.V16, 1, "'max_lora_rank' should be at least 8 with LMI 16, got 1"),
-            (LmiVersion.V14, 320, "'max_lora_rank' should be at most 256 with LMI 14, got 320"),
-        ],
-    )
-    def test_rank_that_came_with_a_later_engine_is_refused(
-        self, version: LmiVersion, rank: int, message: str
-    ) -> None:
-        lora, most = (LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=each) for each in (rank, 256))
-        with pytest.raises(ValueError, match=message):
-            version.environment(lora, prefix_caching=True)
+    def test_rank_that_came_with_a_later_engine_is_refused(self) -> None:
+        lora = LoraServing(max_loras=1, max_cpu_loras=1, max_lora_rank=1)
+        with pytest.raises(ValueError, match="'max_lora_rank' should be at least 8 with LMI 16, got 1"):
+            LmiVersion.V16.environment(lora, prefix_caching=True)
         LmiVersion.V17.environment(lora, prefix_caching=True)
-        LmiVersion.V14.environment(most, prefix_caching=True)
 
     @pytest.mark.parametrize(
         ("version", "value"),
         [
-            # The caches of the first ones know each registration.
-            (LmiVersion.V13, None),
+            # The cache of the first one knows each registration.
             (LmiVersion.V16, None),
             (LmiVersion.V17, "--no-enable-prefix-caching"),
             (LmiVersion.V26, "--no-enable-prefix-caching"),
@@ -152,7 +135,7 @@ class TestKnownFaults:
     SWAPPED = "adapter-swapped-in-flight"
 
     def test_release_that_may_answer_with_another_adapter_and_one_that_no_source_knows_are_told(self) -> None:
-        older = [str(number) for number in range(13, 28)]
+        older = [str(number) for number in range(16, 28)]
         assert faults_of(LmiVersion) == {
             **{key: [self.SWAPPED] for key in older},
             "16": [self.SWAPPED, "lmi16-wrong-adapter"],
@@ -183,22 +166,17 @@ class TestKnownFaults:
 
 class TestEngine:
     @pytest.mark.parametrize(
-        ("version", "highest_rank", "rank_1", "biases", "experts", "embeddings", "by_name"),
+        ("version", "rank_1", "biases", "experts", "embeddings", "by_name"),
         [
-            (None, 256, False, False, False, False, False),
-            ("0.6.3", 256, False, False, False, False, False),
-            ("0.6.4", 256, False, True, False, False, False),
-            ("0.8.4", 512, False, True, False, False, False),
-            ("0.10.2", 512, False, True, False, False, False),
-            ("0.11.1", 512, True, False, True, False, True),
-            ("0.12.0", 512, True, False, True, True, True),
-            ("1.0.0", 512, True, False, True, True, True),
+            ("0.10.2", False, True, False, False, False),
+            ("0.11.1", True, False, True, False, True),
+            ("0.12.0", True, False, True, True, True),
+            ("1.0.0", True, False, True, True, True),
         ],
     )
     def test_what_the_engine_serves_came_and_went_with_its_versions(
         self,
-        version: str | None,
-        highest_rank: int,
+        version: str,
         rank_1: bool,
         biases: bool,
         experts: bool,
@@ -206,8 +184,7 @@ class TestEngine:
         by_name: bool,
     ) -> None:
         engine = VllmEngine(version)
-        assert (engine.highest_rank, engine.serves_rank_1) == (highest_rank, rank_1)
-        assert engine.may_serve_biases is biases
+        assert (engine.serves_rank_1, engine.may_serve_biases) == (rank_1, biases)
         assert (engine.adapts_stacked_experts, engine.skips_embeddings) == (experts, embeddings)
         # A new version finds what its predecessor cached, unless each registration has a number of its own.
         assert engine.prefix_cache_key is (PrefixCacheKey.NAME if by_name else PrefixCacheKey.REGISTRATION)
@@ -216,15 +193,12 @@ class TestEngine:
     @pytest.mark.parametrize(
         ("version", "adapted"),
         [
-            (None, {"llama", "mistral", "phi3"}),
             ("0.14.0", {"llama", "mistral", "phi3"}),
             ("0.15.1", {"llama", "phi3"}),
             ("0.16.0", {"llama", "phi3", "qwen3"}),
         ],
     )
-    def test_embedding_and_head_are_adapted_of_some_models(
-        self, version: str | None, adapted: set[str]
-    ) -> None:
+    def test_embedding_and_head_are_adapted_of_some_models(self, version: str, adapted: set[str]) -> None:
         engine = VllmEngine(version)
         assert {kind for kind in sorted(VOCABULARY_MODEL_TYPES) if engine.adapts_vocabulary(kind)} == adapted
         assert not engine.adapts_vocabulary("gemma2")

@@ -283,8 +283,7 @@ class TestServing:
         [
             (["--max-lora-rank", "256"], "lora-rank"),
             (["--max-lora-rank", "512"], ""),
-            (["--container", "lmi14"], "lora-rank"),
-            (["--container", "LMI15"], ""),
+            (["--container", "LMI16"], ""),
             (["--container", "19"], ""),
             (["--container", "vllm2.6"], ""),
         ],
@@ -353,9 +352,9 @@ class TestServing:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["--container", "lmi12"], "should be lmi13 to lmi29, or vllm1.3 to vllm2.6, got 'lmi12'"),
+            (["--container", "lmi15"], "should be lmi16 to lmi29, or vllm1.3 to vllm2.6, got 'lmi15'"),
             (["--max-lora-rank", "48"], "'max_lora_rank' should be one of 8, 16"),
-            (["--container", "lmi14", "--max-lora-rank", "512"], "at most 256 with LMI 14, got 512"),
+            (["--container", "lmi16", "--max-lora-rank", "1"], "at least 8 with LMI 16, got 1"),
             (["--base-model", "."], "'config.json' should be the configuration"),
             (["--base-model", "s3://bucket/none/"], "The specified key does not exist. (NoSuchKey)"),
             (["--environment", "nowhere"], "the path of a .toml file, got 'nowhere'"),
