@@ -24,8 +24,8 @@ from adapters_cli.models.capacity_report import (
     CapacityReport,
     Placement,
     as_document,
-    rows,
-    screen,
+    notes,
+    table,
 )
 from adapters_cli.models.options import (
     ENVIRONMENT_OPTION,
@@ -36,8 +36,7 @@ from adapters_cli.models.options import (
 )
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
-
-_MAX_LARGER = 6
+from adapters_cli.output.text import print_note
 
 EXAMPLES = """
 # What does prod.toml leave of the memory?
@@ -122,11 +121,12 @@ def capacity(
         model=name,
         workload=workload,
         sizing=sizing,
-        larger=tuple(workload.on_larger(sizing))[:_MAX_LARGER],
         adapters=count,
         placement=_placement(file),
     )
-    print_result(as_document(report), screen(report), as_json=as_json, rows=rows(report))
+    print_result(as_document(report), table(report), as_json=as_json)
+    for line in () if as_json else notes(report):
+        print_note(line)
     if not report.fits:
         raise CommandError(report.verdict)
 

@@ -1,18 +1,18 @@
-"""The report of `adapters capacity`: its values, its tables, its rows for a pipe, and its JSON document."""
+"""The report of `adapters capacity`: its values, its table, its notes, and its JSON document."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
-
-from rich.console import Group, RenderableType
-from rich.text import Text
 
 from adapter_fleet.common.counts import counted
 from adapter_rules.hardware.memory import GIB, GpuMemory, TierCounts, cpu_bytes
 from adapters_cli.models.capacity import CopyOnInstance, Workload
 from adapters_cli.output.tables import RowTable
-from adapters_cli.output.text import one_line
+from adapters_cli.output.text import few
+
+_MAX_LARGER = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,15 +49,12 @@ class Part:
     name: str
     size: int
     how: str
-    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class CapacityReport:
     """The result of `adapters capacity`.
 
-    larger:
-        The same copy on larger instance types.
     adapters:
         None if the number of adapters is unknown.
     """
@@ -65,9 +62,13 @@ class CapacityReport:
     model: str
     workload: Workload
     sizing: CopyOnInstance
-    larger: tuple[CopyOnInstance, ...]
-    adapters: AdapterCount | None
-    placement: Placement
+    adapters: AdapterCount | None = None
+    placement: Placement = Placement()
+
+    @cached_property
+    def larger(self) -> tuple[CopyOnInstance, ...]:
+        """The same copy on larger instance types."""
+        return tuple(islice(self.workload.on_larger(self.sizing), _MAX_LARGER))
 
     @property
     def memory(self) -> GpuMemory:
@@ -81,10 +82,12 @@ class CapacityReport:
 
     @property
     def verdict(self) -> str:
-        """A sentence: that it fits, or why it does not."""
+        """A sentence: that it fits, or why it does not and on what it would."""
         memory, slots = self.memory, counted(self.memory.max_loras, "slot")
         if memory.fits:
             return f"it fits: beside {slots}, the key-value cache holds {_cache(memory)}"
+        would_fit = [copy.instance.name for copy in self.larger if copy.memory.fits]
+        hint = f"; it would fit {few(would_fit)}" if would_fit else ""
         most = f"at most {counted(memory.most_loras, 'slot')} fit" if memory.most_loras else "no slot fits"
         if memory.max_model_len is not None:
             most += f" beside one sequence of {memory.max_model_len:,} tokens ({size(memory.least_cache)})"
@@ -92,13 +95,13 @@ class CapacityReport:
             return (
                 f"it does not fit: on each accelerator, weights ({size(memory.weights)}), {slots}"
                 f" ({size(memory.slots)}) and the rest ({size(memory.other)}, an estimate) take"
-                f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}"
+                f" {size(memory.budget - memory.left)} of {size(memory.budget)}; {most}{hint}"
             )
         variable = self.workload.engine.variables.name("MAX_MODEL_LEN")
         longest = f"; {variable} may be {memory.tokens:,} at most" if memory.tokens else ""
         return (
             f"it does not fit: on each accelerator, {size(memory.cache)} are left for the key-value cache;"
-            f" {most}{longest}"
+            f" {most}{longest}{hint}"
         )
 
     @cached_property
@@ -107,40 +110,35 @@ class CapacityReport:
         memory, shape, engine = self.memory, self.workload.shape, self.workload.engine
         bits = shape.quantization.bits or engine.quantize_bits
         plain = 8 * engine.number_bytes
+        numbers = f"{plain} bits" if bits is None else f"linear {bits:.3g} bits, others {plain}"
         vocabulary = "; those of embedding and head are whole on each" if shape.vocabulary_slots else ""
         return (
             Part(
                 name="weights",
                 size=memory.weights,
-                how=f"{_parameters(shape.parameters)} parameters, "
-                + (f"{plain} bits" if bits is None else f"linear {bits:.3g} bits, others {plain}"),
-                source="config.json: the widths of its modules, tied embeddings, quantization",
+                how=f"{_parameters(shape.parameters)} parameters, {numbers}",
             ),
             Part(
                 name="LoRA slots",
                 size=memory.slots,
                 how=f"{memory.max_loras} x {size(memory.slot)}, for A and B of rank"
                 f" {self.workload.lora.max_lora_rank}{vocabulary}",
-                source="create_lora_weights in vllm/lora/layers/*_linear.py",
             ),
             Part(
                 name="KV cache",
                 size=memory.cache,
                 how=f"{_cache(memory)}; {size(memory.token)} a token on each",
-                source="2 x layers x key-value heads x head width x bytes for a token",
             ),
             Part(
                 name="other",
                 size=memory.other,
                 how="an estimate: activations, sampling, CUDA, NCCL",
-                source="vLLM's log has the real one",
             ),
             Part(
                 name="reserved",
                 size=memory.reserved,
                 how=f"vLLM takes {engine.utilization:g} of the {memory.accelerator.visible_gib:g} GiB that it"
                 " sees",
-                source="gpu_memory_utilization; the driver and error correction",
             ),
         )
 
@@ -216,7 +214,6 @@ def as_document(report: CapacityReport) -> dict[str, Any]:
                 "accelerator_bytes": part.size,
                 "copy_bytes": part.size * memory.tensor_parallel,
                 "how": part.how,
-                "source": part.source,
             }
             for part in report.parts
         },
@@ -247,56 +244,33 @@ def _instance_document(sizing: CopyOnInstance) -> dict[str, Any]:
     }
 
 
-def rows(report: CapacityReport) -> list[tuple[str, ...]]:
-    """Return a report as rows of plain numbers, sizes in bytes. The first field is the kind of the row."""
-    memory = report.memory
-    found: list[tuple[str, ...]] = [
-        (
-            "memory",
-            part.name,
-            str(part.size),
-            str(part.size * memory.tensor_parallel),
-            part.how,
-            part.source,
+def table(report: CapacityReport) -> RowTable:
+    """Return the parts of the memory, on each accelerator and for a whole copy, and what they are."""
+    parallel = report.memory.tensor_parallel
+    rows = [(part.name, size(part.size), size(part.size * parallel), part.how) for part in report.parts]
+    adapters = f"for adapters in {counted(parallel, 'worker')}: an estimate, at most"
+    rows.append(("CPU memory", "-", size(report.host_bytes), adapters))
+    return RowTable(
+        headings=("MEMORY", "EACH", "COPY", "HOW"), rows=rows, styled=None, numbers=("EACH", "COPY")
+    )
+
+
+def notes(report: CapacityReport) -> Iterator[str]:
+    """Yield what was counted, where adapters are, and what is unknown."""
+    sizing, tiers = report.sizing, report.tiers
+    accelerator = sizing.instance.accelerator
+    yield (
+        f"{report.model} on {sizing.instance.name}: {sizing.accelerators} x {accelerator.name}"
+        f" {accelerator.memory_gib} GiB a copy"
+    )
+    if report.fits:
+        yield report.verdict
+    if tiers is not None and report.adapters is not None:
+        yield (
+            f"{counted(tiers.adapters, 'adapter')} ({report.adapters.where}): {tiers.gpu:,} in GPU memory,"
+            f" {tiers.cpu:,} in CPU memory, {tiers.disk:,} on disk"
         )
-        for part in report.parts
-    ]
-    found += [("tier", name, str(number), share) for name, number, share in _tier_rows(report)]
-    found.append(("host", "adapters", str(report.host_bytes)))
-    found += [("instance", *row) for row in _instance_rows(report, comma="")]
-    found += [("note", note) for note in report.notes]
-    return [*found, ("verdict", "fits" if report.fits else "does not fit", report.verdict)]
-
-
-def _tier_rows(report: CapacityReport) -> list[tuple[str, int, str]]:
-    """Return each tier with its number of adapters and their share in per cent; nothing if it is unknown."""
-    tiers = report.tiers
-    if tiers is None:
-        return []
-    return [
-        (name, number, f"{100 * number / max(1, tiers.adapters):.0f}")
-        for name, number in (("GPU", tiers.gpu), ("CPU", tiers.cpu), ("disk", tiers.disk))
-    ]
-
-
-_INSTANCE_HEADINGS = ("INSTANCE", "COPY HAS", "KV TOKENS", "SEQUENCES", "MOST LORAS")
-
-
-def _instance_rows(report: CapacityReport, *, comma: str) -> list[tuple[str, ...]]:
-    """Return the rows of the instance type and of larger ones, with `_INSTANCE_HEADINGS` as columns.
-
-    `comma` is what goes between thousands.
-    """
-    return [
-        (
-            sizing.instance.name,
-            _accelerators_of(sizing),
-            f"{sizing.memory.tokens:{comma}}",
-            "-" if sizing.memory.sequences is None else f"{sizing.memory.sequences:{comma}.1f}",
-            f"{sizing.memory.most_loras:{comma}}",
-        )
-        for sizing in (report.sizing, *report.larger)
-    ]
+    yield from report.notes
 
 
 def size(number: float) -> str:
@@ -317,46 +291,3 @@ def _cache(memory: GpuMemory) -> str:
 
 def _parameters(number: int) -> str:
     return f"{number / 1e9:.2f} B" if number >= 1e8 else f"{number / 1e6:.2f} M"
-
-
-def _accelerators_of(sizing: CopyOnInstance) -> str:
-    """Return the accelerators of a copy as text: 4 x A10G 24 GiB."""
-    accelerator = sizing.instance.accelerator
-    return f"{sizing.accelerators} x {accelerator.name} {accelerator.memory_gib} GiB"
-
-
-def screen(report: CapacityReport) -> RenderableType:
-    """Return a report as tables for a terminal."""
-    parallel = report.memory.tensor_parallel
-    workers = counted(parallel, "worker")
-    memory = [
-        (part.name, size(part.size), size(part.size * parallel), f"{part.how} [{part.source}]")
-        for part in report.parts
-    ]
-    where = f"{report.model} on {report.sizing.instance.name}: {_accelerators_of(report.sizing)} a copy"
-    lines: list[RenderableType] = [
-        Text(one_line(where), style="bold"),
-        Text(report.verdict, style="green" if report.fits else "red"),
-        Text(),
-        RowTable(
-            headings=("MEMORY", "EACH", "COPY", "HOW"), rows=memory, styled=None, numbers=("EACH", "COPY")
-        ),
-        Text(),
-    ]
-    if report.tiers is not None and report.adapters is not None:
-        tiers = ", ".join(f"{name} {number:,} ({share} %)" for name, number, share in _tier_rows(report))
-        counted_in = f" ({report.adapters.where})" if report.adapters.where else ""
-        lines.append(Text(one_line(f"{counted(report.tiers.adapters, 'adapter')}{counted_in}: {tiers}")))
-    lines += [
-        Text(f"CPU memory of adapters: up to about {size(report.host_bytes)} in {workers} of a copy"),
-        Text(),
-        RowTable(
-            headings=_INSTANCE_HEADINGS,
-            rows=_instance_rows(report, comma=","),
-            styled=None,
-            numbers=_INSTANCE_HEADINGS[2:],
-            text=False,
-        ),
-        *(Text(f"note: {one_line(note)}", style="yellow") for note in report.notes),
-    ]
-    return Group(*lines)

@@ -10,7 +10,7 @@ from adapter_fleet.common.counts import counted
 from adapter_rules.engines.engine_settings import EngineSettings
 from adapter_rules.hardware.instance_types import INSTANCES
 from adapters_cli.models.capacity import Workload
-from adapters_cli.models.capacity_report import CapacityReport, Placement
+from adapters_cli.models.capacity_report import CapacityReport
 from adapters_cli.models.options import declared_shape
 from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.text import few
@@ -22,7 +22,6 @@ _INDEX = "model.safetensors.index.json"
 _WEIGHTS = (".safetensors", ".bin", ".pt")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "tekken.json")
 _MAX_INDEX_BYTES = 64 * 1024**2
-_LARGER = 3
 _PREFIX_HINT = "'prefix' of [base_model] should be the folder that 'adapters pull' prints"
 
 
@@ -83,15 +82,9 @@ def check_memory(deployment: Deployment) -> Iterator[CheckOutcome]:
     except ValueError as error:
         yield check.error(str(error), command)
         return
-    report = CapacityReport(
-        model=name, workload=workload, sizing=sizing, larger=(), adapters=None, placement=Placement()
-    )
-    if report.fits:
-        yield check.ok(f"{name} on {instance.name}: {report.verdict}")
-        return
-    larger = [copy.instance.name for copy in workload.on_larger(sizing) if copy.memory.fits][:_LARGER]
-    hint = f"; it would fit {', '.join(larger)}" if larger else ""
-    yield check.error(f"{name} on {instance.name}: {report.verdict}{hint}", command)
+    report = CapacityReport(model=name, workload=workload, sizing=sizing)
+    told = f"{name} on {instance.name}: {report.verdict}"
+    yield check.ok(told) if report.fits else check.error(told, command)
 
 
 def _pull(name: str, bucket: str, prefix: str) -> str:
