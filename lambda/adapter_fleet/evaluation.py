@@ -22,7 +22,13 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """The mean score of one metric: that of the base model, and that of the adapter."""
+    """The mean score of one metric.
+
+    base:
+        That of the base model.
+    adapter:
+        That of the adapter.
+    """
 
     base: float
     adapter: float

@@ -1,5 +1,7 @@
-"""`python -m docs.site.reference` writes the generated pages of the reference."""
+"""`python -m docs.site.reference` writes the generated pages of the reference, and a manifest's schema."""
 
+from adapter_fleet.manifest.parser import SCHEMA_FILE
+from docs.site.reference import manifest_schema
 from docs.site.reference.pages import FOLDER, pages, stale
 
 wanted = pages()
@@ -11,3 +13,4 @@ for path in list(stale(wanted)):
     else:
         file.unlink()
     print(f"docs/reference/{path}")
+SCHEMA_FILE.write_text(manifest_schema.text(), "utf-8")

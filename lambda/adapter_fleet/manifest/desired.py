@@ -20,6 +20,10 @@ DEFAULT_MAX_TOKENS = 16
 class Probe:
     """A prompt, and how the adapter's answer to it begins. The base model and others answer something else.
 
+    prompt:
+        The prompt. It is sent with eight random digits and an empty line in front, which no cache has.
+    answer:
+        The beginning of the adapter's answer at temperature 0.
     max_tokens:
         How many tokens are generated at most; None for as many as `answer` may have.
     """

@@ -35,7 +35,9 @@ class BucketArtifact:
     """An archive in a bucket that the fleet knows by an alias, so that one manifest fits several accounts.
 
     bucket:
-        The alias.
+        An alias of a bucket that the fleet has been given.
+    key:
+        The key of the archive in the bucket.
     """
 
     bucket: str
@@ -63,8 +65,13 @@ ArtifactReference = S3Artifact | BucketArtifact | LocalArtifact | AssetArtifact
 class AdapterSettings:
     """What both an adapter and the defaults of a manifest may set.
 
+    rank:
+        The LoRA rank. One above the endpoint's `max_lora_rank` is an error before anything is created.
+    tags:
+        Tags of the inference component: texts, in quotes where they look like numbers.
     smoke:
-        False for no smoke request (`smoke: false`), even if the fleet has a default one.
+        A request that the adapter has to answer before it counts as in service. False for none
+        (`smoke: false`), even if the fleet has a default one.
     """
 
     rank: int | None = None
@@ -76,8 +83,15 @@ class AdapterSettings:
 class ManifestAdapter(AdapterSettings):
     """One adapter of a manifest, with the manifest's defaults. Its fields are the keys of the document.
 
+    name:
+        The name, which no other adapter of the manifest has, whatever the case. The component is
+        `<prefix>-<name>`.
+    artifact:
+        Where the adapter is: `s3://<bucket>/<key>.tar.gz`, a bucket's alias and a key, or a directory or an
+        archive of this machine that begins with `./`, `../` or `/`.
     digest:
-        SHA-256 of the canonical tar in hexadecimal; None if the manifest does not give it.
+        SHA-256 of the canonical tar, as `adapters publish` writes it. Not needed for a path, nor where the
+        key ends with `sha256-<64 hex>.tar.gz`.
     checksum:
         S3's SHA-256 of the archive, as `adapters publish` writes it. An archive without one is read.
     probe:
@@ -144,7 +158,7 @@ MAX_EXPRESSION_LENGTH = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeSettings:
-    """The keys of a smoke test. Raises RecordError with every mistake; give either `prompt` or `body`.
+    """The keys of a smoke test: either `prompt` or `body`. Raises RecordError with every mistake.
 
     prompt:
         What to ask, at temperature 0.

@@ -1,6 +1,7 @@
 """Reads the adapters of a manifest from its document.
 
-The records of the manifest have the document's keys; `manifest.schema.json` is the same for editors.
+The records of the manifest have the document's keys; `make generate` makes `manifest.schema.json` of
+them, for editors.
 """
 
 from collections.abc import Iterable, Mapping
@@ -59,7 +60,18 @@ _SmokeValue = SmokeRequest | Literal[False] | None
 
 @dataclass(frozen=True, kw_only=True)
 class ManifestDocument:
-    """The whole document. Each adapter is structured on its own, so that all errors are found at once."""
+    """The adapters that a fleet should have.
+
+    base_model:
+        The base model that the adapters were trained for, such as `meta-llama/Llama-3.1-8B-Instruct`. It has
+        to be the endpoint's: the last parts of the names are compared.
+    defaults:
+        Values of every adapter that does not set them. Tags are joined, and the adapter's own win.
+    adapters:
+        All adapters of the fleet. One that is taken out is deleted.
+
+    Each adapter is structured on its own, so that all errors are found at once.
+    """
 
     base_model: str | None = None
     defaults: AdapterSettings | None = None
