@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,19 +29,35 @@ _AWS_PANEL = "AWS"
 _PLACE_PANEL = "Fleet and endpoint"
 
 
+class Panel(Enum):
+    """The groups of the list of commands, in the order in which a person meets them.
+
+    Each has the folder of its name in `adapters_cli.commands`.
+    """
+
+    TRAIN = "Train and publish"
+    DEPLOY = "Deploy and change"
+    LOOK = "Look"
+    EVALUATE = "Evaluate and load"
+    CLIENTS = "Clients"
+
+    @property
+    def folder(self) -> str:
+        """The folder of its commands."""
+        return self.name.lower()
+
+
 @dataclass(frozen=True, kw_only=True)
 class CommandModule:
     """What is known of a command before its module of `adapters_cli.commands` is imported.
 
-    panel:
-        Its group in the list of commands.
     of_fleet, of_endpoint:
         True if it has the options that name a fleet, or the one that names an endpoint.
     module:
         The name of its module, and of the function there, if it is not the command's: a word of Python.
     """
 
-    panel: str
+    panel: Panel
     of_fleet: bool = False
     of_endpoint: bool = False
     module: str | None = None
@@ -110,14 +127,15 @@ class _LazyCommand(TyperCommand):
     """A command whose module is imported when its command line is parsed."""
 
     def __init__(self, name: str, at: CommandModule) -> None:
-        super().__init__(name, rich_help_panel=at.panel)
+        super().__init__(name, rich_help_panel=at.panel.value)
         self._at = at
         self._module = at.module or name
 
     @property
     def summary(self) -> str:
         """The first paragraph of its function's docstring, read from the source: an import takes long."""
-        source = (Path(__file__).parent / "commands" / f"{self._module}.py").read_text(encoding="utf-8")
+        folder = Path(__file__).parent / "commands" / self._at.panel.folder
+        source = (folder / f"{self._module}.py").read_text(encoding="utf-8")
         found = re.search(
             rf'^def {self._module}\(.*?^    """(.*?)(\n\n|""")', source, re.DOTALL | re.MULTILINE
         )
@@ -130,7 +148,7 @@ class _LazyCommand(TyperCommand):
 
     @cached_property
     def _command(self) -> Any:
-        module = importlib.import_module(f"adapters_cli.commands.{self._module}")
+        module = importlib.import_module(f"adapters_cli.commands.{self._at.panel.folder}.{self._module}")
         command = _command_of(getattr(module, self._module), self.name)
         command.examples = module.EXAMPLES
         if self._at.of_fleet:

@@ -5,42 +5,35 @@ from typing import Annotated
 
 import typer
 
-from adapters_cli.command_group import MARKUP_MODE, CommandGroup, CommandModule
+from adapters_cli.command_group import MARKUP_MODE, CommandGroup, CommandModule, Panel
 from adapters_cli.product import product_version
 
-# The groups of the list of commands, in the order in which a person meets them.
-_TRAIN = "Train and publish"
-_DEPLOY = "Deploy and change"
-_LOOK = "Look"
-_EVALUATE = "Evaluate and load"
-_CLIENTS = "Clients"
-
 CommandGroup.modules = {
-    "check": CommandModule(panel=_TRAIN),
-    "capacity": CommandModule(panel=_TRAIN),
-    "publish": CommandModule(panel=_TRAIN),
-    "preview": CommandModule(panel=_TRAIN),
-    "pull": CommandModule(panel=_TRAIN),
-    "preflight": CommandModule(panel=_DEPLOY),
-    "plan": CommandModule(panel=_DEPLOY, of_fleet=True),
-    "apply": CommandModule(panel=_DEPLOY, of_fleet=True),
-    "remove": CommandModule(panel=_DEPLOY, of_fleet=True),
-    "promote": CommandModule(panel=_DEPLOY, of_fleet=True),
-    "rollback": CommandModule(panel=_DEPLOY, of_fleet=True),
-    "prune": CommandModule(panel=_DEPLOY, of_fleet=True, of_endpoint=True),
-    "import": CommandModule(module="import_", panel=_DEPLOY, of_fleet=True, of_endpoint=True),
-    "status": CommandModule(panel=_LOOK, of_fleet=True),
-    "describe": CommandModule(panel=_LOOK, of_fleet=True),
-    "probe": CommandModule(panel=_LOOK, of_fleet=True),
-    "list": CommandModule(module="list_", panel=_LOOK, of_endpoint=True),
-    "usage": CommandModule(panel=_LOOK, of_fleet=True),
-    "history": CommandModule(panel=_LOOK, of_fleet=True),
-    "logs": CommandModule(panel=_LOOK, of_fleet=True),
-    "evaluate": CommandModule(panel=_EVALUATE, of_fleet=True, of_endpoint=True),
-    "benchmark": CommandModule(panel=_EVALUATE, of_fleet=True, of_endpoint=True),
-    "invoke": CommandModule(panel=_CLIENTS, of_fleet=True, of_endpoint=True),
-    "routes": CommandModule(panel=_CLIENTS, of_fleet=True),
-    "token": CommandModule(panel=_CLIENTS),
+    "check": CommandModule(panel=Panel.TRAIN),
+    "capacity": CommandModule(panel=Panel.TRAIN),
+    "publish": CommandModule(panel=Panel.TRAIN),
+    "preview": CommandModule(panel=Panel.TRAIN),
+    "pull": CommandModule(panel=Panel.TRAIN),
+    "preflight": CommandModule(panel=Panel.DEPLOY),
+    "plan": CommandModule(panel=Panel.DEPLOY, of_fleet=True),
+    "apply": CommandModule(panel=Panel.DEPLOY, of_fleet=True),
+    "remove": CommandModule(panel=Panel.DEPLOY, of_fleet=True),
+    "promote": CommandModule(panel=Panel.DEPLOY, of_fleet=True),
+    "rollback": CommandModule(panel=Panel.DEPLOY, of_fleet=True),
+    "prune": CommandModule(panel=Panel.DEPLOY, of_fleet=True, of_endpoint=True),
+    "import": CommandModule(module="import_", panel=Panel.DEPLOY, of_fleet=True, of_endpoint=True),
+    "status": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "describe": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "probe": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "list": CommandModule(module="list_", panel=Panel.LOOK, of_endpoint=True),
+    "usage": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "history": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "logs": CommandModule(panel=Panel.LOOK, of_fleet=True),
+    "evaluate": CommandModule(panel=Panel.EVALUATE, of_fleet=True, of_endpoint=True),
+    "benchmark": CommandModule(panel=Panel.EVALUATE, of_fleet=True, of_endpoint=True),
+    "invoke": CommandModule(panel=Panel.CLIENTS, of_fleet=True, of_endpoint=True),
+    "routes": CommandModule(panel=Panel.CLIENTS, of_fleet=True),
+    "token": CommandModule(panel=Panel.CLIENTS),
 }
 
 CommandGroup.first_examples = {

@@ -79,7 +79,7 @@ class World:
         options = [*map(str, [*paths, *arguments])]
         split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
         command = ["publish", *options[:split], destination, *options[split:]]
-        with patch("adapters_cli.commands.publish._JOBS", jobs):
+        with patch("adapters_cli.commands.train.publish._JOBS", jobs):
             return CliRunner().invoke(
                 app, command, obj=FakeAccount(self.s3, self.service), catch_exceptions=False
             )

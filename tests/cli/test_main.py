@@ -42,7 +42,7 @@ def test_list_of_commands_has_the_first_paragraph_of_each_docstring() -> None:
     shown = " ".join(" ".join(texts).split())
     for command, at in CommandGroup.modules.items():
         name = at.module or command
-        function = getattr(importlib.import_module(f"adapters_cli.commands.{name}"), name)
+        function = getattr(importlib.import_module(f"adapters_cli.commands.{at.panel.folder}.{name}"), name)
         first = " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
         assert f"{command} {first.replace('`', '')}" in shown
 
@@ -181,7 +181,7 @@ main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.commands.status"]
+    "module", ["adapters_cli.main", "botocore.exceptions", "adapters_cli.commands.look.status"]
 )
 def test_interrupt_while_the_command_is_imported_ends_it_quietly(module: str) -> None:
     done = python(BEGINNING, module, "status")

@@ -58,7 +58,7 @@ def test_first_page_has_every_command_in_one_group_and_every_exit_code() -> None
     text = page("")
     for code, meaning in MEANINGS.items():
         assert f"{code}  {meaning}" in text
-    panels = dict.fromkeys(at.panel for at in CommandGroup.modules.values())
+    panels = dict.fromkeys(at.panel.value for at in CommandGroup.modules.values())
     assert re.findall(r"╭─ ([^─]*) ─", text)[2:] == list(panels)
     for name in CommandGroup.modules:
         assert len(re.findall(rf"^│ {name} ", text, flags=re.MULTILINE)) == 1

@@ -12,7 +12,7 @@ from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
 from adapters_cli.models.capacity_report import size
 from tests.cli.fleet_account import FakeAccount, Run, rows
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TICKETS = ROOT / "examples" / "tickets"
 GUIDE = ROOT / "docs" / "how-to" / "capacity.md"
 GIB = 1024**3

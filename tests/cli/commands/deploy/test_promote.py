@@ -6,7 +6,7 @@ import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSettings
 from tests.adapter_fleet.fleet_world import World, artifact
-from tests.cli.commands.test_rollback import released
+from tests.cli.commands.deploy.test_rollback import released
 from tests.cli.fleet_account import Run
 
 

@@ -271,7 +271,7 @@ class TestInS3:
         assert check("s3://bucket/adapters/", dora).exit_code == 1
 
 
-ENVIRONMENT = (Path(__file__).parents[3] / "environments" / "local.toml").read_text()
+ENVIRONMENT = (Path(__file__).parents[4] / "environments" / "local.toml").read_text()
 ENVIRONMENT = ENVIRONMENT.replace(
     'directory = "../examples/tickets/base"', 'name = "acme/other"\ndirectory = "../base"'
 )
@@ -397,5 +397,5 @@ class TestTerminal:
     def test_guide_shows_what_a_person_sees(self, shown: Callable[..., list[str]], tmp_path: Path) -> None:
         adapter = SyntheticAdapter(rank=64).save(tmp_path / "out" / "globex")
         lines = shown(adapter, "--max-lora-rank", "8")
-        guide = (Path(__file__).parents[3] / "docs" / "guides" / "check-rules.md").read_text()
+        guide = (Path(__file__).parents[4] / "docs" / "guides" / "check-rules.md").read_text()
         assert "```text\n" + "\n".join(lines) + "\n```" in guide

@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.sagemaker_port import UnansweredError
 from adapter_fleet.manifest.desired import Artifact
 from adapter_rules.archives.packing import identity_of
-from adapters_cli.commands.plan import summary
+from adapters_cli.commands.deploy.plan import summary
 from adapters_cli.fleets.base_component import NO_COPY
 from adapters_cli.fleets.manifest_changes import Action
 from tests.adapter_fleet.fleet_world import UID, World, adapter, artifact
