@@ -25,7 +25,7 @@ AFTER = [
 ]
 
 
-READS = re.compile("describe|find|fleet|generation|known|desired|list|newest|orders|read|record|tags")
+READS = re.compile(r"lineage\.|(\w+\.)?(all|describe|desired|find|fleet|list|newest|published|read|tags)")
 
 
 class Ticks:
