@@ -73,7 +73,7 @@ class FleetView:
             What `components_an_hour_before` returns.
         """
         desired = self.desired
-        records = by_adapter(desired.versions, self.records)
+        records = by_adapter(desired.versions, self.records, desired.declared)
         reason = refusal(records, desired.declared, self.context.target, hour_ago=hour_ago)
         return reason or desired.versions.clash
 
@@ -89,8 +89,9 @@ class FleetView:
 
     def deleted(self, leaving: Iterable[str]) -> int:
         """Return how many adapters go with these components that are not wanted."""
+        declared = self.desired.declared
         records = {component: self.records[component] for component in leaving}
-        return len(by_adapter(self.desired.versions, records).keys() - self.desired.declared.keys())
+        return len(by_adapter(self.desired.versions, records, declared).keys() - declared.keys())
 
     def superseded(self) -> dict[str, AdapterRecord]:
         """Return the records of earlier versions that nobody is sent to, counted for deletion."""

@@ -419,12 +419,21 @@ def without_failed_version(versions: Versions, record: AdapterRecord, decision: 
     return Decision(step=Step.DELETE, why=failure.reason)
 
 
-def by_adapter(versions: Versions, records: Mapping[str, AdapterRecord]) -> Mapping[str, AdapterRecord]:
-    """Return a record of each adapter by the component that a manifest means, as guards count adapters."""
+def by_adapter(
+    versions: Versions, records: Mapping[str, AdapterRecord], declared: Collection[str]
+) -> Mapping[str, AdapterRecord]:
+    """Return a record of each adapter by the component that a manifest means, as guards count adapters.
+
+    declared:
+        The components of the manifest, of which one may be named as a version's.
+    """
     if not versions.has_routes:
         return records
     ordered = sorted(records.values(), key=lambda record: (record.is_own, record.owned is not None))
-    return {_manifest_component(record): record for record in ordered}
+    return {
+        record.component if record.component in declared else _manifest_component(record): record
+        for record in ordered
+    }
 
 
 def _manifest_component(record: AdapterRecord) -> str:

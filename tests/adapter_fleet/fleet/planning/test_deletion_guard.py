@@ -63,8 +63,8 @@ def test_component_of_a_version_counts_for_its_adapter(known: dict[str, Any]) ->
     component = versioned_name("p-acme", VERSION)
     records = {component: AdapterRecord(name="acme", component=component, **known)}
     routed = replace(Versions.in_place({}), has_routes=True)
-    assert list(by_adapter(routed, records)) == ["p-acme"]
-    assert by_adapter(Versions.in_place({}), records) == records  # in place, a component is an adapter
+    assert list(by_adapter(routed, records, ())) == ["p-acme"]
+    assert by_adapter(Versions.in_place({}), records, ()) == records  # in place, a component is an adapter
 
 
 class TestWithinAnHour:

@@ -486,3 +486,20 @@ class TestComponentThatTwoAdaptersMayHave:
         assert str(world.newest().reason).startswith("a: adapter 'a' would take p-a-11111111")
         assert routed(world) == {"a": "p-a", "a-11111111": "p-a-11111111", "b": component("b", 1)}
         self.check_answers(world)
+
+
+def test_component_that_looks_like_a_version_s_is_the_adapter_s_own_if_the_manifest_names_it() -> None:
+    """`component: p-a-11111111`: the first eight digits of the version that it has."""
+    first, other = replace(adapter("a"), component=component("a", 1)), adapter("b")
+    world = deployed(first, other, settings=replace(IN_PLACE, deletions=DeletionLimit(share=0.0, above=0)))
+    world.apply(replace(first, artifact=artifact("a", 2)), other)
+    assert world.service.components[component("a", 1)].serves == artifact("a", 2).uri
+    world.with_settings(replace(RELEASES, deletions=DeletionLimit(share=0.0, above=0)))
+    writes = len(world.writes())
+    world.apply(replace(first, artifact=artifact("a", 2)), other)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert {write.split()[0] for write in world.writes()[writes:]} == {"AddTags"}
+    assert routed(world) == {"a": component("a", 1), "b": "p-b"}
+    world.apply(replace(first, artifact=artifact("a", 3)), other)
+    assert world.newest().outcome is Outcome.CONVERGED
+    assert routed(world)["a"] == f"{component('a', 1)}-33333333"
