@@ -65,6 +65,8 @@ class ProbeCheck:
         True if an answer of the first series was wrong: this is the second one.
     resent:
         True if the artifact was sent again because another answered, and nothing is proven since.
+    lacked:
+        True if no copy had the adapter when a series last showed that it is wrong.
     ended:
         When a series last showed that the adapter itself answers.
     rebased:
@@ -82,6 +84,7 @@ class ProbeCheck:
     wrong: int = 0
     suspected: bool = False
     resent: bool = False
+    lacked: bool = False
     ended: float | None = None
     rebased: bool = False
     like_base: bool | None = None

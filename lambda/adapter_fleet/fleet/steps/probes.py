@@ -161,7 +161,9 @@ def _right(task: StepTask, check: ProbeCheck) -> AdapterRecord:
     failure = record.failure
     if failure is not None and failure.artifact.same_as(record.serving):
         failure = None
-    ended = replace(check, wrong=0, suspected=False, resent=False, rebased=False, ended=task.clock.now())
+    ended = replace(
+        check, wrong=0, suspected=False, resent=False, lacked=False, rebased=False, ended=task.clock.now()
+    )
     return replace(record, probed=ended, failure=failure)
 
 
@@ -169,21 +171,24 @@ def _failed(task: StepTask, probe: Probe, series: _Series) -> StepOutcome:
     """Return the failure of an adapter for which another answers; its artifact may be sent again, once."""
     serving, check = serving_of(task.record), series.check
     reason = f"the probe: {_culprit(task, probe, series)}"
+    lacked = not check.right and all(answer is None for _, answer in series.wrong)
+    again = _is_sent_again(task, check, lacked=lacked)
     record = replace(
         task.record,
-        probed=check.begin_again(),
-        recheck=Recheck.RESEND if _is_sent_again(task, check) else task.record.recheck,
+        probed=replace(check.begin_again(), lacked=lacked),
+        recheck=Recheck.RESEND if again else task.record.recheck,
     )
     return task.failure(serving, reason, cause=Cause.IDENTITY, probe=probe.digest, record=record)
 
 
-def _is_sent_again(task: StepTask, check: ProbeCheck) -> bool:
+def _is_sent_again(task: StepTask, check: ProbeCheck, *, lacked: bool) -> bool:
     """Return True if the artifact is sent again: the probe was right before, or is right on other copies.
 
     A probe that was never right may be wrong itself: a new one for a version that serves already, or an old
-    one after the base model changed. Such a probe causes no write.
+    one after the base model changed. Such a probe causes no write. Nor does one whose artifact was sent again
+    already, unless the copies that were sent it are gone: the present ones lack it, and those did not.
     """
-    if not task.repairs or check.resent:
+    if not task.repairs or (check.resent and (check.lacked or not lacked)):
         return False
     if check.ended is None:
         return check.right > 0 and not serving_of(task.record).same_as(task.record.last_good)

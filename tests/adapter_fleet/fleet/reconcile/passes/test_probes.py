@@ -140,7 +140,7 @@ class TestAfterAChange:
         assert 63.0 <= max(took) < MAX_PROBE_SECONDS
 
 
-def _answers_instead(world: World, declared: str, other: str) -> None:
+def _answers_instead(world: World, declared: str, other: str | None) -> None:
     """Let every copy answer with another artifact wherever this one was loaded."""
 
     def swap() -> None:
@@ -276,6 +276,21 @@ class TestDriftRuns:
         world.service.components["p-a"].serves = artifact("a").uri
         world.drift()
         assert world.record("a").failure is None
+
+    def test_new_copies_that_lack_what_was_sent_again_in_vain_are_sent_it_in_one_run(self) -> None:
+        world = fleet(adapter("a", probed=True))
+        _answers_instead(world, artifact("a").uri, BASE)
+        world.drift()
+        _answers_instead(world, artifact("a").uri, LOST)
+        writes = []
+        for _ in range(9):
+            before = len(world.writes())
+            world.drift()
+            writes.append(len(world.writes()) - before)
+        assert writes == [2, 0, 0, 0, 0, 0, 0, 0, 0]  # once for the probe, once for what that left to ask
+        _answers_instead(world, artifact("a").uri, artifact("a").uri)
+        world.drift()
+        assert (world.record("a").failure, world.probed("a").lacked) == (None, False)
 
     def test_base_that_loses_it_once_it_was_sent_again_is_sent_it_once_more(self) -> None:
         world = fleet()
