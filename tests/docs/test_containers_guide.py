@@ -71,7 +71,9 @@ ROWS: dict[str, Callable[[Releases], str]] = {
     "vLLM": engine,
     "lowest `max_lora_rank`": each(lambda release: 1 if release.engine.serves_rank_1 else 8),
     "adapters with biases, by a setting": since(lambda release: release.engine.may_serve_biases),
-    "what finds the cached prefixes of an adapter": each(lambda release: release.engine.prefix_cache_key),
+    "what finds the cached prefixes of an adapter": each(
+        lambda release: "name" if release.engine.may_answer_for_predecessor else "registration"
+    ),
     "runs a `model.py` of an adapter's archive": since(lambda release: release.runs_code_of_adapters),
     "downloads a model from a bucket by itself": since(lambda release: release.downloads_from_buckets),
     "needs `inference_ami_version`": since(lambda release: release.needs_newer_ami),

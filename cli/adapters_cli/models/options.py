@@ -15,7 +15,7 @@ from adapter_fleet.serving.base_model import (
     parse_model_config,
     read_model_config,
 )
-from adapter_rules.engines.container_releases import ContainerRelease, LmiVersion, VllmVersion, check_rank
+from adapter_rules.engines.container_releases import ContainerRelease, LmiVersion, VllmVersion
 from adapter_rules.engines.lora_limits import LoraServing
 from adapter_rules.hardware.model_shape import ModelShape, base_named, known_model_hint, known_shape
 from adapters_cli.aws.account import Account
@@ -202,7 +202,7 @@ class ServingLimits:
             if base_model is not None:
                 limits = replace(limits, base=BaseModelOption.read(base_model, account).facts)
             if limits.version is not None and limits.lora is not None:
-                check_rank(limits.version, limits.lora.max_lora_rank)
+                limits.version.check_rank(limits.lora.max_lora_rank)
         return limits
 
 

@@ -26,7 +26,7 @@ _INTERNAL = (
     " warn_of_unchecked_archives warn_of_updates_in_place"
 )
 """What only this library's own constructs use."""
-_ENUMS = {"Enum", "StrEnum"}
+_ENUMS = {"Enum", "StrEnum", "ContainerRelease"}
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """The rules on adapters: the id, severity, requirement and remedy of each.
 
-The message of a finding is written where the rule is checked: in this folder, or by the module that reads the
-archive or the tar.
-`docs/guides/check-rules.md` has the requirements. A test compares them; `python -m
-tests.adapter_fleet.artifacts.checks.test_requirements_and_remedies` rewrites the page.
+The message of a finding is written where the rule is checked. `docs/guides/check-rules.md` has the
+requirements; `python -m tests.adapter_rules.checks.test_requirements_and_remedies` rewrites that page.
 """
 
 from enum import Enum

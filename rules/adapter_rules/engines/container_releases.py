@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Self
 
-from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES
+from adapter_rules.engines.engine_settings import LMI_VARIABLES, VLLM_VARIABLES, EngineVariables
 from adapter_rules.engines.lora_limits import LoraServing
 from adapter_rules.engines.mixing_faults import MIXING_FAULTS, MixingFault, Program, Versions
 from adapter_rules.engines.vllm_engine import VllmEngine
@@ -64,7 +64,6 @@ SageMaker Python SDK). Not every release of vllm is in every region (`VllmVersio
 RegionInfo lacks nine of these regions, ca-west-1 and us-gov-west-1 among them.
 """
 
-
 INFERENCE_AMI_FOR_CUDA_13 = "al2023-ami-sagemaker-inference-gpu-4-1"
 """The image of instances whose driver, 580, is new enough for CUDA 13 (SageMaker's API reference)."""
 
@@ -76,18 +75,87 @@ class KnownFault(NamedTuple):
     text: str
 
 
-class _Release(Protocol):
-    @property
-    def title(self) -> str: ...
+class ContainerRelease(Enum):
+    """A release of either container. Each value is the image's tag and the version of vLLM in it.
+
+    repository, tag:
+        The name of AWS's ECR repository, and the image's tag in it.
+    number, title:
+        The release's number, and how messages call it.
+    engine, versions:
+        The vLLM in it, and the versions of all programs that have known faults.
+    regions:
+        The regions in which AWS publishes the image, as far as it is known.
+    needs_newer_ami:
+        True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old.
+    runs_code_of_adapters:
+        True if it runs a `model.py` that it finds in an adapter's archive.
+    variables:
+        The names of its environment variables for the engine's settings.
+    always_set, prefix_caching_off:
+        The environment variables that the library sets, and those that switch prefix caching off. Those are
+        empty if no version of an adapter finds what its predecessor cached.
+    model_variables, revision_variable:
+        The environment variables that name the model to it, and the revision of a model of the Hugging Face
+        Hub.
+    downloads_from_buckets:
+        True if it downloads a model whose HF_MODEL_ID is a prefix in S3.
+    settings_file:
+        The file beside the model whose settings count more than environment variables.
+    """
+
+    repository: str
+    tag: str
+    number: int | str
+    title: str
+    engine: VllmEngine
+    versions: Versions
+    regions: Collection[str]
+    needs_newer_ami: bool
+    runs_code_of_adapters: bool
+    variables: EngineVariables
+    always_set: Mapping[str, str]
+    prefix_caching_off: Mapping[str, str]
+    model_variables: frozenset[str]
+    revision_variable: str
+    downloads_from_buckets: bool
+    settings_file: str | None
+
+    @classmethod
+    def numbered(cls, number: int | str) -> Self:
+        """Return the release of that number; ValueError if it is not known."""
+        known = {release.number: release for release in cls}
+        if number not in known:
+            raise ValueError(f"should be one of {', '.join(map(str, known))}, got {number!r}")
+        return known[number]
 
     @property
-    def engine(self) -> VllmEngine: ...
+    def inference_ami_version(self) -> str | None:
+        """The image of instances that it needs; None for SageMaker's default."""
+        return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
 
+    @property
+    def known_faults(self) -> tuple[KnownFault, ...]:
+        """The faults of this release that no setting avoids."""
+        return tuple(
+            KnownFault(fault.id, _warning(fault, self))
+            for fault in MIXING_FAULTS
+            if fault.avoided_by is None and fault.affects(self.versions)
+        )
 
-def check_rank(release: _Release, rank: int) -> None:
-    """Raise ValueError if the engine of a release does not support the maximum rank."""
-    if rank == 1 and not release.engine.serves_rank_1:
-        raise ValueError(f"'max_lora_rank' should be at least 8 with {release.title}, got {rank}")
+    def check_rank(self, rank: int) -> None:
+        """Raise ValueError if the engine of this release does not support the maximum rank."""
+        if rank == 1 and not self.engine.serves_rank_1:
+            raise ValueError(f"'max_lora_rank' should be at least 8 with {self.title}, got {rank}")
+
+    def environment(self, lora: LoraServing, *, prefix_caching: bool) -> dict[str, str]:
+        """Return the environment variables that the library sets.
+
+        Raises ValueError if this release's engine does not support the rank.
+        """
+        self.check_rank(lora.max_lora_rank)
+        environment = {**self.always_set, **self.variables.for_lora(lora)}
+        return environment if prefix_caching else {**environment, **self.prefix_caching_off}
 
 
 _FIRST_LMI_ON_CUDA_13 = 25
@@ -97,13 +165,12 @@ _FIRST_TO_RUN_ADAPTERS_CODE = 18
 # setting vLLM's parser takes the last. The branch of LMI 26 has the change (#3051) since 2026-06-15; whether
 # its image is older is not known, and the flag works with both.
 _FIRST_TO_PASS_FALSE_ON = 27
-_PREFIX_CACHING = "OPTION_ENABLE_PREFIX_CACHING"
 
 LMI_SETTINGS_FILE = "serving.properties"
 """A file beside the model, whose options count more than the environment (ModelInfo in djl-serving)."""
 
 
-class LmiVersion(Enum):
+class LmiVersion(ContainerRelease):
     """A release of the LMI container. Each value is the image's tag and the version of vLLM in it.
 
     Example::
@@ -130,84 +197,36 @@ class LmiVersion(Enum):
     """No source says how it serves adapters. The library assumes that it does as LMI 28."""
 
     def __init__(self, tag: str, vllm_version: str) -> None:
-        self.tag = tag
+        self.repository, self.tag = "djl-inference", tag
+        self.number: int = int(self.name.removeprefix("V"))
+        self.title = f"LMI {self.number}"
         self.engine = VllmEngine(vllm_version)
-        self.repository = "djl-inference"
+        self.versions = {Program.VLLM: self.engine.numbers, Program.LMI: (self.number,)}
         self.regions = REGISTRY_ACCOUNTS.keys()
+        self.needs_newer_ami = self.number >= _FIRST_LMI_ON_CUDA_13
+        self.runs_code_of_adapters = self.number >= _FIRST_TO_RUN_ADAPTERS_CODE
         self.variables = LMI_VARIABLES
-        self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
-        self.revision_variable = "OPTION_REVISION"
-        self.downloads_from_buckets = True
-        self.settings_file = LMI_SETTINGS_FILE
-
-    @classmethod
-    def numbered(cls, number: int) -> "LmiVersion":
-        """Return the release of that number; ValueError if it is not known."""
-        versions = {version.number: version for version in cls}
-        if number not in versions:
-            raise ValueError(f"should be one of {', '.join(map(str, versions))}, got {number}")
-        return versions[number]
-
-    @property
-    def number(self) -> int:
-        """The release's number, 19 for `V19`."""
-        return int(self.name.removeprefix("V"))
-
-    @property
-    def title(self) -> str:
-        """The release in messages: LMI 19 for `V19`."""
-        return f"LMI {self.number}"
-
-    @property
-    def needs_newer_ami(self) -> bool:
-        """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
-        return self.number >= _FIRST_LMI_ON_CUDA_13
-
-    @property
-    def runs_code_of_adapters(self) -> bool:
-        """True if it runs a `model.py` that it finds in an adapter's archive."""
-        return self.number >= _FIRST_TO_RUN_ADAPTERS_CODE
-
-    @property
-    def inference_ami_version(self) -> str | None:
-        """The image of instances that it needs; None for SageMaker's default."""
-        return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
-
-    @property
-    def versions(self) -> Versions:
-        """The versions of the programs in it."""
-        return {Program.VLLM: self.engine.numbers, Program.LMI: (self.number,)}
-
-    @property
-    def known_faults(self) -> tuple[KnownFault, ...]:
-        """The faults of this release that no setting avoids."""
-        unknown = (_ADAPTERS_UNKNOWN,) if self is LmiVersion.V29 else ()
-        return (*_unavoidable(self), *unknown)
-
-    @property
-    def prefix_caching_off(self) -> Mapping[str, str]:
-        """The environment variable that switches prefix caching off; empty for LMI 16, which needs none."""
-        if not self.engine.may_answer_for_predecessor:
-            return {}
-        passes_false_on = self.number >= _FIRST_TO_PASS_FALSE_ON
-        return {_PREFIX_CACHING: "false" if passes_false_on else "--no-enable-prefix-caching"}
-
-    def environment(self, lora: LoraServing, *, prefix_caching: bool) -> dict[str, str]:
-        """Return the environment variables that the library sets.
-
-        Raises ValueError if this release's engine does not support the rank.
-        """
-        check_rank(self, lora.max_lora_rank)
-        environment = {
+        self.always_set = {
             "OPTION_ASYNC_MODE": "true",
             "OPTION_ROLLING_BATCH": "disable",
             "OPTION_ENTRYPOINT": "djl_python.lmi_vllm.vllm_async_service",
             # A base model that cannot start then fails at once, not after the health check's timeout.
             "SERVING_FAIL_FAST": "true",
             "OPTION_ENABLE_LORA": "true",
-            **self.variables.for_lora(lora),
         }
-        return environment if prefix_caching else {**environment, **self.prefix_caching_off}
+        off = "false" if self.number >= _FIRST_TO_PASS_FALSE_ON else "--no-enable-prefix-caching"
+        caches = self.engine.may_answer_for_predecessor
+        self.prefix_caching_off = {"OPTION_ENABLE_PREFIX_CACHING": off} if caches else {}
+        self.model_variables = frozenset({"HF_MODEL_ID", "OPTION_MODEL_ID"})
+        self.revision_variable = "OPTION_REVISION"
+        self.downloads_from_buckets = True
+        self.settings_file = LMI_SETTINGS_FILE
+
+    @property
+    def known_faults(self) -> tuple[KnownFault, ...]:
+        """The faults of this release that no setting avoids."""
+        unknown = (_ADAPTERS_UNKNOWN,) if self is LmiVersion.V29 else ()
+        return (*super().known_faults, *unknown)
 
 
 _ADAPTERS_UNKNOWN = KnownFault(
@@ -228,7 +247,7 @@ _REGIONS_UNTIL_2_4 = frozenset(
 )
 
 
-class VllmVersion(Enum):
+class VllmVersion(ContainerRelease):
     """A release of AWS's vLLM container. Each value is the image's tag and the version of vLLM in it.
 
     1.3 is the first with adapters that a request's header picks. Source: the changelog of
@@ -252,115 +271,32 @@ class VllmVersion(Enum):
     V2_6 = ("server-sagemaker-cuda-v2.6", "0.30.0")
 
     def __init__(self, tag: str, vllm_version: str) -> None:
-        self.tag = tag
+        self.repository, self.tag = "vllm", tag
+        self.number: str = self.name.removeprefix("V").replace("_", ".")
+        self.title = f"vLLM server {self.number}"
         self.engine = VllmEngine(vllm_version)
-        self.repository = "vllm"
+        self.versions = {Program.VLLM: self.engine.numbers}
+        numbers = tuple(map(int, self.number.split(".")))
+        without = _REGIONS_UNTIL_2_4 if numbers >= _FIRST_IN_FEWER_REGIONS else frozenset()
+        self.regions = REGISTRY_ACCOUNTS.keys() - without
+        self.needs_newer_ami = numbers >= _FIRST_VLLM_ON_CUDA_13
+        # It runs `code/model.py` of the base model, and nothing of an adapter.
+        self.runs_code_of_adapters = False
         self.variables = VLLM_VARIABLES
+        self.always_set = {
+            "SM_VLLM_ENABLE_LORA": "true",
+            # Without it the container has no path to register adapters, and SageMaker reports them InService.
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
+        }
+        # The entrypoint makes a flag of each SM_VLLM_ variable that is "true", and drops those that are
+        # "false" (scripts/docker/vllm/sagemaker_args.py): ENABLE_PREFIX_CACHING=false changes nothing.
+        off = {"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"}
+        self.prefix_caching_off = off if self.engine.may_answer_for_predecessor else {}
         self.model_variables = frozenset({"HF_MODEL_ID", "SM_VLLM_MODEL"})
         self.revision_variable = "SM_VLLM_REVISION"
         # vLLM itself streams weights from S3, with a library that not every release has.
         self.downloads_from_buckets = False
         self.settings_file = None
-        # It runs `code/model.py` of the base model, and nothing of an adapter.
-        self.runs_code_of_adapters = False
-
-    @classmethod
-    def numbered(cls, number: str) -> "VllmVersion":
-        """Return the release of that number; ValueError if it is not known."""
-        versions = {version.number: version for version in cls}
-        if number not in versions:
-            raise ValueError(f"should be one of {', '.join(versions)}, got {number!r}")
-        return versions[number]
-
-    @property
-    def number(self) -> str:
-        """The release's number, 2.6 for `V2_6`."""
-        return self.name.removeprefix("V").replace("_", ".")
-
-    @property
-    def title(self) -> str:
-        """The release in messages: vLLM server 2.6 for `V2_6`."""
-        return f"vLLM server {self.number}"
-
-    @property
-    def regions(self) -> Collection[str]:
-        """The regions in which AWS publishes the image, as far as it is known."""
-        without = _REGIONS_UNTIL_2_4 if self._is_from(_FIRST_IN_FEWER_REGIONS) else frozenset()
-        return REGISTRY_ACCOUNTS.keys() - without
-
-    @property
-    def needs_newer_ami(self) -> bool:
-        """True if it is built on CUDA 13, for which the driver of SageMaker's default AMI is too old."""
-        return self._is_from(_FIRST_VLLM_ON_CUDA_13)
-
-    @property
-    def inference_ami_version(self) -> str | None:
-        """The image of instances that it needs; None for SageMaker's default."""
-        return INFERENCE_AMI_FOR_CUDA_13 if self.needs_newer_ami else None
-
-    @property
-    def versions(self) -> Versions:
-        """The versions of the programs in it."""
-        return {Program.VLLM: self.engine.numbers}
-
-    @property
-    def known_faults(self) -> tuple[KnownFault, ...]:
-        """The faults of this release that no setting avoids."""
-        return _unavoidable(self)
-
-    @property
-    def prefix_caching_off(self) -> Mapping[str, str]:
-        """The environment variable that switches prefix caching off.
-
-        The entrypoint makes a flag of each SM_VLLM_ variable that is "true", and drops those that are "false"
-        (scripts/docker/vllm/sagemaker_args.py). So SM_VLLM_ENABLE_PREFIX_CACHING=false changes nothing.
-        """
-        return {"SM_VLLM_NO_ENABLE_PREFIX_CACHING": "true"} if self.engine.may_answer_for_predecessor else {}
-
-    def environment(self, lora: LoraServing, *, prefix_caching: bool) -> dict[str, str]:
-        """Return the environment variables that the library sets.
-
-        Raises ValueError if this release's engine does not support the rank.
-        """
-        check_rank(self, lora.max_lora_rank)
-        environment = {
-            "SM_VLLM_ENABLE_LORA": "true",
-            # Without it the container has no path to register adapters, and SageMaker reports them InService.
-            "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "true",
-            **self.variables.for_lora(lora),
-        }
-        return environment if prefix_caching else {**environment, **self.prefix_caching_off}
-
-    def _is_from(self, first: tuple[int, int]) -> bool:
-        return tuple(map(int, self.number.split("."))) >= first
-
-
-ContainerRelease = LmiVersion | VllmVersion
-"""A release of either container.
-
-title:
-    The release in messages, such as LMI 19.
-repository, tag:
-    The name of AWS's ECR repository, and the image's tag in it.
-regions:
-    The regions in which AWS publishes the image, as far as it is known.
-variables:
-    The names of its environment variables for the engine's settings.
-model_variables, revision_variable:
-    The environment variables that name the model to it, and the revision of a model of the Hugging Face Hub.
-downloads_from_buckets:
-    True if it downloads a model whose HF_MODEL_ID is a prefix in S3.
-settings_file:
-    The file beside the model whose settings count more than environment variables.
-"""
-
-
-def _unavoidable(release: ContainerRelease) -> tuple[KnownFault, ...]:
-    return tuple(
-        KnownFault(fault.id, _warning(fault, release))
-        for fault in MIXING_FAULTS
-        if fault.avoided_by is None and fault.affects(release.versions)
-    )
 
 
 def _warning(fault: MixingFault, release: ContainerRelease) -> str:

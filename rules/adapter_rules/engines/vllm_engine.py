@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 _Version = tuple[int, ...]
 
@@ -39,15 +38,6 @@ VOCABULARY_MODEL_TYPES = frozenset(_VOCABULARY)
 """The types of models for which some version has LoRA for the embedding and the output head."""
 
 
-class PrefixCacheKey(StrEnum):
-    """What identifies an adapter in the key of a cached prefix."""
-
-    REGISTRATION = "registration"
-    """A number that each registration gets anew. A new version finds nothing of its predecessor."""
-    NAME = "name"
-    """The adapter's name. A new version of the same name finds what its predecessor cached."""
-
-
 @dataclass(frozen=True)
 class VllmEngine:
     """A version of vLLM from 0.10.2 on, such as 0.14.0."""
@@ -82,14 +72,9 @@ class VllmEngine:
         return self._is_from(first) and not (first_without and self._is_from(first_without))
 
     @property
-    def prefix_cache_key(self) -> PrefixCacheKey:
-        """What identifies an adapter in the key of a cached prefix."""
-        return PrefixCacheKey.NAME if self._is_from(_FIRST_KEYED_BY_NAME) else PrefixCacheKey.REGISTRATION
-
-    @property
     def may_answer_for_predecessor(self) -> bool:
-        """True if cached prefixes of an adapter may answer for its next version of the same name."""
-        return self.prefix_cache_key is not PrefixCacheKey.REGISTRATION
+        """True if an adapter's next version of the same name may find the prefixes that it cached."""
+        return self._is_from(_FIRST_KEYED_BY_NAME)
 
     @property
     def numbers(self) -> _Version:
