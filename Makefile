@@ -96,6 +96,7 @@ check-docs: setup  ## the tests of the documents that deploy nothing: generated 
 
 generate: setup .venv-release/.installed  ## rewrite generated pages, template snapshots and the SBOM; read the diff
 	python -m docs.site.reference
+	python -m tests.adapter_rules.checks.test_requirements_and_remedies
 	python -m pytest tests/stacks --snapshot-update
 	python -m tests.release.sbom
 

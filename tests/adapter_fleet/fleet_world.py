@@ -261,7 +261,7 @@ class World:
         self.settle()
 
     def drift(self) -> None:
-        """Let a drift run check the fleet, an hour later."""
+        """Let a drift check look at the fleet, an hour later."""
         self.clock.time += 3600.0
         self.trigger("drift")
 

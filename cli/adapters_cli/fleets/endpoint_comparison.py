@@ -6,14 +6,9 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapters_cli.aws.components import EndpointComponents
+from adapters_cli.fleets.adapter_states import MENDED_BY_DEPLOYMENT, MENDED_BY_ORDER, StateGroup
 from adapters_cli.fleets.fleet_lookup import Fleet
-from adapters_cli.fleets.fleet_status import (
-    MENDED_BY_DEPLOYMENT,
-    MENDED_BY_ORDER,
-    MOST_READ_BY_NAME,
-    FleetStatus,
-    StateGroup,
-)
+from adapters_cli.fleets.fleet_status import MOST_READ_BY_NAME, FleetStatus
 
 
 def compare_with_endpoint(fleet: Fleet, seen: FleetStatus, *, lists: bool) -> FleetStatus:

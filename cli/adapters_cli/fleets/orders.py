@@ -7,8 +7,9 @@ from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.fleet.state.routes import Route, RoutedVersion
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
+from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, in_force, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, in_force, read_status
 from adapters_cli.output.errors import CommandError
 
 FOLLOW_HINT = "'adapters status --wait' follows"

@@ -5,7 +5,8 @@ from rich.live import Live
 from rich.text import Text
 
 from adapter_fleet.common.counts import counted
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, manifest_to_come_note
+from adapters_cli.fleets.adapter_states import StateGroup
+from adapters_cli.fleets.fleet_status import FleetStatus, manifest_to_come_note
 from adapters_cli.output.text import one_line, print_note, printable
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from adapter_fleet.evaluation import EvaluationRecord
 from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.writer import plain_evaluation
-from adapters_cli.fleets.fleet_status import AdapterState
+from adapters_cli.fleets.adapter_states import AdapterState
 from adapters_cli.output.text import print_note
 
 _MIN_DIGEST_LENGTH = 4

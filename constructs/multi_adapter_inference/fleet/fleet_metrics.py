@@ -65,7 +65,7 @@ class FleetMetrics(Resource, metaclass=jsii.JSIIAbstractClass):
         return self._metric(FleetMetric.REJECTED, cloudwatch.Stats.SUM, options)
 
     def metric_drifted(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:
-        """Return the number of adapters that someone changed by hand, as the last drift check found."""
+        """Return the number of adapters that were not as the manifest says, as the last drift check found."""
         return self._metric(FleetMetric.DRIFTED, cloudwatch.Stats.MAXIMUM, options)
 
     def metric_orphans(self, **options: Unpack[MetricOptions]) -> cloudwatch.Metric:

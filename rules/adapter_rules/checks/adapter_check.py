@@ -40,7 +40,7 @@ def examine(
     """Check an adapter in a directory, as `save_pretrained` wrote it, or in a `.tar.gz`.
 
     An archive is read in one pass and in bounded memory, and `watch` gets every byte of its tar. A directory
-    may also hold the files that a training run leaves beside an adapter (`artifacts.leftovers`).
+    may also hold the files that a training run leaves beside an adapter (`folder_entry.is_leftover`).
     Without `lora` the rank limit is that of `version`. Without `base` nothing is compared with the base
     model. Without `version` the newest engine's rules apply. A bad adapter raises nothing.
     """

@@ -12,8 +12,9 @@ from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapters_cli.artifacts.temporary_component import delete_component, leftovers
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import EndpointComponents, no_endpoint
+from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
-from adapters_cli.fleets.fleet_status import StateGroup, read_status
+from adapters_cli.fleets.fleet_status import read_status
 from adapters_cli.fleets.orders import FOLLOW_HINT, check_takes_orders
 from adapters_cli.fleets.versions import version_document
 from adapters_cli.output.confirmation import confirm

@@ -20,10 +20,11 @@ from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import described_component, read_load
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
 from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, OneComponentOption
+from adapters_cli.fleets.adapter_states import AdapterState, Proof
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
-from adapters_cli.fleets.fleet_status import AdapterState, Proof, desired_by, read_status
+from adapters_cli.fleets.fleet_status import desired_by, read_status
 from adapters_cli.fleets.remedies import remedy_of
 from adapters_cli.fleets.versions import figures_text, version_document
 from adapters_cli.output.errors import UsageError

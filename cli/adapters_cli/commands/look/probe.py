@@ -13,9 +13,10 @@ from adapter_fleet.manifest.desired import Probe, new_nonce
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
-from adapters_cli.fleets.fleet_status import FleetStatus, StateGroup, desired_by, read_status
+from adapters_cli.fleets.fleet_status import FleetStatus, desired_by, read_status
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable

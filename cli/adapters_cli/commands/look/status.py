@@ -15,13 +15,12 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.adapter_states import AdapterState, StateGroup
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import (
-    AdapterState,
     FleetStatus,
-    StateGroup,
     find_manifest_to_come,
     manifest_not_in_force_note,
     manifest_to_come_note,

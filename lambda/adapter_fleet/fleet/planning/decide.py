@@ -6,7 +6,7 @@ from enum import StrEnum
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere, tags_of
 from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed
-from adapter_fleet.fleet.planning.settle import has_passed, is_proven
+from adapter_fleet.fleet.planning.proof import has_passed, is_proven
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
@@ -23,7 +23,7 @@ _SPARED = "'adapters apply --retry NAME', a deployment, or a drift check with 'r
 
 
 class Lane(StrEnum):
-    """Which calls a step makes. Each lane has a queue and a rate of its own."""
+    """Which calls a step makes. How many of a lane run at a time, and its rate: `reconcile.work_queue`."""
 
     NONE = "none"
     READ = "read"

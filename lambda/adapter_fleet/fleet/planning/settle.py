@@ -9,11 +9,12 @@ from dataclasses import replace
 from adapter_fleet.fleet.planning.context import PlanContext, is_elsewhere
 from adapter_fleet.fleet.planning.deletion_guard import is_orphan
 from adapter_fleet.fleet.planning.observe import SETTLING_SECONDS, is_claimed, next_tag_reading, why_foreign
+from adapter_fleet.fleet.planning.proof import has_passed, is_proven
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.failures import Cause, cause_of, next_failure
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import MAX_VERSIONS, AdapterRecord, Event, Intent, Recheck, Write
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 
 MAX_LOST_WRITES = 5
 """After this many writes in a row without an answer or an effect, the next one waits longer and longer."""
@@ -58,20 +59,9 @@ def with_new_attempts(record: AdapterRecord) -> AdapterRecord:
     # To check an unverified archive again costs one call to S3. Someone may have put the right one there.
     if failure is not None and (failure.cause.retried or failure.unverified):
         failure = None
-    if failure is not None and may_be_asked_again(record):
+    if failure is not None and record.may_be_asked_again:
         failure = None
     return replace(record, failure=failure, restore_at=None)
-
-
-def may_be_asked_again(record: AdapterRecord) -> bool:
-    """Return True if another answered for an artifact that had served before: it may be itself again."""
-    failure = record.failure
-    return (
-        failure is not None
-        and failure.cause is Cause.IDENTITY
-        and failure.artifact.same_as(record.serving)
-        and failure.artifact.same_as(record.last_good)
-    )
 
 
 def _without_void_failure(
@@ -508,29 +498,6 @@ def _is_good(record: AdapterRecord, want: DesiredAdapter) -> bool:
         and has_passed(record, want)
         and is_proven(record, want)
     )
-
-
-def has_passed(record: AdapterRecord, want: DesiredAdapter) -> bool:
-    """Return True if the artifact that serves has passed the smoke request, or if there is none."""
-    if want.smoke is None:
-        return True
-    assert record.serving is not None  # callers know what serves
-    return record.serving.same_as(record.passed) and record.passed_smoke == want.smoke.digest
-
-
-def is_proven(record: AdapterRecord, want: DesiredAdapter) -> bool:
-    """Return True if the artifact that serves has answered its probe, or has passed the weaker check."""
-    serving, check = record.serving, record.probed
-    assert serving is not None  # callers know what serves
-    probe = probe_of(serving, want)
-    if probe is None:
-        return check is None or not (check.awaits_comparison and check.artifact.same_as(serving))
-    return check is not None and check.is_of(serving, probe) and check.is_complete
-
-
-def probe_of(serving: Artifact, want: DesiredAdapter) -> Probe | None:
-    """Return the probe of what serves: that of the manifest, or for an earlier version its own."""
-    return want.artifact.probe if serving.same_as(want.artifact) else serving.probe
 
 
 def _event(

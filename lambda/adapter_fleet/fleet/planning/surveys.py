@@ -1,4 +1,4 @@
-"""What a drift check looks at, though no decision asks for it, and what it reports."""
+"""Surveys: which adapters a drift check looks at, and which of them it reports. Pure functions."""
 
 import math
 from bisect import bisect_right
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Step
-from adapter_fleet.fleet.planning.settle import may_be_asked_again, probe_of
+from adapter_fleet.fleet.planning.proof import probe_of
 from adapter_fleet.fleet.state.configuration import ARCHIVES_A_DRIFT_CHECK, TAGS_A_DRIFT_CHECK
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.manifest.desired import DesiredAdapter
@@ -121,7 +121,7 @@ def _is_due(
         return False
     if probe is None and (smoke is None or smoke.prompt is None):
         return False
-    failed = decision.step is Step.FAILED and (may_be_asked_again(record) or _is_restored(record))
+    failed = decision.step is Step.FAILED and (record.may_be_asked_again or _is_restored(record))
     lost = reports and probe is not None and decision.step is Step.ASK and record.recheck is Recheck.ASK
     return decision.step is Step.KEEP or failed or lost
 

@@ -14,7 +14,7 @@ from typing import Literal
 from adapter_fleet.common.aws_errors import lacks_adapter
 from adapter_fleet.common.bounded_text import text_of
 from adapter_fleet.common.call_pool import CallPool
-from adapter_fleet.fleet.planning.settle import is_proven, probe_of
+from adapter_fleet.fleet.planning.proof import is_proven, probe_of
 from adapter_fleet.fleet.reconcile.record_cache import RecordCache
 from adapter_fleet.fleet.reconcile.session import DRIFT_TRIGGER, SCALING_TRIGGER, Session
 from adapter_fleet.fleet.state.components import ObservedBase, Status

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Decision, Lane, Step
-from adapter_fleet.fleet.planning.settle import may_be_asked_again
 from adapter_fleet.fleet.planning.surveys import (
     adapters_to_probe,
     archives_to_check,
@@ -65,7 +64,7 @@ class DriftCheck:
             check = record.probed
             assert check is not None  # a record without one is asked anyway
             # It is in the record, not in the queue alone: a pass that lists again decides again.
-            failure = None if may_be_asked_again(record) else record.failure
+            failure = None if record.may_be_asked_again else record.failure
             board.redo(replace(record, probed=check.begin_again(), failure=failure, recheck=None))
 
     def report(self, *, asks: bool) -> None:

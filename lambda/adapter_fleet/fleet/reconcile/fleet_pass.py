@@ -30,7 +30,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 class Pass:
     """One pass for one generation.
 
-    Each room owns its state. The board alone decides; only the pass knows the order of things.
+    Each part owns its state. The board alone decides; only the pass knows the order of things.
 
     reports:
         True if the pass only reports drift: it writes nothing to SageMaker.

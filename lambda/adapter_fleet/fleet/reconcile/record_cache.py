@@ -123,7 +123,7 @@ class RecordCache(Mapping[str, AdapterRecord]):
 
     @property
     def drifted(self) -> int:
-        """How many components someone changed by hand, repaired in this pass or not."""
+        """How many components are or were not as the manifest says, repaired in this pass or not."""
         drifted = {name for name, record in self._records.items() if record.drifted is not None}
         return len(drifted | self._drifted)
 

@@ -1,4 +1,4 @@
-"""How fast the fleets work, how long they wait, and how much they keep: the numbers that every fleet has.
+"""How fast the fleets work, how long a pass may take, and how much they keep: numbers of every fleet.
 
 `fleet_settings` has what differs between fleets.
 """

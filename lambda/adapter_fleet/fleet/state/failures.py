@@ -26,7 +26,7 @@ class Cause(StrEnum):
     """The adapter loaded, and gave a wrong answer to the smoke request. Retried like `ARTIFACT`."""
     IDENTITY = "identity"
     """Another answers in its place: the base model, an earlier version, or another adapter. Retried when the
-    artifact or its probe changes. An adapter that served before is asked again by drift runs and by new
+    artifact or its probe changes. An adapter that served before is asked again by drift checks and by new
     generations."""
     CANARY = "canary"
     """It did worse than the version before, for a share of the callers. Retried like `ARTIFACT`."""

@@ -16,9 +16,9 @@ class Outcome(StrEnum):
     CONVERGED = "converged"
     """Everything is as desired, except for failures within the limit."""
     FAILED = "failed"
-    """More adapters failed than the limit allows."""
+    """More adapters failed than the limit allows, or a deletion is incomplete."""
     REFUSED = "refused"
-    """A guard stopped it before its first write."""
+    """A guard stopped it before its first write, or its request was invalid."""
     SUPERSEDED = "superseded"
     """A newer generation replaced it."""
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from adapter_fleet.common.bounded_text import bound_texts
 from adapter_fleet.fleet.state.archive_version import ArchiveVersion
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.manifest.desired import Artifact
 
@@ -134,7 +134,7 @@ class AdapterRecord:
     routed_at:
         When a route began to name the component, as the history has it.
     drifted:
-        A description of a change made by hand, until it is repaired.
+        What is not as the manifest says though no write of the fleet failed, until it is repaired.
     ordered:
         True from an order that names the adapter until it is as wanted. A change by hand is restored then.
     recheck:
@@ -193,6 +193,17 @@ class AdapterRecord:
     def is_own(self) -> bool:
         """Whether the fleet has the component, or a write of it is under way."""
         return self.owned is not None or self.intent is not None
+
+    @property
+    def may_be_asked_again(self) -> bool:
+        """True if another answered for an artifact that had served before: it may be itself again."""
+        failure = self.failure
+        return (
+            failure is not None
+            and failure.cause is Cause.IDENTITY
+            and failure.artifact.same_as(self.serving)
+            and failure.artifact.same_as(self.last_good)
+        )
 
     @property
     def is_vouched(self) -> bool:
@@ -283,9 +294,9 @@ class FleetRecord:
     pass_ended:
         When a pass last ended by itself, and was not killed.
     tags_read:
-        The component, in order of names, up to which drift runs have read tags. The next run goes on there.
+        The component, in order of names, up to which drift checks have read tags. The next run goes on there.
     archives_read, archives_at:
-        The same of the archives of what serves, and when a drift run last looked at some.
+        The same of the archives of what serves, and when a drift check last looked at some.
     deleted:
         True once the fleet is deleted.
     """

@@ -5,16 +5,15 @@ have lost an adapter that others have. Only the declared version answers its pro
 docs/adr/0019-probes.md says what is compared, and why.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from adapter_fleet.common.aws_errors import lacks_adapter
 from adapter_fleet.common.bounded_text import short_repr
 from adapter_fleet.common.counts import noun_of
-from adapter_fleet.fleet.planning.settle import probe_of
+from adapter_fleet.fleet.planning.proof import probe_of
 from adapter_fleet.fleet.state.failures import Cause
-from adapter_fleet.fleet.state.probe_check import ProbeCheck, requests_for
+from adapter_fleet.fleet.state.probe_check import ProbeCheck
 from adapter_fleet.fleet.state.records import AdapterRecord, Recheck
 from adapter_fleet.fleet.state.sagemaker_port import (
     ModelFailedError,
@@ -25,8 +24,9 @@ from adapter_fleet.fleet.state.sagemaker_port import (
 )
 from adapter_fleet.fleet.steps.smoke_requests import ASK_SECONDS, not_asked, serving_of
 from adapter_fleet.fleet.steps.task import Done, StepOutcome, StepTask, Stopped
-from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce, with_nonce
-from adapter_fleet.serving.completions import Completion, PromptRequest
+from adapter_fleet.fleet.steps.weaker_check import compare_answers
+from adapter_fleet.manifest.desired import Artifact, Probe, new_nonce
+from adapter_fleet.serving.completions import Completion
 
 _SERIES_SECONDS = 30.0
 """After this long, a step ends and the next one goes on with the series."""
@@ -87,7 +87,7 @@ def probe(task: StepTask) -> StepOutcome:
     assert task.want is not None  # only wanted adapters are asked
     wanted = probe_of(serving, task.want)
     if wanted is None:
-        return _weaker(task)
+        return compare_answers(task)
     if check is None or not check.is_of(serving, wanted):
         check = ProbeCheck(artifact=serving, probe=wanted.digest)
     if not check.asked:
@@ -233,98 +233,3 @@ def _others(task: StepTask) -> Iterator[tuple[str, Artifact]]:
     for component, other in task.wanted.items():
         if component != task.record.component and not other.artifact.same_version_as(serving):
             yield f"adapter '{other.name}'", other.artifact
-
-
-# --- the weaker check
-
-_CONFIRMED = 2
-"""So many more answers that equal another's, each behind a nonce of its own, are no coincidence."""
-
-
-def _weaker(task: StepTask) -> StepOutcome:
-    """Compare the adapter's answer to its smoke request with the base model's, and later with its own.
-
-    This is weaker than a probe: an adapter may answer a prompt as its base model does, or in another way
-    behind another nonce. Only one that answers as somebody else does, and once did not, is wrong.
-    """
-    record, serving, check = task.record, serving_of(task.record), task.record.probed
-    smoke = task.want.smoke if task.want is not None else None
-    prompt = None if smoke is None else smoke.prompt
-    if check is None or check.rebased or not check.artifact.same_as(serving):
-        check = ProbeCheck(artifact=serving)
-    known, impostor, requests = check.answer, None, 2
-    try:
-        if smoke is not None and prompt is not None and known is None:
-            own, base = _side_by_side(task, prompt, task.context.target.base, new_nonce())
-            check = replace(check, like_base=own.text == base.text, answer=_beginning_of(own))
-        elif smoke is not None and prompt is not None:
-            impostor, requests = _impostor(task, prompt, known), requests_for(task.copies)
-    except ServiceError as error:
-        if known is not None and lacks_adapter(str(error)):
-            record = replace(record, recheck=Recheck.SEND)
-    ended = replace(check, ended=task.clock.now())
-    if impostor is None or smoke is None:
-        failure = record.failure
-        if failure is not None and failure.cause is Cause.IDENTITY and failure.artifact.same_as(serving):
-            failure = None
-        checked = replace(record, probed=replace(ended, resent=False), failure=failure)
-        return Done(record=checked, requests=requests)
-    resend = Recheck.RESEND if task.repairs and not check.resent else record.recheck
-    return task.failure(
-        serving,
-        f"the smoke request: {impostor} answers in its place; it answered otherwise before",
-        cause=Cause.IDENTITY,
-        smoke=smoke.digest,
-        record=replace(record, probed=ended, recheck=resend),
-    )
-
-
-def _impostor(task: StepTask, prompt: PromptRequest, known: str | None) -> str | None:
-    """Return who answers in the place of an adapter whose answer began otherwise; None for nobody known."""
-    base = task.context.target.base
-    for nonce in _nonces(task, requests_for(task.copies)):
-        own = _asked(task, prompt, task.record.component, nonce)
-        if _beginning_of(own) == known:
-            continue
-        other = task.answers.get(_beginning_of(own))
-        if _asked(task, prompt, base, nonce).text == own.text and _answers_as(task, prompt, base):
-            return "the base model"
-        if other is not None and other in task.wanted and _answers_as(task, prompt, other):
-            return f"adapter '{task.wanted[other].name}'"
-    return None
-
-
-def _answers_as(task: StepTask, prompt: PromptRequest, other: str) -> bool:
-    """Return True if an adapter and another component give the same answers, at least on one copy."""
-    equal = 0
-    for nonce in _nonces(task, _CONFIRMED + requests_for(task.copies)):
-        own, others = _side_by_side(task, prompt, other, nonce)
-        equal += own.text == others.text
-        if equal == _CONFIRMED:
-            return True
-    return False
-
-
-def _nonces(task: StepTask, count: int) -> Iterator[str]:
-    """Yield nonces while there is time for another request."""
-    began = task.clock.now()
-    for _ in range(count):
-        yield new_nonce()
-        if task.stop() or task.clock.now() - began > _SERIES_SECONDS / 2:
-            return
-
-
-def _side_by_side(
-    task: StepTask, prompt: PromptRequest, other: str, nonce: str
-) -> tuple[Completion, Completion]:
-    return _asked(task, prompt, task.record.component, nonce), _asked(task, prompt, other, nonce)
-
-
-def _asked(task: StepTask, prompt: PromptRequest, component: str, nonce: str) -> Completion:
-    asked = replace(prompt, prompt=with_nonce(prompt.prompt, nonce))
-    return task.service.complete(component, task.context.target.endpoint, asked)
-
-
-def _beginning_of(answer: Completion) -> str:
-    beginning = answer.text.strip()[:_SHOWN_CHARACTERS]
-    return hashlib.sha256(beginning.encode()).hexdigest()[:16]

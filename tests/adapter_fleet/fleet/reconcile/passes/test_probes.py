@@ -183,7 +183,7 @@ class TestAfterARestore:
         assert world.probed("a").artifact.same_as(artifact("a", 1))
         assert world.failure("a").artifact.same_as(artifact("a", 2))
 
-    def test_drift_run_finds_a_swap_of_it_and_sends_it_again(self) -> None:
+    def test_drift_check_finds_a_swap_of_it_and_sends_it_again(self) -> None:
         world = self.restored()
         writes = len(world.writes())
         world.service.components["p-a"].serves = BASE
@@ -332,7 +332,7 @@ class TestDriftRuns:
                 before = world.asked
                 world.drift()
                 asked = world.asked - before
-                # A drift run asks three adapters four times each besides, to find new copies of the base.
+                # A drift check asks three adapters four times each besides, to find new copies of the base.
                 assert asked == 3 + 3 * 4
             assert all((world.probed(name).ended or 0.0) > began for name in names)
 
