@@ -1,4 +1,4 @@
-"""Inference components: what the API refuses beyond its model (`request_validation`); `deployments` does the slow part of each write."""
+"""Inference components: what the API refuses beyond its model; `deployments` does the slow part of a write."""
 
 import copy
 import math
