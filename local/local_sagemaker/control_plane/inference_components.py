@@ -1,4 +1,4 @@
-"""Inference components: what the API refuses beyond its model; `deployments` does the slow part of a write."""
+"""Inference components: what the API refuses beyond its model; `deployments` does the slow part."""
 
 import copy
 import math
