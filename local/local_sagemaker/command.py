@@ -34,8 +34,9 @@ READY = "ready"
 REGION = "us-east-1"
 GATEWAY = "local_sagemaker.gateway"
 """The module that the serving process runs."""
+SAGEMAKER_STATE = "sagemaker"
+"""The folder of what SageMaker keeps, in that of the state."""
 
-_HIGHEST_PORT = 65535
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.05
@@ -52,11 +53,6 @@ class Options:
     until_stdin_closes: bool
     state: Path
     settings: Settings
-
-    @property
-    def sagemaker_state(self) -> Path:
-        """The folder of what SageMaker keeps."""
-        return self.state / "sagemaker"
 
 
 def main() -> None:
@@ -138,16 +134,12 @@ def _state_directory(given: Path | None) -> Iterator[Path]:
 
 
 def _port(wanted: int) -> int:
-    if not 0 <= wanted <= _HIGHEST_PORT:
-        sys.exit(f"local-sagemaker: '--port' should be 0 to {_HIGHEST_PORT}, got {wanted}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            sys.exit(
-                f"local-sagemaker: port {wanted} cannot be used: {error.strerror}; choose another with --port"
-            )
+        except (OSError, OverflowError) as error:
+            sys.exit(f"local-sagemaker: port {wanted} cannot be used: {error}; choose another with --port")
         port: int = probe.getsockname()[1]
         return port
 
@@ -183,7 +175,7 @@ def _run(options: Options) -> int:
         return 1
     finally:
         _end(server)
-        ProcessGroups(options.sagemaker_state).kill_all()
+        ProcessGroups(options.state / SAGEMAKER_STATE).kill_all()
 
 
 def _send_token(server: subprocess.Popen[bytes], token: str) -> None:
@@ -222,7 +214,7 @@ def _configuration(options: Options) -> str:
     return json.dumps(
         {
             "port": options.port,
-            "state": str(options.sagemaker_state),
+            "state": str(options.state / SAGEMAKER_STATE),
             "settings": dataclasses.asdict(options.settings),
             "tls": options.iam,
         }
