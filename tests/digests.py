@@ -24,8 +24,8 @@ from tests.adapter_fleet.fleet_world import Execution, Hooked, World
 
 MACHINES = (in_place.Fleet, in_place.FleetOfAnyItems, in_place.FleetOfAnyNames, releases.FleetOfReleases)
 _FAULTS_OF_OTHERS = ("arrival", "stall", "calls")
-_FAULTS = (*_FAULTS_OF_OTHERS, "countdown", "raising")
-"""The attributes of a story that count the calls until something happens."""
+_FAULTS = (*_FAULTS_OF_OTHERS, "countdown", "raising")  # attributes that count the calls until something
+_READS = ("get_item", "query")
 _RANDOM = re.compile(r"desired#[0-9a-f]{32}| at 0x[0-9a-f]+")
 
 
@@ -60,8 +60,7 @@ class Recording(WatchedFleet):
     def _at_table(self, operation: str) -> None:
         if not self.busy:
             # A table writes under a lock, and another pass would wait for it for ever.
-            reads = operation in ("get_item", "query")
-            with self._announcing_nothing(*(() if reads else _FAULTS_OF_OTHERS)):
+            with self._announcing_nothing(*(() if operation in _READS else _FAULTS_OF_OTHERS)):
                 self._around(operation, "before")
 
     @contextmanager
