@@ -4,8 +4,8 @@ import itertools
 from dataclasses import replace
 
 from adapter_fleet.fleet.planning.decide import Lane
-from adapter_fleet.fleet.planning.progress import (
-    failure_reason,
+from adapter_fleet.fleet.planning.progress import failure_reason
+from adapter_fleet.fleet.planning.waits import (
     seconds_after_trouble,
     seconds_until_copies,
     time_of_retries,

@@ -10,6 +10,7 @@ from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord, Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NAME, NOW, TARGET
+from tests.adapter_fleet.fleet_world import adapter, artifact
 
 WANT = DesiredAdapter(name="a", component=NAME, artifact=Artifact(uri="s3://b/1.tar.gz"))
 CLAIM = Order(kind=OrderKind.CLAIM, component=NAME, at=NOW, created=NOW - 100)
@@ -67,3 +68,37 @@ def test_pin_counts_only_for_a_version_that_the_adapter_itself_has_served(
 def test_order_to_prune_is_no_claim() -> None:
     prune = replace(CLAIM, kind=OrderKind.PRUNE, component="p-orphan")
     assert claims_of([CLAIM, prune, replace(CLAIM, created=None)]) == {NAME: CLAIM.created}
+
+
+PIN = Order(
+    kind=OrderKind.PIN, component="p-acme", at=1.0, artifact=artifact("acme", 1), replaces=artifact("acme", 2)
+)
+SERVED = {
+    "p-acme": AdapterRecord(
+        name="acme", component="p-acme", versions=(artifact("acme", 2), artifact("acme", 1))
+    )
+}
+UNPIN = Order(kind=OrderKind.UNPIN, component="p-acme", at=2.0)
+
+
+def test_unpin_ends_the_pin_of_one_adapter_only() -> None:
+    wants = apply_pins([adapter("acme", 2), adapter("zeta", 1)], [UNPIN, PIN], SERVED)
+    assert {component: want.artifact for component, want in wants.items()} == {
+        "p-acme": artifact("acme", 2),
+        "p-zeta": artifact("zeta", 1),
+    }
+
+
+def test_pin_of_a_version_that_never_served_is_ignored() -> None:
+    foreign = Artifact(uri="s3://another-bucket/any.tar.gz")
+    pin = Order(
+        kind=OrderKind.PIN, component="p-acme", at=1.0, artifact=foreign, replaces=artifact("acme", 2)
+    )
+    assert apply_pins([adapter("acme", 2)], [pin], SERVED)["p-acme"].artifact == artifact("acme", 2)
+
+
+def test_pin_uses_the_version_as_it_was_verified() -> None:
+    """An order that leaves out the digest has no archive verified less."""
+    verified = Artifact(uri=artifact("acme", 1).uri, digest="a" * 64)
+    served = {"p-acme": AdapterRecord(name="acme", component="p-acme", versions=(verified,))}
+    assert apply_pins([adapter("acme", 2)], [PIN], served)["p-acme"].artifact == verified
