@@ -25,7 +25,7 @@ from multi_adapter_inference import AdapterFleet, IBaseComponent, Releases
 from tests.integration.by_hand import adapters, client, until
 from tests.integration.fleet_stack import ASSETS, REGION, Endpoint, Fleet, FleetStack
 from tests.integration.test_releases import Callers
-from tests.upgrade.test_upgrade import unpacked
+from tests.upgrade.test_upgrade import ROOTS, unpacked
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -71,9 +71,10 @@ class Upgraded(FleetStack):
     def deploy_the_release_before(self, earlier: Path, verb: str) -> None:
         assert self.endpoint is not None
         what = [str(self._folder / verb), self.name, asdict(self.endpoint), BEFORE, verb]
-        roots = [str(earlier / root) for root in ("constructs", "lambda", "rules", "cli", "local", ".")]
+        roots = [str(earlier / root) for root in ROOTS]
         environment = {**self.cloud.environment, "PYTHONPATH": os.pathsep.join(roots)}
-        subprocess.run([sys.executable, "-c", DEPLOY, json.dumps(what)], env=environment, check=True)
+        command = [sys.executable, "-c", DEPLOY, json.dumps(what)]
+        subprocess.run(command, cwd=earlier, env=environment, check=True)
 
     def _add_to(self, stack: cdk.Stack, endpoint: IBaseComponent) -> None:
         fleet = stack.node.find_child("Tenants")

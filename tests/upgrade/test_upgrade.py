@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -97,8 +98,18 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 
 @pytest.fixture(scope="module")
+def later(earlier: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """This tree with the environment files of the earlier one, as a team keeps its own."""
+    folder, unneeded = tmp_path_factory.mktemp("later"), shutil.ignore_patterns(".*", "build", "node_modules")
+    shutil.copytree(HERE, folder, ignore=unneeded, dirs_exist_ok=True)
+    shutil.rmtree(folder / "environments")
+    shutil.copytree(earlier.folder / "environments", folder / "environments")
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="module")
 def before_and_after(
-    earlier: Checkout, tmp_path_factory: pytest.TempPathFactory
+    earlier: Checkout, later: Checkout, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Deployed, Deployed]]:
     home = tmp_path_factory.mktemp("home")
     with LocalCloud(profile="kind") as cloud:
@@ -111,7 +122,7 @@ def before_and_after(
         )
         earlier.deploy(cloud, home)
         before = Deployed.on(cloud)
-        Checkout(HERE).deploy(cloud, home)
+        later.deploy(cloud, home)
         yield before, Deployed.on(cloud)
 
 
