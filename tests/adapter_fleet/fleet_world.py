@@ -120,6 +120,12 @@ def adapter(
     return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
 
 
+def released(name: str, version: int) -> DesiredAdapter:
+    """Return a version whose digest is known, as every one in a manifest is."""
+    made = adapter(name, version)
+    return replace(made, artifact=replace(made.artifact, digest=f"{version}" * 64))
+
+
 class Execution:
     """One execution of the state machine."""
 

@@ -110,12 +110,12 @@ def print_leftovers_of(account: Account, endpoint: str) -> None:
         for found in leftovers(account, endpoint):
             print_note(
                 f"{found.component} is left from {found.age_seconds / 3600:.0f} h ago;"
-                f" {_clean_up(endpoint)} deletes it"
+                f" {_clean_up(found.component, endpoint)} deletes it"
             )
 
 
-def _clean_up(endpoint: str) -> str:
-    return f"'adapters prune --endpoint {endpoint}'"
+def _clean_up(component: str, endpoint: str) -> str:
+    return f"'adapters prune {component} --endpoint {endpoint}'"
 
 
 def delete_component(account: Account, component: str, *, appears_within: float = 0.0) -> bool:
@@ -184,10 +184,11 @@ def _delete_patiently(account: Account, endpoint: str, component: str) -> None:
         try:
             found = delete_component(account, component, appears_within=appears_within)
         except BaseException:
-            print_note(f"{component} is left; {_clean_up(endpoint)} deletes it after an hour")
+            print_note(f"{component} is left; {_clean_up(component, endpoint)} deletes it after an hour")
             raise
     if appears_within and not found:
-        print_note(f"{component} is not there; {_clean_up(endpoint)} deletes it after an hour if it appears")
+        command = _clean_up(component, endpoint)
+        print_note(f"{component} is not there; {command} deletes it after an hour if it appears")
     elif received or interrupted:
         print_note(f"{component} is deleted")
     if received:

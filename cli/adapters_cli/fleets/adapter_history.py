@@ -32,8 +32,9 @@ class AdapterHistory:
     @classmethod
     def read(cls, registry: Registry, components: Sequence[str], limit: int) -> "AdapterHistory":
         """Read the newest events of an adapter's components, one for each version or one for all."""
-        found = [event for each in components for event in registry.events.newest(each, limit + 1)]
-        newest = sorted(found, key=lambda event: event.at, reverse=True)[: limit + 1]
+        read = [event for each in components for event in registry.events.newest(each, limit + 1)]
+        found = {(event.component, event.at, event.what): event for event in read}
+        newest = sorted(found.values(), key=lambda event: event.at, reverse=True)[: limit + 1]
         return cls(registry, components, newest, limit)
 
     @cached_property

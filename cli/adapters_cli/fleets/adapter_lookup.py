@@ -78,12 +78,16 @@ class AdapterLookup:
         return component
 
     def components_of_versions(self, name: str) -> list[str]:
-        """Return the components of an adapter's versions, also of an adapter that is gone."""
-        found = [self.component(name), self._default_component(name)]
+        """Return the components of an adapter's versions, also of an adapter that is gone.
+
+        A component that the manifest declares stands for its adapter, and each other one for itself.
+        """
+        adapter = self._desired.get(name, name)
+        found = [self._find(name) or name, self._default_component(adapter)]
         if self.has_routes:
-            route = self.route(name)
+            route = self.route(adapter)
             found += [] if route is None else [version.component for version in route.all_versions]
-            found += [component for component, adapter in self._names.items() if adapter == name]
+            found += [component for component, other in self._names.items() if other == adapter]
         return [*dict.fromkeys(found)]
 
     def component(self, name: str) -> str:

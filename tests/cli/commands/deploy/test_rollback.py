@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, ReleaseSettings
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
 from adapters_cli.output.errors import CommandError
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, released
 from tests.cli.fleet_account import FakeAccount, Run, Write, rows
 
 
@@ -235,9 +235,3 @@ class TestRollbackOfReleases:
     def test_version_that_is_named_is_the_one_that_is_shown(self, run: Run, version: str) -> None:
         (row,) = json.loads(run("status", f"acme@{version}", "--json").stdout)["adapters"]
         assert (row["component"], row["state"]) == (f"p-acme-{version[0] * 8}", "in service")
-
-
-def released(name: str, version: int) -> DesiredAdapter:
-    """Return a version whose digest is known, as every one in a manifest is."""
-    made = adapter(name, version)
-    return replace(made, artifact=replace(made.artifact, digest=f"{version}" * 64))

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import pytest
 
-from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
+from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings, ReleaseSettings
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import Artifact
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, released
 from tests.cli.fleet_account import FakeAccount, Run, rows
 
 
@@ -154,3 +154,23 @@ def test_newest_generation_comes_first_and_a_fleet_that_was_never_asked_has_none
     result = run("history", "--fleet", "New")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "fleet 'New' has received no manifest yet\n"
+
+
+@pytest.mark.parametrize("releases", [None, ReleaseSettings(keep=0, drain_seconds=80.0)])
+@pytest.mark.parametrize("component", ["legacy-old-deadbeef", "legacy", "p-old"])
+def test_history_of_a_component_has_each_of_its_events_once(
+    run: Run, world: World, component: str, releases: ReleaseSettings | None
+) -> None:
+    world.with_settings(FleetSettings(request_rate=10.0, releases=releases))
+    for version in (1, 2):
+        old = replace(released("old", version), component=component)
+        world.apply(released("acme", 2), released("zeta", 1), old)
+
+    def history(name: str) -> list[list[str]]:
+        return [[row[0], row[1], row[3], row[4]] for row in rows(run("history", name))]
+
+    told = history("old")
+    components = {event.component for event in world.log.events if event.name == "old"}
+    assert len(told) == (2 if releases is None else 4)
+    assert history(component) == told
+    assert sorted(event for made in components for event in history(made)) == sorted(told)

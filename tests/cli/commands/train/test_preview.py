@@ -109,4 +109,4 @@ def test_next_preview_names_what_a_kill_left(depot: World, service: FakeService)
     service.make(left, "s3://my-adapters/x.tar.gz", tags={TAG: "2026-03-01T09:30:00Z"})
     service.clock.sleep(2 * 3600)
     said = acme(depot).stderr
-    assert f"{left} is left from 2 h ago; 'adapters prune --endpoint endpoint' deletes" in said
+    assert f"{left} is left from 2 h ago; 'adapters prune {left} --endpoint endpoint' deletes" in said

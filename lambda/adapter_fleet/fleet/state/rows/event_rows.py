@@ -11,6 +11,9 @@ from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.rows.leased_table import Rows
 from adapter_fleet.fleet.state.rows.row import UnreadableError, from_json, reading, to_json
 
+_MOST = 10_000
+"""How many events of an adapter are looked through for those of one version."""
+
 
 class EventRows(Rows):
     """Reads and writes events. They need no lease."""
@@ -29,10 +32,15 @@ class EventRows(Rows):
         self._table.put_all(list(items.values()))
 
     def newest(self, component: str, limit: int) -> list[Event]:
-        """Return the newest events of an adapter, newest first."""
-        return [
-            _event_of(component, item) for item in self._table.query(f"history#{component}", newest=limit)
-        ]
+        """Return the newest events of a component and of the versions that it stands for, newest first."""
+        rows = self._table.query(f"history#{component}", newest=limit)
+        events = [_event_of(component, row) for row in rows]
+        shared = without_version(component)
+        if shared != component:
+            rows = self._table.query(f"history#{shared}", newest=_MOST)
+            others = [_event_of(component, row) for row in rows]
+            events += [event for event in others if event.component == component]
+        return sorted(events, key=lambda event: event.at, reverse=True)[:limit]
 
 
 def _history_of(event: Event) -> str:
