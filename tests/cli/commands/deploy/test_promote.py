@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from adapter_fleet.fleet.state.fleet_settings import CanarySettings, ReleaseSettings
-from tests.adapter_fleet.fleet_world import World, artifact
-from tests.cli.commands.deploy.test_rollback import released
+from tests.adapter_fleet.fleet_world import World, artifact, released
 from tests.cli.fleet_account import Run
 
 
