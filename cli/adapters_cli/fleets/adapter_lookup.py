@@ -1,16 +1,20 @@
 """Finding the adapters that a person names, and the argument that names one."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping, Set
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from adapter_fleet.common.naming import adapter_component, component_name, did_you_mean
+from adapter_fleet.common.naming import adapter_component, component_name, did_you_mean, is_of_version
 from adapter_fleet.fleet.state.generations import Generation
+from adapter_fleet.fleet.state.known_versions import served_versions
+from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route, StoredRoutes
 from adapter_fleet.fleet.state.rows.row import UnreadableError
+from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet
 from adapters_cli.fleets.fleet_status import desired_by, in_force
@@ -19,12 +23,15 @@ from adapters_cli.output.errors import CommandError
 
 BASE = "base"
 """The name of a fleet's base model in the output of commands."""
+NEW, BEFORE = "new", "before"
+"""What names the version that the manifest declares, and the one that served before it."""
 
 
 class AdapterLookup:
     """Finds components of a fleet by an adapter's name or by a component's own name.
 
-    In a fleet with releases, `acme` is the version that answers, and `acme@3f9a` the one with that digest.
+    `acme` is the component that answers most of its callers. `acme@3f9a` is the one with the version of that
+    digest, `acme@new` with the one that the manifest declares, and `acme@before` with the one before that.
 
     The routes are read, then a record: most components are named `<prefix>-<adapter>`. For other names the
     desired state is read, and all records only for names that it does not have.
@@ -37,14 +44,64 @@ class AdapterLookup:
         """Return adapters' names by component, in the order given. Raises CommandError with unknown names."""
         found, unknown = {}, []
         for name in dict.fromkeys(names):
-            component = self._find(name)
-            if component is None:
-                unknown.append(str(self.unknown(name)))
+            try:
+                component, known = self._named(name)
+            except CommandError as error:
+                unknown.append(str(error))
             else:
-                found[component] = self._name_of(component) if component == name else name
+                found[component] = known
         if unknown:
             raise CommandError("\n".join(unknown))
         return found
+
+    def find_version(self, adapter: str, named: str) -> Artifact | None:
+        """Return the version of an adapter that `named` means: `new`, `before`, or one as people name it.
+
+        Returns None for one that the fleet does not know. Raises CommandError if it means several.
+        """
+        declared = self._declared(adapter)
+        present = None if declared is None else declared.artifact
+        if named == NEW:
+            return present
+        if named == BEFORE:
+            served = served_versions(self._records_of(adapter), self.route(adapter))
+            return next((each for each in served if not each.same_version_as(present)), None)
+        found = [each for each in self.versions(adapter) if is_named(each, named)]
+        if len(found) > 1:
+            raise CommandError(f"'{named}' names several versions of '{adapter}'")
+        return found[0] if found else None
+
+    def versions(self, adapter: str) -> list[Artifact]:
+        """Return the versions that the fleet knows of an adapter, the declared one first."""
+        route, records, declared = self.route(adapter), self._records_of(adapter), self._declared(adapter)
+        known = [
+            *(() if declared is None else (declared.artifact,)),
+            *(() if route is None else (one.artifact for one in route.all_versions)),
+            *(record.serving for record in records if record.serving is not None),
+            *served_versions(records, route),
+        ]
+        found: list[Artifact] = []
+        for version in known:
+            if not any(map(version.same_version_as, found)):
+                found.append(version)
+        return found
+
+    def component_with(self, adapter: str, version: Artifact) -> str | None:
+        """Return the component that has a version of an adapter; None if there is none."""
+        route = self.route(adapter)
+        for one in () if route is None else route.all_versions:
+            if one.artifact.same_version_as(version):
+                return one.component
+        for record in self._records_of(adapter):
+            if version.same_version_as(record.serving):
+                return record.component
+            if version.digest is not None and is_of_version(record.component, version.digest):
+                return record.component  # it has not come into service
+        return None
+
+    def adapter_of(self, component: str) -> str | None:
+        """Return the name of the adapter that a component is of; None if the fleet does not have it."""
+        return self._desired.get(component) or self._names.get(component)
 
     def unknown(self, name: str) -> CommandError:
         """Return the error of a name that no adapter has, with the name that may be meant."""
@@ -70,11 +127,9 @@ class AdapterLookup:
 
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
-        component = self._find(name)
-        if component is None:
-            component = self._default_component(name)
-            if not self._fleet.registry.events.newest(component, 1):
-                raise self.unknown(name)
+        component = self.component(name)
+        if component not in self._names and not self._fleet.registry.events.newest(component, 1):
+            raise self.unknown(name)
         return component
 
     def components_of_versions(self, name: str) -> list[str]:
@@ -92,16 +147,30 @@ class AdapterLookup:
 
     def component(self, name: str) -> str:
         """Return the component of a name, also of an adapter that is gone."""
-        return self._find(name) or self._default_component(name)
+        with suppress(CommandError):
+            return self._named(name)[0]
+        return self._default_component(name)
+
+    def _named(self, name: str) -> tuple[str, str]:
+        """Return the component of a name, and the name for people. Raises CommandError for an unknown one."""
+        component, (adapter, at, named) = self._find(name), name.partition("@")
+        if component is not None:
+            return component, self._name_of(component) if component == name else name
+        if not at or (adapter not in self.known and self.route(adapter) is None):
+            raise self.unknown(name)
+        version = self.find_version(adapter, named)
+        if version is None:
+            known = ", ".join(each.version for each in self.versions(adapter))
+            raise CommandError(f"adapter '{adapter}' has no version '{named}'; it has {known}")
+        component = self.component_with(adapter, version)
+        if component is None:
+            raise CommandError(f"no component has version {version.version} of adapter '{adapter}'")
+        return component, f"{adapter}@{version.version}"
 
     def _find(self, name: str) -> str | None:
-        adapter, _, version = name.partition("@")
-        route = self.route(adapter)
+        route = self.route(name)
         if route is not None:
-            named = [
-                one.component for one in route.all_versions if not version or is_named(one.artifact, version)
-            ]
-            return next(iter(named), None)
+            return route.live.component
         component = self._default_component(name)
         record = self._fleet.registry.records.find(component)
         # While the manifest moves an adapter to another component, the old one is counted for deletion.
@@ -110,7 +179,19 @@ class AdapterLookup:
         return _component_in(self._desired, name) or _component_in(self._names, name)
 
     def _name_of(self, component: str) -> str:
-        return self._desired.get(component) or self._names[component]
+        """Return what a person calls a component: its adapter, or one of several versions of it."""
+        adapter = self._desired.get(component) or self._names[component]
+        route = self.route(adapter)
+        for one in () if route is None else route.all_versions[1:]:
+            if one.component == component:
+                return f"{adapter}@{one.artifact.version}"
+        return adapter
+
+    def _declared(self, adapter: str) -> DesiredAdapter | None:
+        return next((each for each in self._manifest if each.name == adapter), None)
+
+    def _records_of(self, adapter: str) -> list[AdapterRecord]:
+        return [record for record in self._records if record.name == adapter]
 
     def _default_component(self, name: str) -> str:
         prefix = self._newest.request.target.prefix
@@ -127,17 +208,24 @@ class AdapterLookup:
         return self._fleet.registry.routes.read()
 
     @cached_property
+    def _manifest(self) -> Collection[DesiredAdapter]:
+        """The adapters that the manifest in force declares."""
+        registry = self._fleet.registry
+        return desired_by(registry, in_force(registry, self._newest)).adapters
+
+    @cached_property
+    def _records(self) -> Collection[AdapterRecord]:
+        return self._fleet.registry.records.all().values()
+
+    @cached_property
     def _desired(self) -> dict[str, str]:
         """The names of the adapters that the manifest in force declares, by component."""
-        registry = self._fleet.registry
-        desired = desired_by(registry, in_force(registry, self._newest)).adapters
-        return {adapter.component: adapter.name for adapter in desired}
+        return {adapter.component: adapter.name for adapter in self._manifest}
 
     @cached_property
     def _names(self) -> dict[str, str]:
         """The names of all adapters by component. Those of the manifest win."""
-        records = self._fleet.registry.records.all().values()
-        return {record.component: record.name for record in records} | self._desired
+        return {record.component: record.name for record in self._records} | self._desired
 
 
 def _component_in(names: Mapping[str, str], name: str) -> str | None:

@@ -10,16 +10,14 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.fleet_view import FleetView
 from adapter_fleet.fleet.planning.proof import is_proven
-from adapter_fleet.fleet.planning.releases import Versions
 from adapter_fleet.fleet.state.failures import Cause, Failure
-from adapter_fleet.fleet.state.generations import (
-    Generation,
-    Outcome,
-)
+from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
+from adapter_fleet.fleet.state.generations import Generation, Outcome
 from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord, FleetRecord, Order, OrderKind, Write
 from adapter_fleet.fleet.state.routes import Route
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet
+from adapters_cli.output.text import few
 
 MENDED_BY_DEPLOYMENT = "another deployment or manifest mends it"
 MENDED_BY_ORDER = "'adapters apply --retry NAME' mends it, and so does a drift check with 'repair'"
@@ -72,6 +70,8 @@ class AdapterState:
         Versions that served before and that the manifest does not declare, newest first.
     percent, beside:
         The share of the callers that it answers, and the component that answers the others, if one does.
+    until:
+        When the fleet looks at the share again, or when what drains has gone; None if neither is to come.
     tags:
         As the manifest declares them; without a declaration, as they were last written.
     """
@@ -93,6 +93,7 @@ class AdapterState:
     earlier: tuple[Artifact, ...] = ()
     percent: int = 100
     beside: str | None = None
+    until: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def out_of_service(self, state: str, remedy: str, why: str | None = None) -> "AdapterState":
@@ -113,7 +114,7 @@ def adapter_states(
     kept: Set[str],
     unread_routes: Mapping[str, str],
 ) -> tuple[AdapterState, ...]:
-    """Return the state of every adapter that is wanted or still exists, and of these kept versions."""
+    """Return the state of every adapter that is wanted or still exists, and of these `kept` versions."""
     context = PlanContext(
         now=now,
         generation=generation.number,
@@ -135,6 +136,7 @@ def adapter_states(
         for adapter in desired.adapters
         for component in view.desired.components_of([adapter.component])
     }
+    by_name = {adapter.name: adapter for adapter in desired.adapters}
     retried = {order.component for order in orders if order.kind is OrderKind.RETRY}
     # With trouble, such as a base that is gone, a pass waits and mends. An order takes the drift back.
     idle = generation.outcome is Outcome.CONVERGED and fleet.trouble is None
@@ -153,7 +155,7 @@ def adapter_states(
         state = replace(
             state,
             artifact=record.serving,
-            earlier=_earlier(record, route, declared.get(component)),
+            earlier=_earlier(record, route, by_name.get(record.name)),
             proof=_proof(record, want),
             asked_at=record.asked_at,
             tags=record.tags if want is None else {**generation.request.target.tags, **want.tags},
@@ -161,8 +163,8 @@ def adapter_states(
         said = declared.get(component)
         if want is not None and said is not None and not want.artifact.same_version_as(said.artifact):
             state = _as_pinned(state, said)
-        if said is not None and route is not None and route.live.component != component:
-            state = _as_routed(state, route, view.desired.versions)
+        if route is not None:
+            state = _as_routed(state, route, view.desired.versions.releases, records, now)
         found.append(state)
     return in_order(found)
 
@@ -285,18 +287,36 @@ def _activity(record: AdapterRecord, decision: Decision) -> str:
     return _STEP_WORDS.get(decision.step, "checking")
 
 
-def _as_routed(state: AdapterState, route: Route, versions: Versions) -> AdapterState:
-    """Return the state of a declared version that another one answers for, at least for most callers."""
-    candidate, note = route.candidate, f"{route.live.artifact.version} answers meanwhile"
-    percent, settled = 0, state.settled
-    if candidate is not None and candidate.component == state.component:
-        percent = candidate.percent
-        note = f"it answers {percent} % of the callers, {route.live.artifact.version} the others"
+def _as_routed(
+    state: AdapterState, route: Route, releases: ReleaseSettings, existing: Collection[str], now: float
+) -> AdapterState:
+    """Return the state of a version with its share of the callers, and what the fleet does about it next."""
+    live, candidate = route.live, route.candidate
+    settled, beside, share = state.settled, live.component, 0
+    until, note = None, f"{live.artifact.version} answers meanwhile"
+    leaving = {
+        component: moment
+        for component, moment in route.drained_at(releases).items()
+        if moment > now and component in existing
+    }
+    if state.component == live.component:
+        share, beside = 100, ""
+        until = max(leaving.values(), default=None)
+        note = f"{few(sorted(leaving))} {'drains' if len(leaving) == 1 else 'drain'}" if leaving else ""
+        if candidate is not None:
+            share, beside = 100 - candidate.percent, candidate.component
+            note = f"it answers {share} % of the callers, {candidate.artifact.version} the others"
+    elif candidate is not None and candidate.component == state.component:
+        share, until = candidate.percent, due(candidate, releases)
+        settled = settled and until is None
+        note = f"it answers {share} % of the callers, {live.artifact.version} the others"
         note += f"; {candidate.held}" if candidate.held else ""
-        settled = settled and due(candidate, versions.releases) is None
-    reason = f"{note}; {state.reason}" if state.reason else note
-    beside = route.live.component
-    return replace(state, percent=percent, beside=beside, reason=reason, settled=settled)
+    elif state.component in leaving:
+        until, note = leaving[state.component], f"it drains; {live.artifact.version} answers"
+    reason = "; ".join(filter(None, (note, state.reason)))
+    return replace(
+        state, percent=share, beside=beside or None, reason=reason or None, settled=settled, until=until
+    )
 
 
 def _as_pinned(state: AdapterState, declared: DesiredAdapter) -> AdapterState:

@@ -118,9 +118,16 @@ class FleetStatus:
         return rejected.target.manifest
 
 
-def find_status(registry: Registry, now: float, only: Collection[str] | None = None) -> FleetStatus | None:
+def find_status(
+    registry: Registry,
+    now: float,
+    only: Collection[str] | None = None,
+    *,
+    alone: Collection[str] = (),
+) -> FleetStatus | None:
     """Read the status of a fleet, with all adapters or with `only` these components.
 
+    Of a component that answers, it has the version that is declared, but of one that is asked for `alone`.
     Returns None before the fleet's first generation.
     """
     fleet = registry.fleet()
@@ -138,14 +145,15 @@ def find_status(registry: Registry, now: float, only: Collection[str] | None = N
         records = {component: record for component, record in found.items() if record is not None}
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
-    live = {route.live.component for route in routes.values()}
+    live = {route.live.component for route in routes.values()} - set(alone)
     kept = set(only or ()) - live
     states = adapter_states(
         records, desired, orders, routes, fleet, active, now, kept=kept, unread_routes=unread_routes
     )
     if only is not None:
-        # Of a version that answers, the declared one may be another.
         named = {records[component].name for component in live.intersection(only) if component in records}
+        first = set(only) - records.keys()  # of an adapter that has none of its versions yet
+        named |= {adapter.name for adapter in desired.adapters if adapter.component in first}
         states = tuple(state for state in states if state.component in only or state.name in named)
         totals = _totals(registry, fleet, active)
     return FleetStatus(
@@ -174,12 +182,11 @@ def _totals(registry: Registry, fleet: FleetRecord, active: Generation) -> Mappi
     }
 
 
-def read_status(fleet: Fleet, only: Collection[str] | None = None) -> FleetStatus:
-    """Read the status of a fleet, with all adapters or with `only` these components.
-
-    Raises NoFleetError before its first generation.
-    """
-    status = find_status(fleet.registry, fleet.account.now(), only)
+def read_status(
+    fleet: Fleet, only: Collection[str] | None = None, *, alone: Collection[str] = ()
+) -> FleetStatus:
+    """Read the status of a fleet as `find_status` does. Raises NoFleetError before its first generation."""
+    status = find_status(fleet.registry, fleet.account.now(), only, alone=alone)
     if status is None:
         raise NoFleetError(f"fleet '{fleet.record.name}' has received no manifest yet")
     return status

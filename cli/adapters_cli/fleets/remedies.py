@@ -1,6 +1,7 @@
-"""What a person can do about an adapter that failed, by the cause that the fleet recorded."""
+"""What a person can do about an adapter: one that failed, by the recorded cause, or one that is released."""
 
 from adapter_fleet.fleet.state.failures import Cause
+from adapters_cli.fleets.adapter_states import AdapterState
 
 _RETRY = "'adapters apply --retry NAME'"
 _REMEDIES = {
@@ -28,3 +29,15 @@ def remedy_of(cause: Cause, adapter: str = "NAME") -> str | None:
     """Return what helps an adapter; None where the reason itself says it."""
     remedy = _REMEDIES.get(cause)
     return None if remedy is None else remedy.replace("NAME", adapter)
+
+
+def next_step(adapter: AdapterState, name: str = "NAME") -> str | None:
+    """Return what helps an adapter that failed, or ends a release; None if there is nothing."""
+    if adapter.cause is not None:
+        return remedy_of(adapter.cause, name)
+    if adapter.beside is not None and 0 < adapter.percent < 100:
+        goes_on = f"'adapters promote {name}' gives the new version all callers"
+        return f"{goes_on}, and 'adapters rollback {name}' takes its share"
+    if adapter.pinned:
+        return f"'adapters rollback {name} --undo' serves the manifest's version again"
+    return None

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from adapter_fleet.common.naming import did_you_mean, digest_in_key
 from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
-from adapter_fleet.fleet.state.known_versions import served_versions
 from adapter_fleet.manifest.desired import Artifact
 from adapters_cli.aws.account import Account
 from adapters_cli.evaluation.result import Subject, base_name
@@ -14,7 +13,6 @@ from adapters_cli.fleets.adapter_lookup import AdapterLookup
 from adapters_cli.fleets.base_component import BasePlace
 from adapters_cli.fleets.fleet_lookup import Fleet, newest_generation
 from adapters_cli.fleets.named_components import find_components, live_component
-from adapters_cli.fleets.versions import is_named
 from adapters_cli.output.errors import CommandError, NoAnswerError, UsageError
 
 
@@ -143,6 +141,7 @@ class _SubjectLookup:
 
     def __init__(self, account: Account, fleet: Fleet | None) -> None:
         self._account, self._service, self.fleet = account, account.service, fleet
+        self._lookup = None if fleet is None else AdapterLookup(fleet, newest_generation(fleet))
         self._lives: dict[str, ObservedComponent] = {}
 
     def subject(self, component: str, name: str, endpoint: str) -> Subject:
@@ -170,34 +169,43 @@ class _SubjectLookup:
     ) -> tuple[Subject, dict[str, Artifact]]:
         """Return the subject that `against` means, and its artifact by component if none serves it."""
         artifact = self._version(subject, against)
+        adapter = self._adapter_of(subject)
         if artifact is None:
             component, name = self._component(subject, against)
             if component == base:
                 raise UsageError("'--against' should be no base model: it is asked in any case")
-            other = self.subject(component, name, endpoint)
-            if (their_base := self.base_of(other)) != base:
-                raise CommandError(f"{name} should be on the base component {base}, got {their_base}")
-            return other, {}
+            return self._on_base(component, name, base, endpoint), {}
         if artifact.same_version_as(Artifact(uri=subject.artifact or "", digest=subject.identity)):
             raise CommandError(f"{subject.name} serves version {artifact.version} itself")
-        return _unserved(subject.name.partition("@")[0], artifact)
+        serving = None if self._lookup is None else self._lookup.component_with(adapter, artifact)
+        if serving not in (None, subject.component) and self._serves(serving, artifact):
+            return self._on_base(serving, f"{adapter}@{artifact.version}", base, endpoint), {}
+        return _unserved(adapter, artifact)
+
+    def _on_base(self, component: str, name: str, base: str, endpoint: str) -> Subject:
+        """Return a component as a subject. Raises CommandError if it is on another base component."""
+        other = self.subject(component, name, endpoint)
+        if (their_base := self.base_of(other)) != base:
+            raise CommandError(f"{name} should be on the base component {base}, got {their_base}")
+        return other
+
+    def _serves(self, component: str, artifact: Artifact) -> bool:
+        live = self._service.describe(component)
+        return live is not None and live.status is Status.IN_SERVICE and live.artifact_uri == artifact.uri
+
+    def _adapter_of(self, subject: Subject) -> str:
+        """Return the name of the adapter that a subject is a version of."""
+        known = None if self._lookup is None else self._lookup.adapter_of(subject.component)
+        return known or subject.name.partition("@")[0]
 
     def _version(self, subject: Subject, against: str) -> Artifact | None:
         """Return the version of an adapter that `against` names; None if it names none."""
         if against.startswith(SCHEME):
             return Artifact(uri=against, digest=digest_in_key(against))
-        found = [artifact for artifact in self._known(subject) if is_named(artifact, against)]
-        if len(found) > 1:
-            raise CommandError(f"'--against {against}' names several versions of '{subject.name}'")
-        return found[0] if found else None
-
-    def _known(self, subject: Subject) -> Sequence[Artifact]:
-        """Return the versions that a fleet knows of an adapter."""
-        if self.fleet is None:
-            return ()
-        registry = self.fleet.registry
-        record, (routes, *_) = registry.records.find(subject.component), registry.routes.read()
-        return served_versions([] if record is None else [record], routes.get(subject.name))
+        if self._lookup is None:
+            return None
+        adapter = self._adapter_of(subject)
+        return self._lookup.find_version(adapter, against.removeprefix(f"{adapter}@"))
 
     def _component(self, subject: Subject, against: str) -> tuple[str, str]:
         """Return the component that `against` names, and its name for people."""
@@ -206,7 +214,8 @@ class _SubjectLookup:
             raise UsageError(f"'--against' should be another version or component, got {against!r}")
         if self._service.describe(component) is not None:
             return component, name
-        known = ", ".join(artifact.version for artifact in self._known(subject))
+        lookup, adapter = self._lookup, self._adapter_of(subject)
+        known = "" if lookup is None else ", ".join(each.version for each in lookup.versions(adapter))
         raise CommandError(
             f"'--against' should be a version of {subject.name}{known and f' ({known})'}, an archive in S3,"
             f" an adapter or a component, got {against!r}{did_you_mean(against, self._names())}"
@@ -214,14 +223,14 @@ class _SubjectLookup:
 
     def _names(self) -> Iterable[str]:
         """Return the names of the fleet's adapters and of their components; none without a fleet."""
-        return () if self.fleet is None else AdapterLookup(self.fleet, newest_generation(self.fleet)).known
+        return () if self._lookup is None else self._lookup.known
 
     def _of_fleet(self, name: str) -> tuple[str, str] | None:
         """Return the component and the name of an adapter of the fleet; None if it has none of this name."""
-        if self.fleet is None:
+        if self._lookup is None:
             return None
         try:
-            found = AdapterLookup(self.fleet, newest_generation(self.fleet)).find([name])
+            found = self._lookup.find([name])
         except NoAnswerError:
             raise
         except CommandError:

@@ -50,8 +50,7 @@ def figures_text(evaluation: EvaluationRecord) -> str:
 def print_earlier_versions(adapter: AdapterState) -> None:
     """Print the versions that an adapter can go back to, if there are any."""
     # Not the version that a rollback has restored: it serves already.
-    serving = adapter.artifact if adapter.pinned else None
-    known = [found.version for found in adapter.earlier if not found.same_version_as(serving)]
+    known = [found.version for found in adapter.earlier if not found.same_version_as(adapter.artifact)]
     if known:
         to = known[0] if len(known) == 1 else "VERSION"
         listed = ", ".join(known)

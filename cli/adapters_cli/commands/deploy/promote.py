@@ -44,10 +44,12 @@ def promote(
     check_takes_orders(fleet, newest)
     releases = in_force(fleet.registry, newest).request.target.settings.releases
     lookup = AdapterLookup(fleet, newest)
-    lookup.find([name])  # raises for a name that no adapter has
-    route = lookup.route(name)
+    [(component, named)] = lookup.find([name]).items()
+    adapter, at, _ = named.partition("@")
+    route = lookup.route(adapter)
     candidate = None if route is None else route.candidate
-    if releases is None or route is None or candidate is None:
+    is_candidate = candidate is not None and (not at or candidate.component == component)
+    if releases is None or route is None or candidate is None or not is_candidate:
         raise CommandError(f"adapter '{name}' has no new version that answers a share of the callers")
     if percent <= candidate.percent:
         raise CommandError(
@@ -64,6 +66,6 @@ def promote(
     write_route(fleet, changed)
     fleet.start("order")
     version = version_document(candidate.artifact)
-    document = {"fleet": fleet.record.name, "name": name, "percent": percent, "to": version}
-    text = f"{candidate.artifact.version} of {name} answers {percent} % of the callers within"
+    document = {"fleet": fleet.record.name, "name": adapter, "percent": percent, "to": version}
+    text = f"{candidate.artifact.version} of {adapter} answers {percent} % of the callers within"
     print_result(document, f"{text} {2 * CACHED_SECONDS:g} s", as_json=as_json)

@@ -142,6 +142,9 @@ def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
     newest = newest_generation(fleet)
     check_takes_orders(fleet, newest)
     [(component, adapter_name)] = AdapterLookup(fleet, newest).find([name]).items()
+    adapter_name, at, version = adapter_name.partition("@")
+    if at:
+        raise UsageError(f"'{name}' is a version: adapters rollback {adapter_name} --to {version}")
     for adapter in desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters:
         if adapter.component == component or adapter.name == adapter_name:
             return adapter

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from shutil import get_terminal_size
 from typing import Any
@@ -11,23 +12,23 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.counts import counted
 from adapter_fleet.evaluation import EvaluationBar
-from adapter_fleet.fleet.state.generations import Target
+from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
+from adapter_fleet.manifest.desired import Artifact
 from adapter_fleet.manifest.writer import plain_evaluation, plain_probe
 from adapter_fleet.openai.urls import base_url
 from adapters_cli.aws.account import Account, account_of
 from adapters_cli.aws.components import described_component, read_load
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
-from adapters_cli.fleets.adapter_lookup import AdapterArgument, AdapterLookup, OneComponentOption
+from adapters_cli.fleets.adapter_lookup import NEW, AdapterArgument, AdapterLookup, OneComponentOption
 from adapters_cli.fleets.adapter_states import AdapterState, Proof
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.fleets.fleet_status import desired_by, read_status
-from adapters_cli.fleets.remedies import remedy_of
+from adapters_cli.fleets.remedies import next_step
 from adapters_cli.fleets.versions import figures_text, version_document
-from adapters_cli.output.errors import UsageError
+from adapters_cli.output.errors import CommandError, UsageError
 from adapters_cli.output.exit_codes import FAILED
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.text import folded, latency, one_line, print_error, print_note, timestamp
@@ -69,24 +70,23 @@ def describe(
         raise UsageError("give the adapter's name, or --component")
     outage, is_gone = None, False
     account = account_of(context)
+    fleet = find_fleet(account) if name is not None else None
+    if fleet is not None and name == newest_generation(fleet).request.target.base:
+        component = name
     if component is not None:
         document = _component_document(account, component)
-    else:
-        fleet = find_fleet(account)
-        newest = newest_generation(fleet)
-        lookup = AdapterLookup(fleet, newest)
-        own = lookup.component(name or "")
-        seen = read_status(fleet, [own])
+    elif fleet is not None and name is not None:
+        lookup = AdapterLookup(fleet, newest_generation(fleet))
+        [own] = lookup.find([name])
+        seen = read_status(fleet, [own], alone=[own])
         if not seen.adapters:
-            raise lookup.unknown(name or "")
-        desired = desired_by(fleet.registry, seen.active).adapters
-        declared = next((one for one in desired if one.component == own or one.name == name), None)
+            raise lookup.unknown(name)
         known = seen.adapters[0]
         seen = compare_with_endpoint(fleet, seen, lists=False)
         if seen.not_compared is not None:
             print_note(f"not compared with SageMaker's component: {one_line(seen.not_compared)}")
         is_gone = seen.adapters[0].group is not known.group
-        document = _document(fleet, seen.active.request.target, seen.adapters[0], declared)
+        document = _document(fleet, lookup, seen.active, seen.adapters[0])
         base = read_base(fleet, seen.active)
         outage = base.outage
         document |= {"base_outage": outage, "copies": base.copies}
@@ -140,15 +140,17 @@ def _addresses(account: Account, endpoint: str, component: str, *, model: str) -
     }
 
 
-def _document(
-    fleet: Fleet, target: Target, state: AdapterState, declared: DesiredAdapter | None
-) -> dict[str, Any]:
-    account, answering = fleet.account, state.beside or state.component
+def _document(fleet: Fleet, lookup: AdapterLookup, active: Generation, state: AdapterState) -> dict[str, Any]:
+    account, target = fleet.account, active.request.target
+    desired = desired_by(fleet.registry, active).adapters
+    declared = next((one for one in desired if one.name == state.name), None)
     wanted = None if declared is None else declared.artifact
     tags = {} if declared is None else state.tags
-    components = AdapterLookup(fleet, newest_generation(fleet)).components_of_versions(state.name)
+    components = lookup.components_of_versions(state.name)
     events = AdapterHistory.read(fleet.registry, components, _EVENTS).with_reasons
     history = [event_document(event, why) for event, why in events]
+    other = _other_version(fleet, lookup, state)
+    step = next_step(state, state.name) or (None if other is None else next_step(other, other.name))
     return {
         "name": state.name,
         "component": state.component,
@@ -159,7 +161,8 @@ def _document(
         "state": state.state,
         "since": timestamp(state.since),
         "reason": state.reason,
-        "remedy": None if state.cause is None else remedy_of(state.cause, state.name),
+        "remedy": step,
+        "until": timestamp(state.until),
         "serving": version_document(state.artifact),
         "declared": version_document(wanted),
         "pinned": state.pinned,
@@ -172,10 +175,10 @@ def _document(
         "evaluation": _evaluation(target.settings.bar_beside(target.base), state, wanted),
         "last_hour": _last_hour(account, state.component),
         "percent": state.percent,
-        "beside": None if state.beside is None else _beside(account, state.beside),
+        "beside": None if other is None else _beside(account, other),
         "history": history,
         "last_reason": state.reason or next((why for _, why in events if why), None),
-        **_addresses(account, target.endpoint, answering, model=answering),
+        **_addresses(account, target.endpoint, state.component, model=state.component),
     }
 
 
@@ -201,9 +204,27 @@ def _evaluation(bar: EvaluationBar | None, state: AdapterState, wanted: Artifact
     }
 
 
-def _beside(account: Account, component: str) -> dict[str, Any]:
-    """Return the version that answers the other callers."""
-    return {"component": component, "last_hour": _last_hour(account, component)}
+def _other_version(fleet: Fleet, lookup: AdapterLookup, state: AdapterState) -> AdapterState | None:
+    """Return the state of the declared version, else of the one that answers; None if there is no other."""
+    for name in (f"{state.name}@{NEW}", state.name):
+        with suppress(CommandError):
+            [other] = lookup.find([name])
+            if other != state.component:
+                return next(iter(read_status(fleet, [other], alone=[other]).adapters), None)
+    return None
+
+
+def _beside(account: Account, other: AdapterState) -> dict[str, Any]:
+    """Return another version than the one that is shown."""
+    return {
+        "component": other.component,
+        "version": other.version,
+        "state": other.state,
+        "reason": other.reason,
+        "percent": other.percent,
+        "until": timestamp(other.until),
+        "last_hour": _last_hour(account, other.component),
+    }
 
 
 def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
@@ -218,27 +239,35 @@ def _last_hour(account: Account, component: str) -> dict[str, Any] | None:
 
 def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "adapter" if document["base"] else "base model", document["name"]
-    share = f", for {document['percent']} % of the callers" if document.get("beside") else ""
+    share = f", for {document['percent']} % of the callers" if document.get("percent", 100) < 100 else ""
     for label in ("component", "endpoint", "base", "fleet", "owner"):
         if document.get(label):
             yield label, f"{document[label]}{share if label == 'component' else ''}"
-    since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
-    yield "state", f"{document['state']}{since}"
-    if document["reason"]:
-        yield "reason", document["reason"]
-    if document.get("remedy"):
-        yield "what helps", document["remedy"]
+    yield from _state_lines(document)
     if "fleet" in document:
         yield from _fleet_lines(document)
     if document["last_hour"] is not None:
         yield "last hour", _hour_text(document["last_hour"])
-    if (beside := document.get("beside")) and beside["last_hour"] is not None:
-        yield "beside", f"{beside['component']}: {_hour_text(beside['last_hour'])}"
+    if beside := document.get("beside"):
+        yield "beside", f"{beside['component']}, {beside['state']}: {beside['reason'] or 'it answers'}"
+        if beside["last_hour"] is not None:
+            yield "", f"last hour: {_hour_text(beside['last_hour'])}"
     yield "base_url", document["base_url"]
     yield "model", document["model"] or '""'
     yield "invocations", document["invocations_url"]
     for number, event in enumerate(document.get("history", ())):
         yield "" if number else "history", _event_text(event)
+
+
+def _state_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    since = f" since {_to_the_second(document['since'])}" if document["since"] else ""
+    yield "state", f"{document['state']}{since}"
+    if document["reason"]:
+        yield "reason", document["reason"]
+    if document.get("until"):
+        yield "until", _to_the_second(document["until"])
+    if document.get("remedy"):
+        yield "what helps", document["remedy"]
 
 
 def _fleet_lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -293,8 +322,8 @@ def _versions(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "declared", declared["version"]
         yield "declared at", declared["uri"]
     # Not the version that a rollback has restored: it serves already.
-    restored = serving["version"] if serving is not None and document["pinned"] else None
-    earlier = [version["version"] for version in document["earlier"] if version["version"] != restored]
+    shown = serving["version"] if serving is not None else None
+    earlier = [version["version"] for version in document["earlier"] if version["version"] != shown]
     if earlier:
         yield "earlier", ", ".join(earlier)
 

@@ -11,7 +11,6 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from adapter_fleet.fleet.state.configuration import STALLED_SECONDS
-from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
 from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
@@ -27,7 +26,7 @@ from adapters_cli.fleets.fleet_status import (
     read_changes,
     read_status,
 )
-from adapters_cli.fleets.remedies import remedy_of
+from adapters_cli.fleets.remedies import next_step, remedy_of
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import UsageError
@@ -105,7 +104,7 @@ def status(
         if not sys.stdout.isatty():
             if lines := _trouble(seen):
                 print_error(lines)
-            for line in _remedies(shown):
+            for line in _next_steps(shown):
                 print_note(line)
         if seen.not_compared is not None:
             print_note(f"not compared with SageMaker's components: {one_line(seen.not_compared)}")
@@ -123,11 +122,14 @@ class _Selection:
 
     components:
         Those that count, by their components; None for all.
+    versions:
+        Those among them that are asked for as versions.
     groups, tags:
         Which of them are shown; empty for all. A tag without a value may have any.
     """
 
     components: tuple[str, ...] | None = None
+    versions: tuple[str, ...] = ()
     groups: frozenset[StateGroup] = frozenset()
     tags: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -136,11 +138,10 @@ class _Selection:
         cls, fleet: Fleet, names: Sequence[str], groups: Iterable[StateGroup], tags: Iterable[str]
     ) -> "_Selection":
         """Select adapters. Raises CommandError with the names that no adapter has, UsageError for no tag."""
-        components = None
-        if names:
-            components = tuple(AdapterLookup(fleet, newest_generation(fleet)).find(names))
+        found = AdapterLookup(fleet, newest_generation(fleet)).find(names) if names else {}
         return cls(
-            components=components,
+            components=tuple(found) if names else None,
+            versions=tuple(component for component, name in found.items() if "@" in name),
             groups=frozenset(groups),
             tags=dict(map(_tag, tags)),
         )
@@ -170,7 +171,7 @@ class _Selection:
         Looks at the base component, and for a manifest in S3 that is not taken up yet.
         """
         if before is None or self.components is not None:
-            seen = read_status(fleet, self.components)
+            seen = read_status(fleet, self.components, alone=self.versions)
         else:
             seen = read_changes(fleet, before)
         return replace(
@@ -242,7 +243,7 @@ def _screen(seen: FleetStatus, adapters: Sequence[AdapterState], *, hidden: int)
     parts.append(_table(seen, adapters))
     if hidden:
         parts.append(hidden_rows(hidden))
-    parts.extend(Text(line) for line in _remedies(adapters))
+    parts.extend(Text(line) for line in _next_steps(adapters))
     parts.append(Text(printable(totals(seen)), style="bold"))
     return Group(*parts)
 
@@ -251,6 +252,8 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
     shown = adapter.reason or ""
     if adapter.retry_at is not None:
         shown = f"{shown} (again in {duration(adapter.retry_at - now)})"
+    if adapter.until is not None and adapter.until > now:
+        shown = f"{shown} (for {duration(adapter.until - now)})"
     age = duration(now - adapter.since) if adapter.since is not None else ""
     return (
         adapter.name,
@@ -263,17 +266,17 @@ def _row(adapter: AdapterState, now: float) -> tuple[str, ...]:
     )
 
 
-def _remedies(adapters: Iterable[AdapterState]) -> list[str]:
-    """Return what helps those that failed, each remedy once, behind the names of whom it helps."""
-    failed: dict[Cause, list[str]] = {}
+def _next_steps(adapters: Iterable[AdapterState]) -> list[str]:
+    """Return what a person can do about adapters, each once, behind the names of those that it is for."""
+    found: dict[str, list[AdapterState]] = {}
     for adapter in adapters:
-        if adapter.cause is not None:
-            failed.setdefault(adapter.cause, []).append(adapter.name)
-    return [
-        printable(f"{few(names)}: {remedy}")
-        for cause, names in failed.items()
-        if (remedy := remedy_of(cause, names[0] if len(names) == 1 else "NAME"))
-    ]
+        if (step := next_step(adapter)) is not None:
+            found.setdefault(step, []).append(adapter)
+    lines = []
+    for step, (first, *others) in found.items():
+        names = few([first.name, *(one.name for one in others)])
+        lines.append(printable(f"{names}: {step if others else next_step(first, first.name)}"))
+    return lines
 
 
 def _trouble(seen: FleetStatus) -> str | None:
@@ -343,6 +346,7 @@ def _adapter_document(adapter: AdapterState) -> dict[str, Any]:
         "since": timestamp(adapter.since),
         "asked_at": timestamp(adapter.asked_at),
         "retry_at": timestamp(adapter.retry_at),
+        "until": timestamp(adapter.until),
         "artifact": version_document(adapter.artifact),
         "earlier": [version_document(artifact) for artifact in adapter.earlier],
     }

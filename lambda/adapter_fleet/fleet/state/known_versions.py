@@ -18,7 +18,10 @@ def served_versions(records: Iterable[AdapterRecord], route: Route | None) -> tu
     records:
         Those of the adapter's components.
     """
-    served = [] if route is None else [version.artifact for version in route.served]
+    served: list[Artifact] = []
+    for version in () if route is None else (one.artifact for one in route.served):
+        if not any(map(version.same_as, served)):
+            served.append(version)
     taken_back = [] if route is None else [one.artifact for one in route.versions if one.abandoned]
     for version in (version for record in records for version in record.versions):
         if not any(map(version.same_as, served)) and not any(map(version.same_version_as, taken_back)):

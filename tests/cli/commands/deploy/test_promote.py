@@ -77,7 +77,12 @@ def test_status_and_describe_show_both_versions_and_wait_for_the_last_step(run: 
     assert row["reason"] == "it answers 5 % of the callers, 111111111111 the others"
     world.service.faults.asked = 3.0
     world.run_for(3000.0)
-    assert run("status").stdout.splitlines()[0].split("\t")[-1].endswith("; it got 3 requests, 100 wanted")
+    assert (
+        run("status")
+        .stdout.splitlines()[0]
+        .split("\t")[-1]
+        .endswith("; it got 3 requests, 100 wanted (for 9m)")
+    )
     world.service.faults.asked = 1000.0
     assert run("status", "--wait").exit_code == 0
     assert world.registry.routes.read().routes["acme"].live.artifact.uri == artifact("acme", 2).uri

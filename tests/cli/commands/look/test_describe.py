@@ -200,10 +200,12 @@ def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
         artifact = Artifact(uri=f"s3://bucket/v{version}.tar.gz", digest=version * 64)
         world.apply(replace(adapter("acme"), artifact=artifact, percent=5))
     document = described(run)
-    assert (document["component"], document["percent"]) == ("p-acme-22222222", 5)
-    assert "p-acme-22222222, for 5 % of the callers" in run("describe", "acme").stdout
-    assert document["beside"]["component"] == "p-acme-11111111"
-    assert "beside       p-acme-11111111: 30 requests, 0 errors" in run("describe", "acme").stdout
+    assert (document["component"], document["percent"]) == ("p-acme-11111111", 95)
+    assert (document["beside"]["component"], document["beside"]["percent"]) == ("p-acme-22222222", 5)
+    text = run("describe", "acme").stdout
+    assert "p-acme-11111111, for 95 % of the callers" in text
+    assert "beside       p-acme-22222222, in service: it answers 5 % of the callers, 111111111111 the" in text
+    assert "             last hour: 30 requests, 0 errors" in text
 
 
 def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(

@@ -263,8 +263,10 @@ class TestEarlierVersions:
         assert run("status").stderr == ""
         run("rollback", "acme")
         world.settle()
-        told = run("status", "acme").stderr
-        assert told == "acme can serve v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'\n"
+        assert run("status", "acme").stderr.splitlines() == [
+            "acme: 'adapters rollback acme --undo' serves the manifest's version again",
+            "acme can serve v1.tar.gz: 'adapters rollback acme --to v1.tar.gz'",
+        ]
         [document] = json.loads(run("status", "acme", "--json").stdout)["adapters"]
         assert document["version"] == "v2.tar.gz"
         assert [one["uri"] for one in document["earlier"]] == [artifact("acme", n).uri for n in (2, 1)]
