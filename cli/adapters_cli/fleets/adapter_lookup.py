@@ -234,6 +234,11 @@ def _component_in(names: Mapping[str, str], name: str) -> str | None:
     return next(found, name if name in names else None)
 
 
+def named_versions(found: Mapping[str, str]) -> tuple[str, ...]:
+    """Return those components that a person means as versions, and not as their adapters."""
+    return tuple(component for component, name in found.items() if "@" in name)
+
+
 def complete_adapter(context: typer.Context, incomplete: str) -> list[str]:
     """Return the names of a fleet's adapters that begin so; none if no fleet is named or AWS gives none."""
     try:

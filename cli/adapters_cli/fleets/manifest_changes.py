@@ -24,6 +24,7 @@ from adapter_fleet.fleet.planning.observe import (
 from adapter_fleet.fleet.planning.releases import Versions, first_share, is_superseded, share_to_come
 from adapter_fleet.fleet.planning.settle import with_new_attempts
 from adapter_fleet.fleet.state.failures import Failure
+from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.generations import Target
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route
@@ -54,6 +55,8 @@ class Action(StrEnum):
     TAG = "tag"
     ROUTE = "route"
     """Send other callers to it."""
+    PROBE = "probe"
+    """Ask it for its probe, which is another one by now."""
     WAIT = "wait"
     """A write is in progress, and the next step depends on its end."""
     KEEP = "keep"
@@ -99,11 +102,14 @@ class ManifestChanges:
         Why a guard would refuse the manifest.
     trouble:
         Why the fleet would change nothing for now, or would not create all adapters.
+    room:
+        How many components the endpoint would have, and its quota; None if none is added, or without one.
     """
 
     changes: Sequence[AdapterChange] = ()
     refused: str | None = None
     trouble: str | None = None
+    room: str | None = None
 
     @property
     def failing(self) -> list[AdapterChange]:
@@ -172,9 +178,9 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
             change = replace(change, before=live.version, before_artifact=live)
             if want is not None and versions.is_declared(record) and not change.why:
                 share = first_share(versions, versions.routes[change.name], component, want.artifact)
-                change = replace(change, why=_for_callers(share))
-        if change.action is Action.KEEP:
-            change = _routed(change, versions, routes.get(change.name), record, decision)
+                change = replace(change, why=_for_callers(share, want.percent, versions.releases))
+        if change.action is Action.KEEP and want is not None:
+            change = _routed(change, versions, routes.get(change.name), record, decision, want)
         artifact = decision.artifact or (want.artifact if want is not None else None)
         if change.action in _SENDS and artifact is not None and _is_uploaded(artifact):
             sent[component] = artifact
@@ -188,12 +194,14 @@ def changes_of_manifest(fleet: Fleet, target: Target, desired: DesiredFleet) -> 
     trouble = base_trouble(target.base, listing.get(target.base))
     if trouble is not None:
         trouble = f"{trouble}, and the fleet changes nothing before it is in service"
+    room, is_over = _room(fleet.account, changes, len(listing))
     newest = registry.generations.find(fleet.record.generation)
     hour_ago = components_an_hour_before(fleet.account.now(), newest, registry)
     return ManifestChanges(
         changes=_in_order(changes),
         refused=view.refusal(hour_ago=hour_ago),
-        trouble=trouble or _over_quota(fleet.account, changes, len(listing)),
+        trouble=trouble or (f"{room}: the fleet creates as many as there is room for" if is_over else None),
+        room=room,
     )
 
 
@@ -220,36 +228,50 @@ def _in_order(changes: Iterable[AdapterChange]) -> list[AdapterChange]:
 
 
 def _routed(
-    change: AdapterChange, versions: Versions, before: Route | None, record: AdapterRecord, decision: Decision
+    change: AdapterChange,
+    versions: Versions,
+    before: Route | None,
+    record: AdapterRecord,
+    decision: Decision,
+    want: DesiredAdapter,
 ) -> AdapterChange:
-    """Return the change of an adapter that stays, or that other callers are sent to it."""
+    """Return the change of an adapter that stays: callers may be sent to it, or its probe may be another."""
     share = share_to_come(versions, before, record, decision)
-    if before is None or share is None:
-        return change
-    live, why = before.live.artifact, _for_callers(share)
-    return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
+    if before is not None and share is not None:
+        live, why = before.live.artifact, _for_callers(share, want.percent, versions.releases)
+        return replace(change, action=Action.ROUTE, before=live.version, before_artifact=live, why=why)
+    serving = record.serving
+    if versions.is_declared(record) and serving is not None and serving.probe != want.artifact.probe:
+        return replace(change, action=Action.PROBE, why="its probe is another one")
+    return change
 
 
-def _for_callers(percent: int) -> str:
-    return f"for {percent} % of the callers"
+def _for_callers(percent: int, declared: int | None, releases: ReleaseSettings) -> str:
+    """Return the share of a version, and the next ones if a canary takes the steps."""
+    canary = releases.canary if declared is None else None
+    later = [] if canary is None else [f"{step} %" for step in canary.steps if step > percent]
+    steps = f", then {', '.join([*later, 'all'])}" if canary is not None and percent < 100 else ""
+    return f"for {percent} % of the callers{steps}"
 
 
-def _over_quota(account: Account, changes: Iterable[AdapterChange], there: int) -> str | None:
-    """Return what the quota of components has no room for; None if it has, or if nobody knows it."""
+def _room(account: Account, changes: Iterable[AdapterChange], there: int) -> tuple[str | None, bool]:
+    """Return how many components there would be beside their quota, and whether these are too many.
+
+    With releases, a version is a component beside the earlier ones.
+    """
     actions = Counter(change.action for change in changes)
     needed = there + actions[Action.CREATE] - actions[Action.DELETE]
     if not actions[Action.CREATE]:
-        return None
+        return None, False
     try:
         quota = find_quota(account.client("service-quotas", BRIEFLY), is_component_quota)
     except (BotoCoreError, ClientError):
-        return None  # not everybody may read quotas, or has a route to them
-    if quota is None or needed <= quota["Value"]:
-        return None
-    return (
-        f"the quota '{quota['QuotaName']}' is {quota['Value']:g}, and {needed} components would be on the"
-        " endpoint: the fleet creates as many adapters as there is room for"
-    )
+        return None, False  # not everybody may read quotas, or has a route to them
+    if quota is None:
+        return None, False
+    limit = f"the quota '{quota['QuotaName']}' is {quota['Value']:g}"
+    room = f"{limit}, and {needed} components would be on the endpoint"
+    return room, needed > quota["Value"]
 
 
 def _observed(components: EndpointComponents, view: FleetView, uid: str) -> FleetView:

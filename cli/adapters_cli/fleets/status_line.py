@@ -7,7 +7,9 @@ from rich.text import Text
 from adapter_fleet.common.counts import counted
 from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.fleet_status import FleetStatus, manifest_to_come_note
-from adapters_cli.output.text import one_line, print_note, printable
+from adapters_cli.output.text import duration, few, one_line, print_note, printable
+
+_SHOWN_EVERY_SECONDS = 10.0
 
 
 def totals(status: FleetStatus) -> str:
@@ -22,33 +24,44 @@ def totals(status: FleetStatus) -> str:
     )
 
 
-class StatusLine:
-    """Shows the totals and the trouble of a fleet on standard error, each time they change.
+def _waits_for(status: FleetStatus) -> str:
+    """Return the adapters that are not settled, with the reason of the first one; empty without one."""
+    waiting = [adapter for adapter in status.adapters if not adapter.settled]
+    if not waiting:
+        return ""
+    first = waiting[0]
+    left = "" if first.until is None else f" (for {duration(first.until - status.at)})"
+    reason = one_line(first.reason or first.state)
+    return f"; waits for {few([adapter.name for adapter in waiting])}: {reason}{left}"
 
-    On a terminal the line is replaced in place.
+
+class StatusLine:
+    """Shows the totals, the trouble of a fleet and what it waits for on standard error.
+
+    On a terminal the line is replaced in place. Elsewhere it is written when the totals or the trouble have
+    changed, and every 10 seconds.
     """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, transient=True, auto_refresh=False)
-        self._last = ""
+        self._last, self._shown_at = "", 0.0
         if self._console.is_terminal:
             self._live.start()
 
     def show(self, status: FleetStatus) -> None:
-        """Show the totals if they have changed."""
+        """Show the line if there is something new, or if it is long ago."""
         line = totals(status)
         if status.manifest_to_come is not None:
             line = f"{line}; {manifest_to_come_note(status.manifest_to_come)}"
         if status.fleet.trouble is not None:
             line = f"{line}; {one_line(status.fleet.trouble)}"
-        if line == self._last:
-            return
-        self._last = line
+        text = printable(f"{line}{_waits_for(status)}")
         if self._console.is_terminal:
-            self._live.update(Text(printable(line)), refresh=True)
-        else:
-            print_note(line)
+            self._live.update(Text(text), refresh=True)
+        elif line != self._last or status.at - self._shown_at >= _SHOWN_EVERY_SECONDS:
+            self._last, self._shown_at = line, status.at
+            print_note(text)
 
     def end(self) -> None:
         """Remove the line from the terminal."""

@@ -38,7 +38,7 @@ from adapters_cli.output.text import capped, print_error, print_note
 
 _HEADINGS = ("ADAPTER", "ACTION", "FROM", "TO", "WHY")
 _SPARE = ("FROM", "TO")
-_UNCHANGED = (Action.KEEP, *FAILURES)
+_UNCHANGED = (Action.KEEP, Action.PROBE, *FAILURES)
 
 EXAMPLES = """
 # What would this manifest change?
@@ -100,16 +100,23 @@ def plan(
     table = RowTable(headings=_HEADINGS, rows=rows, styled=1, spare=_SPARE)
     print_result(_document(planned, warnings=warnings), table, as_json=as_json)
     if not as_json:
-        if not shown:
-            print_note("nothing would change")
-        elif sys.stdout.isatty():
-            typer.echo(summary(Counter(change.action for change in planned.changes)))
-        if planned.trouble:
-            print_error(planned.trouble)
-        if planned.refused:
-            print_error(f"the fleet would refuse it: {planned.refused}")
+        _tell(planned, changed=bool(shown))
     unsettled = manifest is None and any(change.action is Action.UNUSABLE for change in planned.changes)
     raise typer.Exit(_exit_code(planned, detailed=detailed) or (NOT_SETTLED if unsettled else 0))
+
+
+def _tell(planned: ManifestChanges, *, changed: bool) -> None:
+    """Print what the table of changes does not say."""
+    if not changed:
+        print_note("nothing would change")
+    elif sys.stdout.isatty():
+        typer.echo(summary(Counter(change.action for change in planned.changes)))
+    if planned.trouble:
+        print_error(planned.trouble)
+    elif planned.room:
+        print_note(planned.room)
+    if planned.refused:
+        print_error(f"the fleet would refuse it: {planned.refused}")
 
 
 def _planned_in_force(fleet: Fleet) -> ManifestChanges:
@@ -147,6 +154,7 @@ def _document(
     return {
         "refused": planned.refused,
         "trouble": planned.trouble,
+        "room": planned.room,
         "mistakes": [asdict(finding) for finding in mistakes],
         "warnings": [asdict(finding) for finding in warnings],
         "changes": [_change_document(change) for change in planned.changes],

@@ -58,6 +58,9 @@ def rollback(
     `adapters history NAME` shows the versions; the first characters of a digest are enough. Ends with 1 if
     there is nothing to order.
     """
+    adapter, at, version = name.partition("@")
+    if at:
+        raise UsageError(f"'{name}' is a version; give it as: rollback {adapter} --to {version}")
     if undo and to is not None:
         raise UsageError("--undo goes back to what the manifest says; give it without --to")
     fleet = find_fleet(account_of(context))
@@ -142,9 +145,6 @@ def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
     newest = newest_generation(fleet)
     check_takes_orders(fleet, newest)
     [(component, adapter_name)] = AdapterLookup(fleet, newest).find([name]).items()
-    adapter_name, at, version = adapter_name.partition("@")
-    if at:
-        raise UsageError(f"'{name}' is a version: adapters rollback {adapter_name} --to {version}")
     for adapter in desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters:
         if adapter.component == component or adapter.name == adapter_name:
             return adapter

@@ -13,7 +13,7 @@ from rich.text import Text
 from adapter_fleet.fleet.state.configuration import STALLED_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter, named_versions
 from adapters_cli.fleets.adapter_states import AdapterState, StateGroup
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
@@ -141,7 +141,7 @@ class _Selection:
         found = AdapterLookup(fleet, newest_generation(fleet)).find(names) if names else {}
         return cls(
             components=tuple(found) if names else None,
-            versions=tuple(component for component, name in found.items() if "@" in name),
+            versions=named_versions(found),
             groups=frozenset(groups),
             tags=dict(map(_tag, tags)),
         )

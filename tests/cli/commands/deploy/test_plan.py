@@ -99,11 +99,14 @@ def test_probe_that_two_versions_answer_is_a_warning(run: Run, manifest: Write) 
     assert "adapter 'beta': probe.answer: should have an answer that no other adapter gives" in result.stderr
 
 
-def test_new_probe_of_the_same_archive_changes_nothing(run: Run, manifest: Write) -> None:
+def test_new_probe_of_the_same_archive_is_told_and_changes_nothing_on_the_endpoint(
+    run: Run, manifest: Write
+) -> None:
     text = manifest(acme=1, beta=1, zeta=1).read_text()
     probed = text.replace(f"'sha256:{1:064x}'}}", f"'sha256:{1:064x}', probe: {{prompt: a, answer: b}}}}", 1)
     result = run("plan", manifest(probed), "--detailed-exitcode")
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.exit_code == 0
+    assert rows(result) == [["acme", "probe", "v1.tar.gz", "000000000000", "its probe is another one"]]
 
 
 def test_wrong_usage_has_another_exit_code_than_changes(run: Run, manifest: Write) -> None:
@@ -116,7 +119,8 @@ def test_adapters_that_the_quota_has_no_room_for_are_told(
 ) -> None:
     path = manifest(acme=1, beta=1, zeta=1, new=1)
     account.quotas.values["Inference components per endpoint"] = 5.0
-    assert run("plan", path).exit_code == 0
+    result = run("plan", path)
+    assert (result.exit_code, "is 5, and 5 components would be on" in result.stderr) == (0, True)
     account.quotas.values["Inference components per endpoint"] = 4.0
     result = run("plan", path)
     assert result.exit_code == 3
