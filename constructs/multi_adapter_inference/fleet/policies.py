@@ -17,6 +17,7 @@ from adapter_fleet.fleet.state.fleet_settings import (
     FailureLimit,
     ReleaseSettings,
 )
+from adapter_fleet.fleet.state.records import MAX_VERSIONS
 from multi_adapter_inference.arguments.argument_types import checked
 from multi_adapter_inference.arguments.durations import check_minutes, whole_seconds
 from multi_adapter_inference.template.statements import Statement, allow
@@ -106,6 +107,7 @@ class Canary:
 
 _LEAST_DRAIN_SECONDS = 80
 """The callers' interval of 15 s, 5 s, and a minute, the longest that a container has [V InvokeEndpoint]."""
+_MOST_DRAIN_SECONDS = 86_400
 
 
 @checked
@@ -117,10 +119,12 @@ class Releases:
     service and has passed its smoke test.
 
     keep:
-        How many earlier versions of each adapter stay in service, for a rollback at once. Default: 1.
+        How many earlier versions of each adapter stay in service, for a rollback at once, at most 5.
+        Default: 1.
     drain:
-        How long a version stays after its route has ceased to name it, at least 80 seconds. Callers can do
-        without the registry for as long. Default: 15 minutes.
+        How long a version stays after its route has ceased to name it, from 80 seconds to a day. Callers can
+        do without the registry for as long. Of more than 22 versions the oldest leave earlier. Default: 15
+        minutes.
     canary:
         How a new version comes to answer all callers. Default: at once, or as the manifest's `percent` says.
 
@@ -135,8 +139,11 @@ class Releases:
 
     def __post_init__(self) -> None:
         check_whole_number("keep", self.keep, at_least=0)
-        if (seconds := whole_seconds("drain", self.drain)) < _LEAST_DRAIN_SECONDS:
-            raise ValueError(f"'drain' should be at least {_LEAST_DRAIN_SECONDS} seconds, got {seconds}")
+        if self.keep > MAX_VERSIONS:
+            raise ValueError(f"'keep' should be at most {MAX_VERSIONS}, got {self.keep}")
+        least, most, seconds = _LEAST_DRAIN_SECONDS, _MOST_DRAIN_SECONDS, whole_seconds("drain", self.drain)
+        if not least <= seconds <= most:
+            raise ValueError(f"'drain' should be from {least} to {most} seconds, got {seconds}")
 
     @property
     def _settings(self) -> ReleaseSettings:

@@ -679,10 +679,12 @@ class TestReleases:
         ("given", "message"),
         [
             ({"keep": -1}, "'keep' should be at least 0, got -1"),
-            ({"drain": cdk.Duration.seconds(79)}, "'drain' should be at least 80 seconds, got 79"),
+            ({"keep": 6}, "'keep' should be at most 5, got 6"),
+            ({"drain": cdk.Duration.seconds(79)}, "'drain' should be from 80 to 86400 seconds, got 79"),
+            ({"drain": cdk.Duration.hours(25)}, "'drain' should be from 80 to 86400 seconds, got 90000"),
         ],
     )
-    def test_what_leaves_callers_without_an_answer_is_an_error(
+    def test_what_leaves_callers_without_an_answer_or_outgrows_a_route_is_an_error(
         self, given: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(ValueError, match=message):

@@ -8,6 +8,13 @@ from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.records import MAX_VERSIONS
 from adapter_fleet.manifest.desired import Artifact
 
+MAX_DRAINING = 22
+"""How many versions to which no rollback goes back a route names; of more, the oldest are drained early.
+
+With these, the five before the one that answers, a candidate, and the longest texts, its item has 390 of
+DynamoDB's 400 KB.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RoutedVersion:
@@ -26,6 +33,10 @@ class RoutedVersion:
     until: float | None = None
     drain_seconds: float = 0.0
     abandoned: bool = False
+
+    def without_texts(self) -> "RoutedVersion":
+        """Return the version without what only a rollback to it needs."""
+        return replace(self, artifact=replace(self.artifact, probe=None, evaluation=None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +125,8 @@ class Route:
         candidate = self.candidate
         if candidate is None:
             return self
-        # There may be many of them until they are drained, so each is small.
-        artifact = replace(candidate.artifact, probe=None, evaluation=None)
-        left = RoutedVersion(component=candidate.component, artifact=artifact, abandoned=True)
-        left = self._left(left, now=now, releases=releases)
+        left = RoutedVersion(component=candidate.component, artifact=candidate.artifact, abandoned=True)
+        left = self._left(left.without_texts(), now=now, releases=releases)
         return replace(self, candidate=None)._with((*self.versions, left), now=now, releases=releases)
 
     def left_at(self, now: float, *, after: float) -> "Route":
@@ -135,18 +144,18 @@ class Route:
         return replace(version, until=now, drain_seconds=longest)
 
     def _with(self, versions: Sequence[RoutedVersion], *, now: float, releases: ReleaseSettings) -> "Route":
-        """Return the route with these versions: each component once, and few of those that nobody needs."""
+        """Return the route with these versions: each component once, and few of those that only drain."""
         each: dict[str, RoutedVersion] = {}
         for version in versions:
             each.setdefault(version.component, version)
         routed = replace(self, versions=tuple(each.values()))
         stay = routed.in_force(releases, now)
-        listed = [
-            version
-            for index, version in enumerate(routed.versions)
-            if index <= MAX_VERSIONS or version in stay
-        ]
-        return replace(routed, versions=tuple(listed))
+        last = MAX_VERSIONS + 1
+        draining = [version for version in routed.versions[last:] if version in stay]
+        newest = sorted(draining, key=lambda version: version.until or now)[-MAX_DRAINING:]
+        # Each is small, as there may be many.
+        listed = [version.without_texts() for version in draining if version in newest]
+        return replace(routed, versions=(*routed.versions[:last], *listed))
 
     @property
     def answering(self) -> tuple[RoutedVersion, ...]:
@@ -184,7 +193,7 @@ class Route:
         return {
             version.component: version.until + max(releases.drain_seconds, version.drain_seconds)
             for index, version in enumerate(self.versions)
-            if version.until is not None and (index > releases.keep or version.abandoned)
+            if version.until is not None and (index > min(releases.keep, MAX_VERSIONS) or version.abandoned)
         }
 
 

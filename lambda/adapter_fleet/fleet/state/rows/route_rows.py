@@ -21,8 +21,8 @@ from adapter_fleet.fleet.state.rows.leased_table import Lease, Rows
 from adapter_fleet.fleet.state.rows.order_rows import put_order
 from adapter_fleet.fleet.state.rows.row import UnreadableError, from_json, reading, to_json
 
-_MAX_ROUTES = 20
-"""Routes in one transaction. With the longest probes, seven versions of an adapter have some 140 KB."""
+_MAX_ROUTES = 9
+"""Routes in one transaction of 4 MB. One with the longest texts may be as large as an item."""
 
 
 class RouteRows(Rows):
