@@ -22,7 +22,8 @@ class FleetMembers:
     declared:
         The tags of the adapters in the manifest, by component. Those of the app are among them.
     names:
-        Names by component; also of adapters that still exist, but are in no manifest.
+        Names by component; also of adapters that still exist, but are in no manifest, and of versions that
+        are gone, but were used lately.
     """
 
     target: Target
@@ -35,18 +36,21 @@ class FleetMembers:
         active = registry.lineage.active(newest) or newest
         deleted = active.request.source is Source.DELETION
         desired = DesiredFleet() if deleted else registry.generations.desired(active.number)
-        names = {record.component: record.name for record in registry.records.all().values()}
-        names |= {adapter.component: adapter.name for adapter in desired.adapters}
+        present = {record.component: record.name for record in registry.records.all().values()}
+        present |= {adapter.component: adapter.name for adapter in desired.adapters}
         target = newest.request.target
         # By name, as each version of an adapter may be a component of its own.
         tags = {adapter.name: {**target.tags, **adapter.tags} for adapter in desired.adapters}
-        declared = {component: tags[name] for component, name in names.items() if name in tags}
-        return cls(target=target, declared=declared, names=names)
+        declared = {component: tags[name] for component, name in present.items() if name in tags}
+        routes = registry.routes.read().routes.values()
+        routed = {version.component: route.adapter for route in routes for version in route.all_versions}
+        return cls(target=target, declared=declared, names={**routed, **present})
 
     def keys(self, tag: str | None) -> dict[str, str]:
         """Return by component what its use is summed by: the value of a tag, or its name for None."""
         if tag is None:
             return dict(self.names)
+        tags = {self.names[component]: tags for component, tags in self.declared.items()}
         return {
-            component: self.declared.get(component, {}).get(tag, no_value(tag)) for component in self.names
+            component: tags.get(name, {}).get(tag, no_value(tag)) for component, name in self.names.items()
         }

@@ -8,6 +8,7 @@ import typer
 from adapter_fleet.common.naming import did_you_mean, is_of_version
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.records import Event
+from adapter_fleet.fleet.state.rows.event_rows import MOST_EVENTS
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_history import AdapterHistory, event_document
@@ -24,9 +25,6 @@ _HEADINGS = ("WHEN", "WHAT", "GENERATION", "FROM", "TO", "SECONDS", "WHY")
 _SPARE = ("SECONDS", "GENERATION", "FROM", "TO")
 _GENERATION_HEADINGS = ("GENERATION", "WHEN", "SOURCE", "OUTCOME", "CHANGES", "REASON")
 _GENERATION_SPARE = ("CHANGES", "SOURCE")
-
-_MOST = 10_000
-"""How many events of an adapter are looked through for those of one version."""
 
 EXAMPLES = """
 # What happened to one adapter.
@@ -59,7 +57,7 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
     component = lookup.component(name)
     components = lookup.components_of_versions(name.partition("@")[0])
     version = name.partition("@")[2]
-    events = AdapterHistory.read(fleet.registry, components, _MOST if version else limit).with_reasons
+    events = AdapterHistory.read(fleet.registry, components, MOST_EVENTS if version else limit).with_reasons
     events = [(event, why) for event, why in events if not version or _is_of(event, version)][:limit]
     present = read_adapter_state(fleet, component)
     if not events and present is None:

@@ -4,17 +4,20 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from adapter_fleet.aws.metric_reader import MetricReader
 from adapter_fleet.common.counts import counted
-from adapter_fleet.common.naming import did_you_mean
+from adapter_fleet.common.naming import did_you_mean, without_version
+from adapter_fleet.fleet.state.rows.event_rows import MOST_EVENTS
 from adapter_fleet.usage.fleet_members import FleetMembers, no_value
 from adapters_cli.aws.account import account_of
+from adapters_cli.aws.worker_threads import read_each
 from adapters_cli.fleets.adapter_lookup import BASE
-from adapters_cli.fleets.fleet_lookup import find_fleet, newest_generation
+from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
 from adapters_cli.output.errors import option_errors
 from adapters_cli.output.results import JsonOption, print_result
 from adapters_cli.output.tables import RowTable
@@ -50,7 +53,7 @@ def usage(
     with option_errors():
         length = look_back_seconds(since, units="hd", such_as="12h or 7d")
     fleet = find_fleet(account)
-    members = FleetMembers.of(fleet.registry, newest_generation(fleet))
+    members = _with_earlier_versions(fleet, FleetMembers.of(fleet.registry, newest_generation(fleet)))
     keys = _keys(members, by) | {members.target.base: BASE}
     period = _HOUR if length % _DAY else _DAY
     end = account.now()
@@ -79,6 +82,15 @@ def usage(
     print_result(document, _table(total, heading), as_json=as_json, rows=_rows(total, comma=""))
     if not as_json:
         print_note(counted(round(sum(total.values())), "request"))
+
+
+def _with_earlier_versions(fleet: Fleet, members: FleetMembers) -> FleetMembers:
+    """Return the members with the earlier versions of adapters, which only their histories know."""
+    routed = fleet.registry.routes.read().routes
+    histories = {without_version(component) for component, name in members.names.items() if name in routed}
+    events = read_each(histories, lambda component: fleet.registry.events.newest(component, MOST_EVENTS))
+    gone = {event.component: event.name for found in events.values() for event in found}
+    return replace(members, names={**gone, **members.names})
 
 
 def _keys(members: FleetMembers, by: str | None) -> dict[str, str]:

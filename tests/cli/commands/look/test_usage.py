@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet_world import World, adapter
+from tests.adapter_fleet.fleet_world import World, adapter, released
 from tests.cli.fleet_account import FakeAccount, Run, rows
 from tests.fakes import FakeClient
 
@@ -19,7 +20,7 @@ class FakeTelemetry:
     """Requests by the name of a component, as points of time and value."""
 
     def __init__(self, requests: dict[str, list[tuple[float, float]]]) -> None:
-        self._requests = requests
+        self.requests = requests
         self.status = "Complete"
 
     def metrics(
@@ -29,7 +30,7 @@ class FakeTelemetry:
         for query in MetricDataQueries:
             metric, period = query["MetricStat"]["Metric"], query["MetricStat"]["Period"]
             assert (metric["MetricName"], begin % period) == ("Invocations", 0)
-            points = self._requests.get(metric["Dimensions"][0]["Value"], [])
+            points = self.requests.get(metric["Dimensions"][0]["Value"], [])
             inside = [(at, value) for at, value in points if begin <= at < end]
             times = [datetime.fromtimestamp(at // period * period, UTC) for at, _ in inside]
             values = [value for _, value in inside]
@@ -121,3 +122,18 @@ def test_sum_is_no_answer_where_cloudwatch_has_a_series_not_in_full(run: Run, us
     result = run("usage")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "CloudWatch does not have Invocations of " in result.stderr
+
+
+@pytest.mark.parametrize("ago", [1, 7])
+def test_requests_of_versions_that_are_gone_are_their_adapter_s(
+    run: Run, world: World, used: FakeTelemetry, ago: int
+) -> None:
+    world.with_settings(replace(world.settings, releases=ReleaseSettings(keep=0, drain_seconds=80.0)))
+    for version in range(2, ago + 3):
+        world.apply(replace(released("acme", version), tags={"tenant": "A"}))
+        world.clock.time += 200.0
+        world.drift()
+    used.requests["p-acme-22222222"] = [(world.clock.now() - 60, 7.0)]
+    assert "p-acme-22222222" not in world.service.components
+    assert ["acme", "22"] in [row[:2] for row in rows(run("usage", "--since", "12h"))]
+    assert ["A", "22"] in [row[:2] for row in rows(run("usage", "--since", "12h", "--by", "tenant"))]

@@ -11,7 +11,7 @@ from adapter_fleet.fleet.state.records import Event
 from adapter_fleet.fleet.state.rows.leased_table import Rows
 from adapter_fleet.fleet.state.rows.row import UnreadableError, from_json, reading, to_json
 
-_MOST = 10_000
+MOST_EVENTS = 10_000
 """How many events of an adapter are looked through for those of one version."""
 
 
@@ -37,7 +37,7 @@ class EventRows(Rows):
         events = [_event_of(component, row) for row in rows]
         shared = without_version(component)
         if shared != component:
-            rows = self._table.query(f"history#{shared}", newest=_MOST)
+            rows = self._table.query(f"history#{shared}", newest=MOST_EVENTS)
             others = [_event_of(component, row) for row in rows]
             events += [event for event in others if event.component == component]
         return sorted(events, key=lambda event: event.at, reverse=True)[:limit]
