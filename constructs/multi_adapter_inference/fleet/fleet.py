@@ -292,7 +292,7 @@ class AdapterFleet(IAdapterFleet):
         component_prefix:
             The beginning of the components' names. Default: the endpoint's.
         registry:
-            The fleet's table, for `grant_read` and `grant_manage`.
+            The fleet's table, for `grant_read` and `grant_manage`, and with routes for `grant_invoke`.
         state_machine:
             The fleet's state machine, for `grant_manage`.
         stack_name:

@@ -21,6 +21,7 @@ from adapter_fleet.common.naming import (
     check_component_prefix,
     component_name,
     near_names,
+    without_version,
 )
 from adapter_fleet.common.validators import TOKEN
 from multi_adapter_inference.arguments.argument_types import checked
@@ -95,7 +96,8 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
             if self.has_routes:
                 raise ValueError(
                     "'component_name' should be looked up at run time, as AdapterRoutes does, because the"
-                    f" fleet's 'releases' give each version a component of its own, got {adapter!r}"
+                    f" fleet's 'releases' give each version a component of its own, got {adapter!r};"
+                    " 'grant_invoke' takes the adapter's name"
                 )
             if names is not None:
                 return names[adapter]
@@ -110,12 +112,14 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         Without `component_name`, it raises ValueError for a fleet with `releases`.
 
         component_name:
-            The name of its component. Default: the one that `component_name()` returns.
+            The name of its component, or of a version's. Default: the one that `component_name()` returns.
         """
         if component_name is None:
             return FleetMember(fleet=self, component_name=self.component_name(name))
+        self._check_adapter(name)
         self._check_component("component_name", component_name)
-        if self.component_names is not None and (known := self.component_name(name)) != component_name:
+        known = None if self.component_names is None else self.component_names[name]
+        if known not in (None, component_name, self._declared(component_name)):
             raise ValueError(
                 f"'{self.node.path}': 'component_name' should be {known!r}, which the manifest gives"
                 f" {name!r}, got {component_name!r}"
@@ -172,6 +176,7 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
     def _grant_by_tags(
         self, grantee: iam.IGrantable, adapters: Sequence[str] | None, *, bearer_token: bool
     ) -> iam.Grant:
+        registry = self._registry("called") if self.has_routes else None
         tags: dict[str, object] = {f"aws:ResourceTag/{FLEET_TAG}": self.fleet_uid}
         if adapters is not None:
             tags[f"aws:ResourceTag/{ADAPTER_TAG}"] = list(adapters)
@@ -183,9 +188,9 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
                 conditions={"StringEquals": tags},
             )
         )
-        if not self.has_routes or self.registry is None:
+        if registry is None:
             return granted
-        return granted.combine(grant_routes(grantee, self.registry, ["*"] if adapters is None else adapters))
+        return granted.combine(grant_routes(grantee, registry, ["*"] if adapters is None else adapters))
 
     def _check_adapter(self, adapter: str) -> None:
         with error_context(self):
@@ -221,19 +226,26 @@ class IAdapterFleet(FleetMetrics, metaclass=jsii.JSIIAbstractClass):
         """Raise ValueError unless it may be the name of a component of this fleet."""
         with error_context(self):
             names = self.component_names
-            if names is not None and component not in names.values():
+            if names is not None and not {component, self._declared(component)} & {*names.values()}:
                 raise _unknown(setting, component, names.values())
             if TOKEN not in component:
                 check_component_name(component, what=setting)
 
-    def _operated(self, doing: str) -> OperatedFleet:
+    def _declared(self, component: str) -> str:
+        """Return the component of the manifest that a version's component is made of."""
+        return without_version(component) if self.has_routes else component
+
+    def _registry(self, doing: str) -> dynamodb.ITable:
         if self.registry is None:
             raise ValueError(
                 f"fleet '{self.node.path}' should be imported with 'registry' to be {doing}, got None"
             )
+        return self.registry
+
+    def _operated(self, doing: str) -> OperatedFleet:
         return OperatedFleet(
             fleet=self,
-            registry=self.registry,
+            registry=self._registry(doing),
             stacks=self.stack_arns,
             components=component_arn(self, "*"),
             manifest=self.manifest_location,

@@ -658,6 +658,14 @@ class TestReleases:
         assert settings["releases"] == {"keep": 2, "drain_seconds": 120, "canary": canary}
         assert "cloudwatch:GetMetricData" in str(Resources.of(stack).of_type("AWS::IAM::Role"))
 
+    def test_version_may_be_told_by_its_component(self, fleet: AdapterFleet) -> None:
+        declared = next(iter((fleet.component_names or {}).values()))
+        for component in (declared, f"{declared}-3f9a01c2"):
+            metric = fleet.adapter("acme", component_name=component).metric_invocations()
+            assert metric.dimensions == {"InferenceComponentName": component}
+        with pytest.raises(ValueError, match="'component_name' should be in the fleet's manifest"):
+            fleet.adapter("acme", component_name=f"{declared}-3f9a")
+
     def test_component_is_looked_up_at_run_time(self, fleet: AdapterFleet) -> None:
         with pytest.raises(ValueError, match=r"'component_name' should be looked up .* got 'acme'"):
             fleet.component_name("acme")
@@ -766,10 +774,13 @@ class TestImportedFleet:
         with pytest.raises(ValueError, match=message):
             imported(**{**operated, **attributes})
 
-    @pytest.mark.parametrize(("grant", "missing"), [("read", "registry"), ("manage", "state_machine")])
+    @pytest.mark.parametrize(
+        ("grant", "missing"),
+        [("invoke", "registry"), ("read", "registry"), ("manage", "state_machine")],
+    )
     def test_one_without_what_is_granted_is_an_error(
         self, imported: Callable[..., IAdapterFleet], operated: dict[str, Any], grant: str, missing: str
     ) -> None:
-        fleet = imported(**{**operated, missing: None})
+        fleet = imported(**{**operated, missing: None}, has_routes=True)
         with pytest.raises(ValueError, match=f"should be imported with '{missing}' to be .*, got None"):
             getattr(fleet, f"grant_{grant}")(iam.AccountRootPrincipal())
