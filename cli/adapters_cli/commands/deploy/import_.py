@@ -86,7 +86,8 @@ def import_(
     ]
     for problem in [*problems, *(f"{problem}; the fleet would delete it" for problem in lost)]:
         print_error(problem)
-    typer.echo(_text([*adapters, *present]), nl=False)
+    base_model = None if target is None else target.settings.base_model
+    typer.echo(_text([*adapters, *present], base_model), nl=False)
     free = len(adapters) + len(known)
     print_note(
         f"{counted(free, 'adapter')} on '{endpoint}' {'belongs' if free == 1 else 'belong'} to no fleet"
@@ -196,13 +197,13 @@ def _entries(
     return valid, [*problems, *invalid]
 
 
-def _text(adapters: list[ManifestAdapter]) -> str:
+def _text(adapters: list[ManifestAdapter], base_model: str | None) -> str:
     """Return the manifest's text. Raises CommandError if it breaks a rule of the whole manifest."""
     try:
-        Manifest.of(adapters)
+        Manifest.of(adapters, base_model=base_model)
     except ManifestError as error:
         raise CommandError("\n".join(finding.message for finding in error.findings)) from None
-    return manifest_text(adapters)
+    return manifest_text(adapters, base_model=base_model)
 
 
 def _digest(account: Account, uri: str) -> str | Exception:

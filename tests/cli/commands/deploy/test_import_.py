@@ -67,16 +67,16 @@ def test_manifest_has_what_belongs_to_no_fleet_and_then_the_fleet_s(
 
 def test_adapters_of_the_fleet_are_what_they_were(run: Run, world: World) -> None:
     smoke = SmokeRequest(body={"inputs": "Hello"}, expect="world")
-    world.with_settings(FleetSettings(smoke=smoke))
+    world.with_settings(FleetSettings(smoke=smoke, base_model="llama-8b"))
     given = (
-        replace(ACME, rank=8, tags={"team": "support"}, smoke=smoke),
+        replace(ACME, rank=8, tags={"team": "support"}, smoke=smoke, percent=5),
         replace(ACME, name="named", component="a-name-of-its-own"),
         replace(ACME, name="own", component="p-own", smoke=SmokeRequest(body={"inputs": "Hi"})),
     )
     world.apply(*given)
-    desired = imported(run("import", "--endpoint", "endpoint")).resolve(
-        prefix="p", buckets={}, archives={}, smoke=smoke
-    )
+    manifest = imported(run("import", "--endpoint", "endpoint"))
+    assert manifest.base_model == "llama-8b"
+    desired = manifest.resolve(prefix="p", buckets={}, archives={}, smoke=smoke)
     assert desired.adapters[-3:] == given
 
 
