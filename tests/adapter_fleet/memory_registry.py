@@ -250,33 +250,33 @@ class MemoryRegistry(Registry):
     """`Registry` for one process, with what backups and people do to its table."""
 
     def __init__(self) -> None:
-        self._client = MemoryDynamoDb()
-        super().__init__("registry", self._client)  # type: ignore[arg-type]
+        self.client = MemoryDynamoDb()
+        super().__init__("registry", self.client)  # type: ignore[arg-type]
 
     @property
     def items(self) -> dict[str, dict[str, Item]]:
         """The items as they are stored, by `pk` and `sk`."""
-        return self._client.items
+        return self.client.items
 
     def on_call(self, act: Callable[[str], None]) -> None:
         """From now on, act before each call of DynamoDB, which may raise an error."""
-        self._client.before = act
+        self.client.before = act
 
     def clone(self) -> MemoryRegistry:
         """Return a copy."""
         copy = MemoryRegistry()
-        copy.items.update(self._client.copy_items())
+        copy.items.update(self.client.copy_items())
         return copy
 
     def restore(self, backup: MemoryRegistry) -> None:
         """Restore a backup. The holder of the lease loses it."""
         token = self.lease_token + 1
-        self._client.items = backup._client.copy_items()
+        self.client.items = backup.client.copy_items()
         self.write("fleet", "lease", owner="", token=token, until=0)
 
     def write(self, pk: str, sk: str, **attributes: object) -> None:
         """Write any item, as a person or another release may."""
-        self._client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
+        self.client.put_item(**put_action(key(pk, sk) | attributes)["Put"])
 
     def expire(self, now: float) -> None:
         """Delete what has expired, as the table's time to live does."""

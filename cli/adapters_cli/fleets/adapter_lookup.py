@@ -127,7 +127,7 @@ class AdapterLookup:
 
     def component_of_events(self, name: str) -> str:
         """Return the component of an adapter that the fleet has or had. Raises CommandError for none."""
-        component = self.component(name)
+        component = self._named(name)[0] if "@" in name else self.component(name)
         if component not in self._names and not self._fleet.registry.events.newest(component, 1):
             raise self.unknown(name)
         return component
@@ -164,7 +164,8 @@ class AdapterLookup:
             raise CommandError(f"adapter '{adapter}' has no version '{named}'; it has {known}")
         component = self.component_with(adapter, version)
         if component is None:
-            raise CommandError(f"no component has version {version.version} of adapter '{adapter}'")
+            loads = f"'adapters rollback {adapter} --to {version.version}' loads it"
+            raise CommandError(f"no component has version {version.version} of adapter '{adapter}'; {loads}")
         return component, f"{adapter}@{version.version}"
 
     def _find(self, name: str) -> str | None:

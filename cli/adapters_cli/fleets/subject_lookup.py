@@ -217,7 +217,7 @@ class _SubjectLookup:
         lookup, adapter = self._lookup, self._adapter_of(subject)
         known = "" if lookup is None else ", ".join(each.version for each in lookup.versions(adapter))
         raise CommandError(
-            f"'--against' should be a version of {subject.name}{known and f' ({known})'}, an archive in S3,"
+            f"'--against' should be a version of {adapter}{known and f' ({known})'}, an archive in S3,"
             f" an adapter or a component, got {against!r}{did_you_mean(against, self._names())}"
         )
 
