@@ -106,7 +106,7 @@ class FakeS3:
         self.on_put: Callable[[bytes, str], object] = lambda body, version: None
         self.forbidden: tuple[str, ...] = ()
         self.cuts = self.bytes_read = self.most = self.closed = 0
-        self._buckets = buckets
+        self.buckets = buckets
         self._lock = threading.RLock()
 
     @property
@@ -201,7 +201,7 @@ class FakeS3:
         with self._lock:
             self.calls.append(operation)
         self.before(operation)
-        if self._buckets and bucket not in self._buckets:
+        if self.buckets and bucket not in self.buckets:
             raise client_error("404" if operation.startswith("head") else "NoSuchBucket", "no such bucket")
 
     def _object(self, bucket: str, key: str, *, missing: str) -> Object:

@@ -96,7 +96,25 @@ class DeclaredAdapters:
         Raises CommandError if the manifest names another version by now than the one that the evaluation of
         an adapter was compared with.
         """
-        adapters = [
+        adapters = self._entries(results, percent)
+
+        def change(text: bytes) -> bytes:
+            self._check_unchanged(text, [adapter.name for adapter in adapters if adapter.evaluation])
+            return self._edited(text, adapters)
+
+        if not adapters or not self.manifest.update(change):
+            return False
+        for warning in shortened(self.manifest.parsed().warnings()):
+            print_note(str(warning))
+        return True
+
+    def rehearse_update(self, results: Sequence[PublishResult]) -> None:
+        """Edit the manifest in memory, so that its mistakes are reported before anything is copied."""
+        self._edited(self.manifest.read(), self._entries(results, None))
+
+    def _entries(self, results: Sequence[PublishResult], percent: int | None) -> list[ManifestAdapter]:
+        """Return the entries of what is published."""
+        return [
             ManifestAdapter(
                 name=result.name,
                 artifact=S3Artifact(uri=result.uri),
@@ -113,16 +131,6 @@ class DeclaredAdapters:
             and result.identity is not None
             and result.rank is not None
         ]
-
-        def change(text: bytes) -> bytes:
-            self._check_unchanged(text, [adapter.name for adapter in adapters if adapter.evaluation])
-            return self._edited(text, adapters)
-
-        if not adapters or not self.manifest.update(change):
-            return False
-        for warning in shortened(self.manifest.parsed().warnings()):
-            print_note(str(warning))
-        return True
 
     def _check_unchanged(self, text: bytes, names: Sequence[str]) -> None:
         manifest = Manifest.parse(text, where=self.manifest.where, folder=self.manifest.folder)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
@@ -32,6 +33,15 @@ def each_until_interrupted(
     except SystemExit as end:  # a signal while a temporary component was there
         code = end.code if isinstance(end.code, int) else INTERRUPTED
     return [*done, *map(_interrupted, results[len(done) :])], code
+
+
+def probed(
+    results: Sequence[PublishResult], finder: ProbeFinder | None, declared: DeclaredAdapters, *, dry_run: bool
+) -> tuple[list[PublishResult], int | None]:
+    """Return the results with their probes, and the exit code of a signal that ended the search for them."""
+    if finder is None or dry_run:
+        return [with_probe(result, None, declared) for result in results], None
+    return each_until_interrupted(results, partial(with_probe, finder=finder, declared=declared))
 
 
 def _interrupted(result: PublishResult) -> PublishResult:

@@ -23,6 +23,7 @@ from adapters_cli.output.tables import RowTable
 from adapters_cli.output.text import print_error, print_note
 
 if TYPE_CHECKING:
+    from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.declared_adapters import DeclaredAdapters
     from adapters_cli.artifacts.evaluation_gate import EvaluationGate
     from adapters_cli.artifacts.probes import ProbeFinder
@@ -42,6 +43,9 @@ adapters publish out s3://my-adapters/prod --dry-run
 
 # Upload what the manifest names on this machine.
 adapters publish s3://my-adapters/prod --manifest adapters.yaml
+
+# Give prod the very version that dev has proven.
+adapters publish dev.yaml s3://prod-adapters/prod --name acme --manifest prod.yaml
 """
 
 
@@ -52,8 +56,8 @@ def publish(
         typer.Argument(
             metavar="PATH",
             default_factory=list,
-            help="Directories, archives (.tar.gz), or folders of such; else those that the manifest has on"
-            " this machine.",
+            help="Directories, archives (.tar.gz), or folders of such; or the manifest (.yaml, .json) of"
+            " another environment; else those that the manifest has on this machine.",
             show_default=False,
         ),
     ],
@@ -74,7 +78,11 @@ def publish(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="Name of a single adapter; else that of its directory."),
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Name of a single adapter, or the one of a manifest to take.",
+        ),
     ] = None,
     probe_on: Annotated[
         str | None,
@@ -118,54 +126,42 @@ def publish(
     With --evaluation, the manifest records the result of each version. It does not name a version that missed
     a requirement or has no result.
 
+    From a manifest, each archive is copied as it is, with its probe and its evaluation. A digest that the
+    bucket has already is not copied again.
+
     Ends with 1 if an adapter failed. The others are published, and the manifest keeps its entry of the failed
     one.
     """
     # Imported here: the compressor takes long to import, and other commands do without.
     from adapters_cli.artifacts.archive_store import ArchiveStore
     from adapters_cli.artifacts.declared_adapters import DeclaredAdapters
-    from adapters_cli.artifacts.publish_steps import (
-        each_until_interrupted,
-        note_lost_evaluations,
-        with_evaluation,
-        with_probe,
-    )
-    from adapters_cli.artifacts.publisher import PublishState, publish_all
+    from adapters_cli.artifacts.manifest_source import ManifestSource, is_manifest
+    from adapters_cli.artifacts.publish_steps import note_lost_evaluations, with_evaluation
+    from adapters_cli.artifacts.publisher import PublishState
 
     check_model_name(base_model)
     _check_words(paths, destination)
     if percent is not None and manifest is None:
         raise UsageError("a share is recorded in a manifest; give one with --manifest")
     account = account_of(context)
-    finder = None if probe_on is None else _probe_finder(account, probe_on, manifest=manifest)
+    finder = None if probe_on is None else _probe_finder(account, probe_on, paths, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)
     rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
     limits = ServingLimits.of_options(account, max_lora_rank=rank)
     store = ArchiveStore(account.s3, destination)
     declared = None if manifest is None else DeclaredAdapters(manifest, account, base_model)
-    adapters = local_adapters(paths, name=name) if paths else _named_by(declared, name)
     if declared is not None and not dry_run:
         declared.manifest.try_to_write()
-    results, sent = publish_all(
-        store,
-        # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
-        store.listed(pages=1 + len(adapters) // 100),
-        adapters,
-        limits,
-        base_model if declared is None else declared.base_model,
-        base_model,
-        checked=None if declared is None else partial(declared.rehearse, store=store),
-        jobs=_JOBS,
-        dry_run=dry_run,
-    )
-    code = None
+    if is_manifest(paths):
+        known = base_model if declared is None else declared.base_model
+        source = ManifestSource.of(paths[0], name, account, store=store, limits=limits, base_model=known)
+        results, sent, code = source.publish(declared, dry_run=dry_run), "", None
+    else:
+        adapters = local_adapters(paths, name=name) if paths else _named_by(declared, name)
+        results, sent, code = _of_this_machine(
+            adapters, store, limits, declared, base_model, finder, dry_run=dry_run
+        )
     if declared is not None:
-        if finder is None or dry_run:
-            results = [with_probe(result, None, declared) for result in results]
-        else:
-            results, code = each_until_interrupted(
-                results, partial(with_probe, finder=finder, declared=declared)
-            )
         if gate is not None:
             results = [with_evaluation(result, gate, declared, dry_run=dry_run) for result in results]
         if not dry_run:
@@ -183,6 +179,38 @@ def publish(
     raise typer.Exit(code or int(any(result.state is PublishState.FAILED for result in results)))
 
 
+def _of_this_machine(
+    adapters: Sequence[LocalAdapter],
+    store: "ArchiveStore",
+    limits: ServingLimits,
+    declared: "DeclaredAdapters | None",
+    base_model: str | None,
+    finder: "ProbeFinder | None",
+    *,
+    dry_run: bool,
+) -> tuple[list["PublishResult"], str, int | None]:
+    """Publish adapters; return the results, what was sent, and the exit code of a signal that ended it."""
+    from adapters_cli.artifacts.publish_steps import probed
+    from adapters_cli.artifacts.publisher import publish_all
+
+    results, sent = publish_all(
+        store,
+        # One call lists a thousand archives: enough for ten versions of each of a hundred adapters.
+        store.listed(pages=1 + len(adapters) // 100),
+        adapters,
+        limits,
+        base_model if declared is None else declared.base_model,
+        base_model,
+        checked=None if declared is None else partial(declared.rehearse, store=store),
+        jobs=_JOBS,
+        dry_run=dry_run,
+    )
+    if declared is None:
+        return results, sent, None
+    results, code = probed(results, finder, declared, dry_run=dry_run)
+    return results, sent, code
+
+
 def _check_words(paths: Sequence[Path], destination: str) -> None:
     if paths and str(paths[0]).startswith("s3:/") and not destination.startswith(SCHEME):
         last = str(paths[0]).replace("s3:/", SCHEME)  # pathlib makes one slash of two
@@ -190,9 +218,14 @@ def _check_words(paths: Sequence[Path], destination: str) -> None:
         raise UsageError(f"the destination comes last: adapters publish {words}")
 
 
-def _probe_finder(account: Account, target: str, *, manifest: str | None) -> "ProbeFinder":
+def _probe_finder(
+    account: Account, target: str, paths: Sequence[Path], *, manifest: str | None
+) -> "ProbeFinder":
+    from adapters_cli.artifacts.manifest_source import is_manifest
     from adapters_cli.artifacts.probes import ProbeFinder
 
+    if is_manifest(paths):
+        raise UsageError("--probe-on is for adapters of this machine; a manifest has their probes")
     if manifest is None:
         raise UsageError("a probe is recorded in a manifest; give one with --manifest")
     place = base_place(account, target, option="--probe-on")
