@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Duration, Size, Stack
@@ -67,5 +68,6 @@ class Evaluated(Stack):
 
 if __name__ == "__main__":
     app = App()
-    Evaluated(app, "Evaluated")
+    # Prod is the same app, in an account of its own: STACK=Prod cdk deploy
+    Evaluated(app, os.environ.get("STACK", "Evaluated"))
     app.synth()

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from local_sagemaker.local_fleet import BASE, LocalFleet
 
 EXAMPLE = Path(__file__).resolve().parents[1]
 TICKETS = EXAMPLE.parent / "tickets"
-WORKFLOW = yaml.safe_load((EXAMPLE / ".github" / "workflows" / "adapters.yml").read_text())
+WORKFLOWS = EXAMPLE / ".github" / "workflows"
+WORKFLOW = yaml.safe_load((WORKFLOWS / "adapters.yml").read_text())
+TO_PROD = yaml.safe_load((WORKFLOWS / "to-prod.yml").read_text())
 TICKET = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"
 
 
@@ -34,13 +36,16 @@ class Repository:
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
         subprocess.run(["git", *identity, *arguments], cwd=self.folder, check=True, capture_output=True)
 
-    def run_job(self, job: str) -> dict[str, int]:
-        """Run the steps of a job that call `adapters`; return their exit codes by their first word."""
+    def run_job(self, job: str, workflow: Any = WORKFLOW, **variables: str) -> dict[str, int]:
+        """Run the steps of a job that call `adapters`; return their exit codes by their first word.
+
+        `variables` are of the repository or of the person who starts it. Default: those of the first stack.
+        """
         outputs = self.fleet.outputs
-        variables = {"DESTINATION": outputs["Destination"], "PREVIEWS": outputs["PreviewDestination"]}
+        defaults = {"DESTINATION": outputs["Destination"], "PREVIEWS": outputs["PreviewDestination"]}
         given = {
-            name: value.replace(f"${{{{ vars.{name} }}}}", variables.get(name, ""))
-            for name, value in WORKFLOW["env"].items()
+            name: {**defaults, **variables}.get(name, "") if "${{" in value else value
+            for name, value in workflow["env"].items()
         }
         environment = {
             **self.fleet.cloud.environment,
@@ -52,7 +57,7 @@ class Repository:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         codes: dict[str, int] = {}
-        for step in WORKFLOW["jobs"][job]["steps"]:
+        for step in workflow["jobs"][job]["steps"]:
             script: str = step.get("run", "")
             if "adapters " not in script or script.startswith(("pip", "git")):
                 continue
@@ -110,6 +115,36 @@ def merged(repository: Repository, pull_request: dict[str, int]) -> dict[str, in
     """The exit codes of what runs on main."""
     assert pull_request  # it comes first
     return repository.run_job("deploy")
+
+
+@pytest.fixture(scope="module")
+def prod(local_fleet: LocalFleet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The outputs of the same app as prod."""
+    app = replace(local_fleet.app, variables={"STACK": "Prod"})
+    (stack,) = app.deploy(local_fleet.cloud.environment, tmp_path_factory.mktemp("prod"))
+    return dict(stack.outputs)
+
+
+def test_prod_gets_the_same_archive_with_its_evaluation_once(
+    repository: Repository, merged: dict[str, int], prod: dict[str, str]
+) -> None:
+    assert merged
+    release = {"DESTINATION": prod["Destination"], "ADAPTER": "acme"}
+    codes = repository.run_job("release", TO_PROD, **release)
+    assert codes == {"publish": 0, "plan": 0, "apply": 0, "status": 0}
+    [mine], [theirs] = (
+        yaml.safe_load((repository.folder / name).read_text())["adapters"]
+        for name in ("fleet.yaml", "prod.yaml")
+    )
+    assert theirs["artifact"].startswith(prod["Destination"])
+    assert theirs["artifact"].rpartition("/")[2] == mine["artifact"].rpartition("/")[2]
+    assert theirs["evaluation"]["figures"] == mine["evaluation"]["figures"]
+    # A digest that is there is not copied again.
+    s3 = repository.fleet.cloud.client("s3")
+    bucket, _, key = theirs["artifact"].removeprefix("s3://").partition("/")
+    before = s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]
+    assert repository.run_job("release", TO_PROD, **release) == codes
+    assert s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"] == before
 
 
 def test_pull_request_fails_and_its_summary_has_both_reports(
