@@ -38,14 +38,11 @@ EXAMPLES = """
 # Check, upload and declare one adapter.
 adapters publish out/acme s3://my-adapters/prod --manifest adapters.yaml
 
-# Show which adapters of a folder are new.
-adapters publish out s3://my-adapters/prod --dry-run
-
 # Upload what the manifest names on this machine.
 adapters publish s3://my-adapters/prod --manifest adapters.yaml
 
-# Give prod the very version that dev has proven.
-adapters publish dev.yaml s3://prod-adapters/prod --name acme --manifest prod.yaml
+# Give prod the versions that dev has proven.
+adapters publish dev.yaml s3://my-adapters/prod --manifest prod.yaml
 """
 
 
