@@ -278,7 +278,9 @@ class World:
         accelerators: int = 4,
         compute: Mapping[str, float] | None = None,
         pass_time: float = 0,
+        **specification: Any,
     ) -> None:
+        """Create a base; `specification` are further members of its specification."""
         needed = {"MinMemoryRequiredInMb": 1024, "NumberOfAcceleratorDevicesRequired": accelerators}
         self.call(
             "CreateInferenceComponent",
@@ -289,6 +291,7 @@ class World:
             Specification={
                 "ModelName": "model",
                 "ComputeResourceRequirements": {**needed, **(compute or {})},
+                **specification,
             },
             RuntimeConfig={"CopyCount": copies},
         )

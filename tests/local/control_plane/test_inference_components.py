@@ -43,26 +43,15 @@ def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
 
 
 def test_settings_that_nothing_acts_on_are_described_as_they_were_sent(world: World) -> None:
-    world.serve("one")
-    specification = world.component("base")["Specification"]
     stored = {
         "SchedulingConfig": {"PlacementStrategy": "SPREAD"},
         "DataCacheConfig": {"EnableCaching": True},
         "StartupParameters": {"ModelDataDownloadTimeoutInSeconds": 600},
     }
-    world.call(
-        "CreateInferenceComponent",
-        InferenceComponentName="stores",
-        EndpointName="endpoint",
-        VariantName="AllTraffic",
-        Specification={
-            "ModelName": "model",
-            "ComputeResourceRequirements": specification["ComputeResourceRequirements"],
-            **stored,
-        },
-        RuntimeConfig={"CopyCount": 1},
-    )
-    found = world.component("stores")["Specification"]
+    world.create_model()
+    world.create_endpoint()
+    world.create_base(**stored)
+    found = world.component("base")["Specification"]
     assert {key: found[key] for key in stored} == stored
 
 
@@ -202,13 +191,6 @@ def test_base_update_that_fails_half_way_puts_back_what_it_replaced(world: World
     assert described["Specification"]["ModelName"] == "model"
     assert [copy.environment for copy in world.running] == [{}, {}]
     assert world.loaded() == [["one"], ["one"]]
-
-
-def test_base_update_without_spare_room_fails_where_that_is_needed(world: World) -> None:
-    world.serve("one", base_update_room="spare")
-    world.update_base(pass_time=10)
-    assert world.component("base")["FailureReason"] == NO_ROOM
-    assert world.loaded() == [["one"]]
 
 
 def test_a_base_is_updated_by_its_compute_requirements_alone_where_that_is_allowed(world: World) -> None:

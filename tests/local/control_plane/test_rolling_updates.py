@@ -115,11 +115,11 @@ def test_a_copy_that_does_not_start_rolls_back_what_has_started(serving: World) 
 def test_where_updates_need_spare_room_a_batch_needs_it_only_once(
     world: World,
 ) -> None:
-    world.change(base_update_room="spare")
     # Three of four accelerators are in use.
-    world.serve(copies=3, accelerators=1)
+    world.serve("one", copies=3, accelerators=1, base_update_room="spare")
     world.update_base(pass_time=10)
-    assert "CapacityError" in world.component("base")["FailureReason"]
+    assert world.component("base")["FailureReason"] == NO_ROOM
+    assert (versions(world), world.loaded()) == ("111", [["one"]] * 3)
     world.update_base(DeploymentConfig=rolling(1, wait=0), pass_time=10)
     assert versions(world) == "222"
 
@@ -141,11 +141,6 @@ def test_batches_and_alarms_that_cannot_be_are_refused(
 ) -> None:
     update = {"InferenceComponentName": "base", "DeploymentConfig": deployment}
     assert said in serving.refusal("UpdateInferenceComponent", **update)
-
-
-def test_one_copy_is_one_batch(world: World) -> None:
-    world.serve()
-    world.update_base(DeploymentConfig=rolling(1))
 
 
 def test_copies_that_do_not_come_back_give_their_room_back(serving: World) -> None:
