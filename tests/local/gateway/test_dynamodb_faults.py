@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,16 +14,11 @@ from local_sagemaker.server import LocalCloud
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
-pytestmark = pytest.mark.integration
+# The fixture clears the faults after each test.
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("settings")]
 
 ITEM: Any = {"pk": {"S": "a"}}
 OTHER: Any = {"pk": {"S": "other"}}
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud() as cloud:
-        yield cloud
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +33,6 @@ def tables(cloud: LocalCloud) -> DynamoDBClient:
             BillingMode="PAY_PER_REQUEST",
         )
     return client
-
-
-@pytest.fixture(autouse=True)
-def no_faults(cloud: LocalCloud) -> Iterator[None]:
-    yield
-    cloud.admin.clear_faults()
 
 
 CODES = (

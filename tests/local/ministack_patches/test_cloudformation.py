@@ -3,15 +3,14 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local_sagemaker.server import LocalCloud
-from tests.local.conftest import QUICK, ChangeSettings, Client, boto_client
+from tests.local.conftest import ChangeSettings, Client
 from tests.local.stacks import ROLE, Bucket, Stack, serving, until
 
 
@@ -98,10 +97,8 @@ def test_what_a_resource_needs_that_could_not_be_deleted_stays_until_it_is(
 
 
 @pytest.fixture
-def together(cloud: LocalCloud) -> Iterator[None]:
-    cloud.admin.change_settings(parallel_creation=True)
-    yield
-    cloud.admin.change_settings(parallel_creation=False)
+def together(settings: ChangeSettings) -> None:
+    settings(parallel_creation=True)
 
 
 @pytest.mark.usefixtures("together")
@@ -195,24 +192,12 @@ def test_event_that_a_function_fails_to_handle_is_in_the_queue_of_its_template(
     assert "DeadLetterConfig" not in functions.get_function_configuration(FunctionName=name)
 
 
-@pytest.fixture(scope="module")
-def slow() -> Iterator[LocalCloud]:
-    """A cloud whose endpoints take a second."""
-    with LocalCloud(settings=QUICK | {"endpoint_seconds": 1}) as running:
-        yield running
-
-
 @pytest.fixture
-def resources(slow: LocalCloud) -> dict[str, Any]:
-    """An endpoint with an adapter, and a queue that is retained."""
-    bucket = Bucket(boto_client(slow, "s3"))
+def resources(stack: Stack, bucket: Bucket, settings: ChangeSettings) -> dict[str, Any]:
+    """An endpoint that takes a second, with an adapter, and a queue that is retained."""
+    settings(endpoint_seconds=1)
     retained = {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Retain"}
-    return {"Retained": retained} | serving("serving", bucket, {"one": bucket.adapter("1")})
-
-
-@pytest.fixture
-def deleted(slow: LocalCloud) -> Stack:
-    return Stack(boto_client(slow, "cloudformation"), f"deleted-{uuid.uuid4().hex[:8]}")
+    return {"Retained": retained} | serving(stack.name, bucket, {"one": bucket.adapter("1")})
 
 
 @pytest.mark.parametrize(
@@ -229,43 +214,42 @@ def test_template_has_either_form_of_address(client: Client, address: str) -> No
 
 @pytest.mark.integration
 def test_stack_is_gone_when_what_was_being_created_is_there(
-    slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
+    stack: Stack, resources: dict[str, Any], client: Client
 ) -> None:
     # What is retained outlives a creation that ended early, too.
     resources["Endpoint"]["DependsOn"] = "Retained"
-    deleted.start(resources)
-    until(lambda: "CREATE_IN_PROGRESS" in deleted.events("Endpoint"))
-    statuses = deleted.statuses_of_deletion()
-    assert statuses == ["DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
-    assert deleted.reasons("CREATE_FAILED") == ["Resource creation cancelled"]
-    assert deleted.events("Retained")[0] == "DELETE_SKIPPED"
-    sagemaker = boto_client(slow, "sagemaker")
+    stack.start(resources)
+    until(lambda: "CREATE_IN_PROGRESS" in stack.events("Endpoint"))
+    assert stack.statuses_of_deletion() == ["DELETE_IN_PROGRESS", "DELETE_COMPLETE"]
+    assert stack.reasons("CREATE_FAILED") == ["Resource creation cancelled"]
+    assert stack.events("Retained")[0] == "DELETE_SKIPPED"
+    sagemaker = client("sagemaker")
     for found in (
-        sagemaker.list_endpoints()["Endpoints"],
-        sagemaker.list_models()["Models"],
-        sagemaker.list_inference_components()["InferenceComponents"],
+        sagemaker.list_endpoints(NameContains=stack.name)["Endpoints"],
+        sagemaker.list_models(NameContains=stack.name)["Models"],
+        sagemaker.list_inference_components(NameContains=stack.name)["InferenceComponents"],
     ):
         assert found == []
 
 
 @pytest.mark.integration
-def test_second_deletion_joins_the_first(deleted: Stack, resources: dict[str, Any]) -> None:
-    assert deleted.create(resources) == "CREATE_COMPLETE"
-    deleted.request_deletion()
-    deleted.request_deletion()
-    assert deleted.settled() == "DELETE_COMPLETE"
-    assert deleted.events("Endpoint").count("DELETE_IN_PROGRESS") == 1
+def test_second_deletion_joins_the_first(stack: Stack, resources: dict[str, Any]) -> None:
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    stack.request_deletion()
+    stack.request_deletion()
+    assert stack.settled() == "DELETE_COMPLETE"
+    assert stack.events("Endpoint").count("DELETE_IN_PROGRESS") == 1
 
 
 @pytest.mark.integration
 def test_stack_that_is_being_updated_is_not_deleted(
-    slow: LocalCloud, deleted: Stack, resources: dict[str, Any]
+    stack: Stack, resources: dict[str, Any], client: Client
 ) -> None:
-    deleted.create({"Queue": {"Type": "AWS::SQS::Queue"}})
-    boto_client(slow, "cloudformation").update_stack(
-        StackName=deleted.name, TemplateBody=json.dumps({"Resources": resources})
+    stack.create({"Queue": {"Type": "AWS::SQS::Queue"}})
+    client("cloudformation").update_stack(
+        StackName=stack.name, TemplateBody=json.dumps({"Resources": resources})
     )
     with pytest.raises(ClientError, match="cannot be deleted while in status UPDATE_IN_PROGRESS"):
-        deleted.request_deletion()
-    assert deleted.settled() == "UPDATE_COMPLETE"
-    assert deleted.delete() == "DELETE_COMPLETE"
+        stack.request_deletion()
+    assert stack.settled() == "UPDATE_COMPLETE"
+    assert stack.delete() == "DELETE_COMPLETE"
