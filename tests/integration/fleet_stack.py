@@ -487,16 +487,22 @@ def wrong(
     return found
 
 
+def start_passes(cloud: LocalCloud, machine: str, trigger: str) -> str:
+    """Start a fleet's state machine as a rule of the fleet does; return the execution."""
+    started = client(cloud, "stepfunctions").start_execution(
+        stateMachineArn=machine,
+        input=json.dumps({"trigger": trigger, "requested_at": "2026-01-01T00:00:00Z"}),
+    )
+    return str(started["executionArn"])
+
+
 def check_for_drift(cloud: LocalCloud, machine: str) -> str:
     """Start a fleet's state machine as the schedule of its drift checks does; return how that ended."""
-    states: Any = client(cloud, "stepfunctions")
-    execution = states.start_execution(
-        stateMachineArn=machine,
-        input=json.dumps({"trigger": "drift", "requested_at": "2026-01-01T00:00:00Z"}),
-    )["executionArn"]
+    execution = start_passes(cloud, machine, "drift")
 
     def status() -> str:
-        return str(states.describe_execution(executionArn=execution)["status"])
+        described = client(cloud, "stepfunctions").describe_execution(executionArn=execution)
+        return str(described["status"])
 
     until(lambda: status() != "RUNNING", "the drift check has ended", seconds=120)
     return status()

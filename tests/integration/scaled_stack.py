@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -72,13 +71,6 @@ class ScaledStack(FleetStack):
             lambda: self.copies_of(base) == (copies, copies), f"{base} has {copies} copies", seconds=seconds
         )
         return time.monotonic() - started
-
-    def start_passes(self, machine: str) -> None:
-        """Start a fleet's passes as an alarm that scales the base model does."""
-        client(self.cloud, "stepfunctions").start_execution(
-            stateMachineArn=machine,
-            input=json.dumps({"trigger": "scaling", "requested_at": "2026-01-01T00:00:00Z"}),
-        )
 
     def executions(self, machine: str) -> int:
         """Return how many executions of a fleet's state machine there were."""

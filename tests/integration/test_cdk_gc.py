@@ -1,7 +1,6 @@
 """The real `cdk gc`: it leaves alone what a rolled-back adapter serves, and takes the rest."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import pytest
 
 from adapter_rules.archives.packing import identity_of
 from examples.demo.cdk import Cdk
-from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import V2, adapters, client, delete_component, until
-from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack
+from tests.integration.fleet_stack import ACCOUNT, ASSETS, REGION, Endpoint, Fleet, FleetStack, start_passes
 from tests.nightly import long
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits"), long]
@@ -53,10 +51,7 @@ class Garbage:
         component = self.stack.component("Tenants", adapter)
         delete_component(self._cloud, component)
         until(lambda: adapter not in self.stack.live("Tenants", self.endpoint.name), f"{component} is gone")
-        client(self._cloud, "stepfunctions").start_execution(
-            stateMachineArn=outputs["TenantsMachine"],
-            input=json.dumps({"trigger": "deployment", "requested_at": time.time()}),
-        )
+        start_passes(self._cloud, outputs["TenantsMachine"], "deployment")
 
     def serves(self, adapters: dict[str, str]) -> bool:
         """Tell whether all adapters answer with their own skill within a while."""
@@ -67,9 +62,9 @@ class Garbage:
 
 @pytest.fixture(scope="module")
 def garbage(
-    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
+    stack: FleetStack, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Garbage]:
-    stacks = client(cloud, "cloudformation")
+    stacks = client(stack.cloud, "cloudformation")
     # What the command needs of a bootstrap stack, for the bucket of these tests.
     template = {
         "Parameters": {"Qualifier": {"Type": "String", "Default": "tests"}},
@@ -80,10 +75,7 @@ def garbage(
     }  # fmt: skip
     stacks.create_stack(StackName=TOOLKIT, TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(StackName=TOOLKIT, WaiterConfig={"Delay": 1})
-    folder = tmp_path_factory.mktemp("gc")
-    stack = FleetStack(cloud, folder, endpoint=shared_endpoint)
-    yield Garbage(stack, shared_endpoint, folder / "home")
-    stack.delete().succeeded()
+    yield Garbage(stack, shared_endpoint, tmp_path_factory.mktemp("home"))
     stacks.delete_stack(StackName=TOOLKIT)
 
 

@@ -120,26 +120,20 @@ def said_of(cloud: LocalCloud, name: str) -> tuple[Any, ...]:
 
 @pytest.fixture(scope="module")
 def place(
-    cloud: LocalCloud,
-    short_waits: None,
-    shared_endpoint: Endpoint,
-    tmp_path_factory: pytest.TempPathFactory,
+    cloud: LocalCloud, short_waits: None, shared_endpoint: Endpoint, stack: FleetStack
 ) -> Iterator[Place]:
-    endpoint = shared_endpoint
-    main = FleetStack(cloud, tmp_path_factory.mktemp("faults"), endpoint=endpoint)
-    by_hand = f"{main.prefix}-by-hand"
-    create_adapter(cloud, by_hand, main.archives.uri("shout"), endpoint=endpoint.name, base=endpoint.base)
-    created = main.create({"Main": Fleet(adapters=FIRST)}).succeeded()
+    endpoint, by_hand = shared_endpoint, f"{stack.prefix}-by-hand"
+    create_adapter(cloud, by_hand, stack.archives.uri("shout"), endpoint=endpoint.name, base=endpoint.base)
+    created = stack.create({"Main": Fleet(adapters=FIRST)}).succeeded()
     yield Place(
         cloud=cloud,
         endpoint=endpoint,
-        stack=main,
+        stack=stack,
         uid=created.outputs["MainUid"],
         table=created.outputs["MainTable"],
         by_hand=by_hand,
         seen=said_of(cloud, by_hand),
     )
-    main.delete().succeeded()
     delete_component(cloud, by_hand)
     until(lambda: by_hand not in components(cloud, endpoint.name), f"{by_hand} is gone")
 

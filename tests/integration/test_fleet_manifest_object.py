@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,6 @@ from aws_cdk import Duration
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapter_fleet.fleet.state.records import FleetRecord
 from adapter_fleet.fleet.state.registry import Registry
-from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import DriftCheck
 from tests.integration.by_hand import (
     client,
@@ -104,20 +103,16 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(
-    cloud: LocalCloud, shared_endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployed]:
-    stack = FleetStack(cloud, tmp_path_factory.mktemp("object"), endpoint=shared_endpoint)
+def deployed(stack: FleetStack, shared_endpoint: Endpoint) -> Deployed:
     bucket = f"manifests-{stack.name}"
-    client(cloud, "s3").create_bucket(Bucket=bucket)
+    client(stack.cloud, "s3").create_bucket(Bucket=bucket)
     made = Deployed(stack, shared_endpoint, bucket)
     created = made.deploy(create=True, **REPORTS).succeeded()
     assert created.outputs["TenantsSummary"] == "0 of 0 adapters in service"
     made.expected = numbered(SIZE)
     made.store(stack.archives.manifest(made.expected))
     made.ended(2)
-    yield made
-    stack.delete().succeeded()
+    return made
 
 
 def test_each_version_of_the_object_takes_effect(deployed: Deployed) -> None:

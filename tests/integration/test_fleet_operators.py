@@ -2,7 +2,6 @@
 fleet's functions touch what is its own, and no more."""
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,11 +23,12 @@ from tests.integration.by_hand import (
     changed_settings,
     client,
     create_adapter,
+    delete_component,
     prompts,
+    until,
     wait_for_the_listing,
-    write,
 )
-from tests.integration.fleet_stack import Archives, Fleet
+from tests.integration.fleet_stack import Archives, Fleet, components
 from tests.integration.scaled_stack import ScaledStack
 
 pytestmark = pytest.mark.integration
@@ -97,21 +97,16 @@ class Deployed:
     @contextmanager
     def by_hand(self, name: str) -> Iterator[str]:
         """Have a component that nobody declared, for as long as the context lasts; yield its name."""
-        sagemaker, component = client(self.stack.cloud, "sagemaker"), f"{self.stack.prefix}-{name}"
+        cloud, component = self.stack.cloud, f"{self.stack.prefix}-{name}"
         endpoint, base = self.outputs["EndpointName"], self.outputs["BaseComponentName"]
         uri = self.stack.archives.uri("summary")
-        create_adapter(self.stack.cloud, component, uri, endpoint=endpoint, base=base)
-        wait_for_the_listing(self.stack.cloud)
+        create_adapter(cloud, component, uri, endpoint=endpoint, base=base)
+        wait_for_the_listing(cloud)
         try:
             yield component
         finally:
-            deadline = time.monotonic() + 10
-            while sagemaker.list_inference_components(NameContains=component)["InferenceComponents"]:
-                assert time.monotonic() < deadline
-                try:
-                    write(sagemaker.delete_inference_component, InferenceComponentName=component)
-                except ClientError:  # what is under way ends first
-                    time.sleep(0.1)
+            delete_component(cloud, component)
+            until(lambda: component not in components(cloud, endpoint), f"{component} is gone")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import ScalingTarget
 from tests.integration.by_hand import changed_settings, client, until, wait_for_service
-from tests.integration.fleet_stack import Deployment, Fleet, numbered
+from tests.integration.fleet_stack import Deployment, Fleet, numbered, start_passes
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import long, scaled_time
 from tests.profiles import PROFILE
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.integration
 
 ADAPTERS = {"one": "triage", "two": "summary", "three": "shout"}
 FLEETS = {"Tenants": Fleet(adapters=ADAPTERS)}
+COPY_BY_COPY = {"MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1}, "WaitIntervalInSeconds": 1}
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +56,7 @@ def test_update_of_the_base_after_a_scale_out_keeps_the_copies(
     stack.update(FLEETS).succeeded()
     assert stack.copies_of(base) == (3, 3)
     described = client(cloud, "sagemaker").describe_inference_component(InferenceComponentName=base)
-    assert described["LastDeploymentConfig"]["RollingUpdatePolicy"] == {
-        "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
-        "WaitIntervalInSeconds": 1,
-    }
+    assert described["LastDeploymentConfig"]["RollingUpdatePolicy"] == COPY_BY_COPY
     assert stack.wrong("Tenants", deployed.outputs["EndpointName"], ADAPTERS) == {}
 
     # Without a copy, the number is 1 again, which CloudFormation sends as it differs from the last one.
@@ -78,7 +76,7 @@ def test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_aga
     cloud.admin.reset_calls()
     with changed_settings(cloud, adapters_on_new_copies="lost"):
         stack.scale(base, 1)
-        stack.start_passes(deployed.outputs["TenantsMachine"])
+        start_passes(cloud, deployed.outputs["TenantsMachine"], "scaling")
         until(lambda: stack.wrong("Tenants", endpoint, more) == {}, "the adapters answer")
     assert cloud.admin.writes()["UpdateInferenceComponent"] >= len(more)
     stack.update(FLEETS).succeeded()
@@ -109,12 +107,7 @@ def test_fleet_is_deployed_while_its_base_scales_and_rolls(
         sagemaker.update_inference_component(
             InferenceComponentName=base,
             Specification=specification,
-            DeploymentConfig={
-                "RollingUpdatePolicy": {
-                    "MaximumBatchSize": {"Type": "COPY_COUNT", "Value": 1},
-                    "WaitIntervalInSeconds": 1,
-                }
-            },
+            DeploymentConfig={"RollingUpdatePolicy": COPY_BY_COPY},
         )
         until(
             lambda: sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointStatus"] == "Updating",
@@ -126,7 +119,7 @@ def test_fleet_is_deployed_while_its_base_scales_and_rolls(
         assert (updated.status, updated.outputs["TenantsFailed"]) == ("UPDATE_COMPLETE", "0")
         wait_for_service(cloud, base)
         # Where new copies lack the adapters, the fleet sends them again.
-        stack.start_passes(deployed.outputs["TenantsMachine"])
+        start_passes(cloud, deployed.outputs["TenantsMachine"], "scaling")
         until(lambda: stack.wrong("Tenants", endpoint, adapters) == {}, "the adapters answer", seconds=120)
 
     stack.scale(base, 1)

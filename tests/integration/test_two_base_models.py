@@ -22,7 +22,7 @@ from multi_adapter_inference import (
     LmiVersion,
 )
 from tests.integration.by_hand import TICKETS, until, wait_for_service
-from tests.integration.fleet_stack import LORA, Fleet, components, numbered
+from tests.integration.fleet_stack import LORA, Fleet, components, numbered, start_passes
 from tests.integration.scaled_stack import ScaledStack
 from tests.nightly import NIGHTLY
 from tests.profiles import PROFILE
@@ -95,7 +95,7 @@ def test_callers_of_a_base_model_do_not_see_that_the_other_is_updated_asleep_wok
         assert large.ask_all() == len(ADAPTERS)
         small.wait_for(small.right.total() + len(ADAPTERS))
         stack.scale(large_base, 1)
-        stack.start_passes(outputs["LargeMachine"])
+        start_passes(cloud, outputs["LargeMachine"], "scaling")
         until(lambda: large.ask_all() == 0, "all adapters of the large one answer", seconds=300)
 
         stack.names = ("Small",)
