@@ -64,9 +64,10 @@ ONLY_UNDER_KIND = {
     "::test_updated_adapter_has_a_gap_only_where_the_service_makes_one",
     "New copies of the base have the adapters.": "tests/integration/test_scaled_copies.py"
     "::test_deployment_onto_no_copy_ends_well_and_what_a_new_copy_lacks_is_sent_again",
-    "A full base can be updated.": "tests/local/control_plane/test_inference_components.py"
-    "::test_base_update_without_spare_room_fails_where_that_is_needed",
-    "An unchanged adapter is not described.": "::test_last_modified_time_can_move_by_itself",
+    "A full base can be updated.": "tests/local/control_plane/test_rolling_updates.py"
+    "::test_where_updates_need_spare_room_a_batch_needs_it_only_once",
+    "An unchanged adapter is not described.": "tests/local/control_plane/test_inference_components.py"
+    "::test_last_modified_time_can_move_by_itself",
     "On the OpenAI path, an adapter answers an empty `model`.": "tests/local/gateway/test_openai_path.py"
     "::test_setting_says_whether_the_component_or_the_model_chooses_the_adapter",
 }
@@ -89,9 +90,10 @@ SETTINGS = {
     "::test_adapters_can_be_lost_on_the_copies_that_a_base_update_makes",
     "create_while_instances_change": "tests/local/control_plane/test_instances.py"
     "::test_endpoint_is_updating_while_an_instance_comes_or_goes",
-    "base_update_room": "tests/local/control_plane/test_inference_components.py"
-    "::test_base_update_without_spare_room_fails_where_that_is_needed",
-    "failure_reason_stays": "::test_failure_reason_goes_or_stays_after_a_later_success",
+    "base_update_room": "tests/local/control_plane/test_rolling_updates.py"
+    "::test_where_updates_need_spare_room_a_batch_needs_it_only_once",
+    "failure_reason_stays": "tests/local/control_plane/test_inference_components.py"
+    "::test_failure_reason_goes_or_stays_after_a_later_success",
     "listing_lag_seconds": "tests/local/control_plane/test_listings.py::test_listing_can_lag_behind",
     "last_modified_moves_every_seconds": "tests/local/control_plane/test_inference_components.py"
     "::test_last_modified_time_can_move_by_itself",
