@@ -28,25 +28,21 @@ TAKE_OVER = ("import", "--take-over", "--yes")
 UPDATED, REMOVED, TAGGED = "a000", "a001", "a002"
 
 
-def make_by_hand(cloud: LocalCloud, on: ByHand) -> None:
-    """Create the adapters, each as a notebook would."""
-    archives = {label: on.archive(V1 / label) for label in set(ADAPTERS.values())}
-    for name, label in ADAPTERS.items():
-        tags = {"owner": "Ann"} if name == TAGGED else {}
-        place = {"endpoint": on.endpoint, "base": on.base}
-        create_adapter(cloud, f"{on.endpoint}-{name}", archives[label], tags=tags, **place)
-    for name in ADAPTERS:
-        wait_for_service(cloud, f"{on.endpoint}-{name}")
-
-
 def creation_times(cloud: LocalCloud, endpoint: str) -> dict[str, datetime]:
     return {name: item["CreationTime"] for name, item in components(cloud, endpoint).items()}
 
 
 @pytest.fixture
 def by_hand(cloud: LocalCloud) -> Iterator[ByHand]:
+    """An endpoint with the adapters, each created as a notebook would."""
     with ByHand(cloud) as made:
-        make_by_hand(cloud, made)
+        archives = {label: made.archive(V1 / label) for label in set(ADAPTERS.values())}
+        for name, label in ADAPTERS.items():
+            tags = {"owner": "Ann"} if name == TAGGED else {}
+            place = {"endpoint": made.endpoint, "base": made.base}
+            create_adapter(cloud, f"{made.endpoint}-{name}", archives[label], tags=tags, **place)
+        for name in ADAPTERS:
+            wait_for_service(cloud, f"{made.endpoint}-{name}")
         yield made
 
 

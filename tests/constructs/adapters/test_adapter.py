@@ -138,32 +138,21 @@ def test_an_endpoint_known_at_deployment_only_gives_names_that_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id", "settings", "given"),
+    ("prefix", "id", "settings", "given"),
     [
-        ("tri_age", {}, "'component_prefix' 'acme' and 'id' 'tri_age'"),
-        ("Triage", {"component_name": "tri_age"}, "'component_name' 'tri_age'"),
+        ("acme", "tri_age", {}, "'component_prefix' 'acme' and 'id' 'tri_age'"),
+        ("acme", "Triage", {"component_name": "tri_age"}, "'component_name' 'tri_age'"),
+        (cdk.Aws.STACK_NAME, "My_bad!", {}, "'component_prefix' '<token>' and 'id' 'My_bad!'"),
     ],
-    ids=["id", "component_name"],
+    ids=["id", "component_name", "id after a token"],
 )
 def test_an_error_in_a_name_tells_where_and_what_was_given(
-    stack: cdk.Stack,
-    endpoint: IBaseComponent,
-    artifact: AdapterArtifact,
-    id: str,
-    settings: dict[str, Any],
-    given: str,
+    stack: cdk.Stack, artifact: AdapterArtifact, prefix: str, id: str, settings: dict[str, Any], given: str
 ) -> None:
-    with pytest.raises(ValueError, match=rf"'Stack/{id}': 'component_name' should be .* made of {given}$"):
+    endpoint = imported_endpoint(stack, component_prefix=prefix)
+    said = rf"'Stack/{id}': 'component_name' should be letters, .* made of {given}$"
+    with pytest.raises(ValueError, match=said):
         LoraAdapter(stack, id, endpoint=endpoint, artifact=artifact, **settings)
-
-
-def test_the_known_part_of_a_name_is_checked_where_the_prefix_is_a_token(
-    stack: cdk.Stack, artifact: AdapterArtifact
-) -> None:
-    endpoint = imported_endpoint(stack, component_prefix=cdk.Aws.STACK_NAME)
-    parts = "made of 'component_prefix' '<token>' and 'id' 'My_bad!'"
-    with pytest.raises(ValueError, match=f"'component_name' should be letters, .* {parts}$"):
-        LoraAdapter(stack, "My_bad!", endpoint=endpoint, artifact=artifact)
 
 
 def test_the_names_of_what_is_imported_are_checked(stack: cdk.Stack, endpoint: IBaseComponent) -> None:

@@ -177,29 +177,25 @@ def test_the_specification_of_the_instances_is_in_force_and_an_update_replaces_a
 
 
 @pytest.mark.parametrize(
-    ("specifications", "said"),
+    ("settings", "said"),
     [
         (
-            [specification("ml.g5.48xlarge", 8), specification("ml.g6.48xlarge", 8)],
+            base([specification("ml.g5.48xlarge", 8), specification("ml.g6.48xlarge", 8)]),
             "should have one for instance type ml.g5.12xlarge",
         ),
         (
-            [specification("ml.g5.12xlarge", 4), specification("ml.g5.12xlarge", 2)],
+            base([specification("ml.g5.12xlarge", 4), specification("ml.g5.12xlarge", 2)]),
             "should have an InstanceType of its own, got ml.g5.12xlarge, ml.g5.12xlarge.",
         ),
         (
-            [specification("ml.g5.12xlarge", 4), specification(None, 8)],
+            base([specification("ml.g5.12xlarge", 4), specification(None, 8)]),
             "should have an InstanceType of its own, got ml.g5.12xlarge.",
         ),
-        ([specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 9)], "more than the 8"),
+        (base([specification("ml.g5.12xlarge", 4), specification("ml.g5.48xlarge", 9)]), "more than the 8"),
+        (base(SPECIFICATIONS, Specification=SPECIFICATIONS[0]), "Exactly one of"),
     ],
 )
-def test_specifications_that_do_not_fit_the_instances_are_refused(
-    pooled: World, specifications: list[dict[str, Any]], said: str
+def test_specifications_that_do_not_fit_the_instances_or_one_and_several_are_refused(
+    pooled: World, settings: dict[str, Any], said: str
 ) -> None:
-    assert said in pooled.refusal("CreateInferenceComponent", **base(specifications))
-
-
-def test_one_and_several_specifications_are_refused_together(pooled: World) -> None:
-    request = base(SPECIFICATIONS, Specification=SPECIFICATIONS[0])
-    assert "Exactly one of" in pooled.refusal("CreateInferenceComponent", **request)
+    assert said in pooled.refusal("CreateInferenceComponent", **settings)
