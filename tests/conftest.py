@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.adapter_fleet.synthetic import SyntheticAdapter
+from tests.chromium import Browser, chromium
 from tests.nightly import NIGHTLY
 
 # Until all is imported, there is nothing to collect; see `pytest_collection_finish`.
@@ -82,6 +83,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -2,23 +2,20 @@
 
 import http.server
 import json
-import queue
-import shutil
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from local_sagemaker.server import LocalCloud
+from tests.chromium import chromium, needs_chromium
 from tests.local.conftest import Client
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-REBOUND = "rebound.example"
+pytestmark = needs_chromium
 
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+REBOUND = "rebound.example"
 
 # Each attempt is a request that a browser sends without asking first, or that the cloud would have to allow.
 # `fetch` resolves as soon as there is an answer, whatever it is, and rejects what it may not read.
@@ -56,7 +53,7 @@ const attempts = {
         for (const [name, attempt] of Object.entries(attempts))
             results[name + " " + cloud] = await attempt(cloud).then(
                 answer => answer.type || "done", error => "rejected");
-    await fetch("/results", {method: "POST", body: JSON.stringify(results)});
+    window.results = results;
 })();
 </script>"""
 
@@ -72,55 +69,28 @@ FAULT = {"operation": "ListModels", "code": "ThrottlingException", "times": None
 
 
 @pytest.fixture
-def visit(cloud: LocalCloud, tmp_path: Path) -> Iterator[Callable[[], dict[str, str]]]:
-    """Opens the page in Chromium, and returns how each attempt ended."""
+def page(cloud: LocalCloud, tmp_path: Path) -> Iterator[str]:
+    """The address of the page: another port of this machine."""
     port = cloud.url.rpartition(":")[2]
     clouds = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost", REBOUND)]
     values = {"CLOUDS": clouds, "FUNCTION": FUNCTION, "FAULT": FAULT}
     constants = "".join(f"const {name} = {json.dumps(value)};" for name, value in values.items())
-    page = PAGE.replace("<script>", f"<script>{constants}", 1).encode()
-    results: queue.Queue[dict[str, str]] = queue.Queue()
-
-    class Site(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(page)
-
-        def do_POST(self) -> None:
-            results.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+    (tmp_path / "index.html").write_text(PAGE.replace("<script>", f"<script>{constants}", 1))
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
-        command = [str(CHROMIUM), "--headless", "--disable-gpu", "--no-sandbox", "--no-first-run"]
-        command += [f"--user-data-dir={tmp_path}", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1"]
-        command += ["--remote-debugging-port=0", f"http://127.0.0.1:{site.server_port}/"]
-
-        def run() -> dict[str, str]:
-            browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            try:
-                return results.get(timeout=60)
-            finally:
-                browser.terminate()
-                browser.wait(20)
-
-        yield run
+        yield f"http://127.0.0.1:{site.server_port}/"
         site.shutdown()
 
 
-@needs_chromium
 def test_page_of_another_port_creates_nothing(
-    visit: Callable[[], dict[str, str]], cloud: LocalCloud, client: Client
+    page: str, cloud: LocalCloud, client: Client, tmp_path: Path
 ) -> None:
     client("s3").create_bucket(Bucket="before-the-page")
     before = cloud.admin.settings()
-    results = visit()
+    with chromium(tmp_path / "profile", f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1") as browser:
+        browser.open(page, width=1280)
+        results = browser.wait_for("window.results")
     assert "page" not in {
         function["FunctionName"] for function in client("lambda").list_functions()["Functions"]
     }

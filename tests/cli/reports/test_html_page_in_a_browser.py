@@ -1,22 +1,14 @@
 """The HTML reports in Chromium. Without Chromium (variable CHROMIUM, or on PATH) these tests are skipped."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters_cli.reports.html_page import html_page
+from tests.chromium import Browser, needs_chromium
 from tests.cli.evaluation_results import HOSTILE, example_result, outcome
-from tests.cli.reports.chromium import Browser, chromium, find_chromium, open_report
 
-PROGRAM = find_chromium()
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
-    pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
-]
+pytestmark = [pytest.mark.slow, *needs_chromium]
 
 SHOWN = "[...document.querySelectorAll('#list .item:not([hidden])')]"
 COUNT = "document.getElementById('count').textContent"
@@ -55,11 +47,11 @@ LOW_CONTRAST = """(() => {
 })()"""
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert PROGRAM is not None
-    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as running:
-        yield running
+def open_report(browser: Browser, page: Path, *, width: int, dark: bool = False, script: bool = True) -> None:
+    """Open a report and wait until its script has shown the items."""
+    browser.open(page.resolve().as_uri(), width=width, dark=dark, script=script)
+    if script:
+        browser.wait_for("[...document.querySelectorAll('#count')].every((count) => count.textContent)")
 
 
 @pytest.fixture(scope="module")

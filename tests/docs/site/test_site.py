@@ -4,7 +4,6 @@
 (variable CHROMIUM, or on PATH) the tests that need it are skipped.
 """
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -16,18 +15,11 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from docs.site.build import ROOT, build_site
-from tests.cli.reports.chromium import Browser, chromium, find_chromium
+from tests.chromium import Browser, needs_chromium
 from tests.examples.consumer import NUMBERED
 from tests.nightly import NIGHTLY
 
 pytestmark = pytest.mark.documents
-
-PROGRAM = find_chromium()
-
-needs_chromium = [
-    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"),
-    pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
-]
 
 OF_EACH_KIND = (
     "index.html",
@@ -59,13 +51,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def texts(site: Path) -> dict[Path, str]:
     return {page: page.read_text("utf-8") for page in site.rglob("*.html")}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert PROGRAM is not None
-    with chromium(PROGRAM, tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def pages_of(nav: list[Any]) -> Iterator[str]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 _TIMEOUT = 30
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OPTIONS = (
@@ -28,10 +30,15 @@ _OPTIONS = (
 )
 
 
-def find_chromium() -> str | None:
-    """Return the path of Chromium: that of the variable CHROMIUM, else the first on PATH."""
-    named = os.environ.get("CHROMIUM")
-    return named or next((path for name in _NAMES if (path := shutil.which(name))), None)
+# That of the variable CHROMIUM, else the first on PATH.
+_PROGRAM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, _NAMES)), None)
+
+needs_chromium = [
+    pytest.mark.skipif(
+        _PROGRAM is None, reason="no Chromium: neither the variable CHROMIUM nor PATH has one"
+    ),
+    pytest.mark.skipif(os.name == "nt", reason="Chromium is driven through inherited pipes"),
+]
 
 
 class Browser:
@@ -134,16 +141,10 @@ class Browser:
             self.problems.append(str(event))
 
 
-def open_report(browser: Browser, page: Path, *, width: int, dark: bool = False, script: bool = True) -> None:
-    """Open a report and wait until its script has shown the items."""
-    browser.open(page.resolve().as_uri(), width=width, dark=dark, script=script)
-    if script:
-        browser.wait_for("[...document.querySelectorAll('#count')].every((count) => count.textContent)")
-
-
 @contextmanager
-def chromium(program: str, profile: Path) -> Iterator[Browser]:
+def chromium(profile: Path, *options: str) -> Iterator[Browser]:
     """Run Chromium with an empty profile while the context lasts."""
+    assert _PROGRAM is not None
     their_input, our_output = os.pipe()
     our_input, their_output = os.pipe()
 
@@ -154,7 +155,7 @@ def chromium(program: str, profile: Path) -> Iterator[Browser]:
         os.dup2(writes, 4)
 
     process = subprocess.Popen(
-        [program, *_OPTIONS, f"--user-data-dir={profile}"],
+        [_PROGRAM, *_OPTIONS, *options, f"--user-data-dir={profile}"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=False,
