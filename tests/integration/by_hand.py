@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -126,6 +128,13 @@ def wait_for_the_listing(cloud: LocalCloud) -> None:
 def adapters(cloud: LocalCloud, *arguments: str | Path, **variables: str) -> Result:
     """Run the command `adapters` in this process, as the start of another takes longer than most commands."""
     return CliRunner().invoke(app, [*map(str, arguments)], env={**cloud.environment, **variables})
+
+
+def start_adapters(cloud: LocalCloud, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Start the command `adapters` as another process, to which signals can be sent."""
+    command = [sys.executable, "-m", "adapters_cli", *map(str, arguments)]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, env=cloud.environment, text=True, **pipes)
 
 
 @contextmanager

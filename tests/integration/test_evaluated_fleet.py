@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ from adapter_fleet.manifest.manifest import Manifest
 from examples.tickets.dataset import rows
 from local_sagemaker.server import LocalCloud
 from multi_adapter_inference import RequiredEvaluation
-from tests.integration.by_hand import V1, adapters, client, until
+from tests.integration.by_hand import V1, adapters, client, start_adapters, until
 from tests.integration.fleet_stack import Archives, Endpoint, Fleet, FleetStack
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_waits")]
@@ -164,14 +162,8 @@ def test_fleet_serves_a_version_above_the_bar_and_takes_none_below_it_or_without
 
 
 def test_preview_that_is_interrupted_leaves_nothing(gated: Gated) -> None:
-    command = ["preview", V1 / "triage", "--on", gated.endpoint.base, "--to", gated.destination]
-    command += ["-p", "Hello"] * 300
-    process = subprocess.Popen(
-        [sys.executable, "-m", "adapters_cli", *map(str, command)],
-        env=gated.cloud.environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    where = ("--on", gated.endpoint.base, "--to", gated.destination)
+    process = start_adapters(gated.cloud, "preview", V1 / "triage", *where, *["-p", "Hello"] * 300)
     until(lambda: gated.cloud.admin.requests().keys() & {*gated.previews()}, "a preview is asked")
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)

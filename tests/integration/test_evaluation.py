@@ -3,8 +3,6 @@
 import json
 import random
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from tests.integration.by_hand import (
     client,
     create_adapter,
     delete_component,
+    start_adapters,
     until,
     wait_for_service,
 )
@@ -158,12 +157,11 @@ def test_killed_run_goes_on_and_asks_nothing_twice(desk: Desk, monkeypatch: pyte
         monkeypatch.setitem(desk.cloud.environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", runtime.url)
         for _ in range(kills):
             stop_at = logged() + source.randrange(items // 20, items // 3)
-            process = subprocess.Popen(
-                [sys.executable, "-m", "adapters_cli", *command], env=desk.cloud.environment
-            )
+            process = start_adapters(desk.cloud, *command)
             until(lambda: logged() >= stop_at or process.poll() is not None, "it has answers", every=0.005)  # noqa: B023
             process.kill()
-            assert process.wait() == -signal.SIGKILL
+            process.communicate()
+            assert process.returncode == -signal.SIGKILL
         assert logged() < 2 * items
         done = desk.evaluate("summary", output="killed", column="summary", items=items, more=ROUGE)
     assert done.exit_code == 0, done.stderr

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from adapter_fleet.manifest.manifest import Manifest
 from adapter_rules.archives.packing import identity_of
 from local_sagemaker.server import LocalCloud
 from tests.adapter_fleet.synthetic import SyntheticAdapter
-from tests.integration.by_hand import client
+from tests.integration.by_hand import client, start_adapters
 
 pytestmark = pytest.mark.integration
 
@@ -32,17 +31,7 @@ class Bucket:
 
     def start(self, *paths: Path) -> subprocess.Popen[str]:
         folder, manifest = f"s3://{self.name}/prod", f"s3://{self.name}/{MANIFEST}"
-        command = [sys.executable, "-m", "adapters_cli", "publish", *map(str, paths), folder]
-        command += ["--manifest", manifest]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        environment = self.cloud.environment
-        process: subprocess.Popen[str] = subprocess.Popen(command, env=environment, text=True, **pipes)
-        return process
-
-    def publish(self, *paths: Path) -> tuple[int, str, str]:
-        process = self.start(*paths)
-        output, errors = process.communicate(timeout=60)
-        return process.returncode, output, errors
+        return start_adapters(self.cloud, "publish", *paths, folder, "--manifest", manifest)
 
     def read(self, key: str) -> bytes:
         return bytes(self.s3.get_object(Bucket=self.name, Key=key)["Body"].read())
@@ -66,8 +55,9 @@ def bucket(cloud: LocalCloud) -> Bucket:
 
 def test_objects_have_the_checksum_of_the_whole(bucket: Bucket, adapters: Path) -> None:
     one = adapters / "tenant-00"
-    code, output, errors = bucket.publish(one)
-    assert code == 0, errors
+    process = bucket.start(one)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     key = f"prod/tenant-00/sha256-{identity_of(one)}.tar.gz"
     head = bucket.s3.head_object(Bucket=bucket.name, Key=key, ChecksumMode="ENABLED")
     digest = hashlib.sha256(bucket.read(key)).digest()
