@@ -67,6 +67,11 @@ class World:
             directory = SyntheticAdapter(seed=seed, **settings).save(self.adapters / name)
         return directory
 
+    def run(self, *arguments: str | Path) -> Result:
+        """Run a command in an account with this bucket."""
+        account = FakeAccount(self.s3, self.service)
+        return CliRunner().invoke(app, [*map(str, arguments)], obj=account, catch_exceptions=False)
+
     def publish(
         self,
         *arguments: str | Path,
@@ -80,9 +85,7 @@ class World:
         split = next((n for n, text in enumerate(options) if text.startswith("-")), len(options))
         command = ["publish", *options[:split], destination, *options[split:]]
         with patch("adapters_cli.commands.train.publish._JOBS", jobs):
-            return CliRunner().invoke(
-                app, command, obj=FakeAccount(self.s3, self.service), catch_exceptions=False
-            )
+            return self.run(*command)
 
     def key(self, name: str) -> str:
         return f"prod/{name}/sha256-{identity_of(self.adapters / name)}.tar.gz"

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from adapters_cli.evaluation.result import read_result
-from adapters_cli.main import app
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import Call, FakeRuntime, Reply
-from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
+from tests.cli.publishing import BUCKET, DESTINATION, World
 
 ITEMS = 20
 LIVE = "llm-acme"
@@ -41,17 +40,15 @@ def known(runtime: FakeRuntime) -> dict[str, int]:
 
 
 @pytest.fixture
-def evaluate(depot: World, service: FakeService, tmp_path: Path) -> Callable[..., Result]:
+def evaluate(depot: World, tmp_path: Path) -> Callable[..., Result]:
     dataset = tmp_path / "test.jsonl"
     rows = [{"id": f"i{n}", "prompt": f"{n}", "reference": f"right {n}"} for n in range(ITEMS)]
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def evaluate(*options: str, to: str | None = DESTINATION) -> Result:
-        account = FakeAccount(depot.s3, service)
-        where = ["--on", "base", *(["--to", to] if to is not None else [])]
+    def evaluate(*options: str) -> Result:
+        where = ["--on", "base", "--to", DESTINATION]
         what = ["--dataset", str(dataset), "--metric", "exact_match", "--output", str(tmp_path / "out")]
-        command = ["evaluate", str(depot.adapters / "acme"), *where, *what, *options]
-        return CliRunner().invoke(app, command, obj=account, catch_exceptions=False)
+        return depot.run("evaluate", depot.adapters / "acme", *where, *what, *options)
 
     return evaluate
 

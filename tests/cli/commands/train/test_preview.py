@@ -4,24 +4,18 @@ import json
 import re
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from adapters_cli.artifacts.temporary_component import TAG
 from adapters_cli.artifacts.unpublished_adapter import unpublished_adapter
-from adapters_cli.main import app
 from adapters_cli.output.errors import CommandError
 from tests.adapter_fleet.fake_service import FakeService
 from tests.cli.fake_runtime import FakeRuntime, Reply
 from tests.cli.publishing import BUCKET, DESTINATION, FakeAccount, World
 
 
-def preview(depot: World, *arguments: str, **more: str) -> Result:
-    account = FakeAccount(depot.s3, depot.service)
-    return CliRunner().invoke(app, ["preview", *arguments], obj=account, catch_exceptions=False, **more)  # type: ignore[arg-type]
-
-
 def acme(depot: World, *options: str) -> Result:
-    return preview(depot, str(depot.adapters / "acme"), "--on", "base", "--to", DESTINATION, *options)
+    return depot.run("preview", depot.adapters / "acme", "--on", "base", "--to", DESTINATION, *options)
 
 
 def test_adapter_is_uploaded_brought_up_and_taken_away(depot: World, service: FakeService) -> None:
@@ -33,7 +27,7 @@ def test_adapter_is_uploaded_brought_up_and_taken_away(depot: World, service: Fa
     assert written == ["CreateInferenceComponent", "DeleteInferenceComponent"]
     # An archive in S3 is used in place.
     writes = list(depot.s3.writes)
-    result = preview(depot, depot.uri("acme"), "--on", "base")
+    result = depot.run("preview", depot.uri("acme"), "--on", "base")
     assert result.exit_code == 0, result.output
     assert re.search("preview-[0-9a-f]{8}-acme is in service", result.stderr)
     assert depot.s3.writes == writes
@@ -65,7 +59,7 @@ def test_adapter_that_breaks_a_rule_is_not_brought_up(depot: World, service: Fak
     assert (result.exit_code, depot.s3.writes) == (1, [])
     assert "adapter_config.json" in result.stderr
     depot.s3.put(BUCKET, "prod/bad.tar.gz", b"no archive")
-    result = preview(depot, f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
+    result = depot.run("preview", f"s3://{BUCKET}/prod/bad.tar.gz", "--on", "base")
     assert (result.exit_code, service.written) == (1, [])
 
 
@@ -100,7 +94,7 @@ def test_archive_of_another_base_model_is_refused_unless_that_base_is_given(depo
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(depot: World, arguments: list[str], message: str) -> None:
-    result = preview(depot, *arguments)
+    result = depot.run("preview", *arguments)
     assert (result.exit_code, message in result.stderr) == (2, True), result.output
 
 
