@@ -7,10 +7,8 @@ from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from tests.adapter_fleet.fleet_world import World, adapter
 from tests.cli.fleet_account import Run
 
-
-@pytest.fixture(autouse=True)
-def region(aws_environment: None) -> None:
-    """The address of the runtime depends on the region."""
+# The address of the runtime depends on the region.
+pytestmark = pytest.mark.usefixtures("aws_environment")
 
 
 def test_each_adapter_is_an_entry_that_no_release_changes(run: Run, world: World) -> None:

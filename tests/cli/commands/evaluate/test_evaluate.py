@@ -2,7 +2,6 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ NAMES = {"acme": "p-acme", "beta": "p-beta"}
 
 
 @pytest.fixture
-def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuntime]:
+def runtime(runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
     """Adapter `acme` says what it is asked to, the base model does so every fourth time, `beta` never."""
 
     def reply(call: Call) -> Reply:
@@ -38,12 +37,10 @@ def runtime(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         choice = {"text": text} if "prompt" in call.body else {"message": {"content": text}}
         return Reply(json.dumps({"choices": [choice], **usage}).encode())
 
-    with FakeRuntime() as runtime:
-        runtime.reply = reply
-        monkeypatch.setenv("AWS_ENDPOINT_URL", runtime.url)
-        monkeypatch.setattr(engine_module, "engine_name", lambda *_: "a fake")
-        monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.001)
-        yield runtime
+    runtime.reply = reply
+    monkeypatch.setattr(engine_module, "engine_name", lambda *_: "a fake")
+    monkeypatch.setattr(runner_module, "_FIRST_PAUSE_SECONDS", 0.001)
+    return runtime
 
 
 @pytest.fixture(autouse=True)

@@ -21,6 +21,9 @@ from tests.adapter_fleet.fleet_world import World, adapter, artifact
 from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes import FakeClient, client_error
 
+# The address of the runtime depends on the region.
+pytestmark = pytest.mark.usefixtures("aws_environment")
+
 IDENTITY = "ab" * 32
 URI = f"s3://bucket/acme/sha256-{IDENTITY}.tar.gz"
 RECORD = EvaluationRecord(
@@ -31,11 +34,6 @@ RECORD = EvaluationRecord(
     base="base",
     decoding="max_tokens=64, temperature=0",
 )
-
-
-@pytest.fixture(autouse=True)
-def region(aws_environment: None) -> None:
-    """The address of the runtime depends on the region."""
 
 
 class FakeCloudWatch:
