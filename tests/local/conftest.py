@@ -56,9 +56,9 @@ def client(cloud: LocalCloud) -> Callable[..., Any]:
     return lambda service, **credentials: boto_client(cloud, service, **credentials)
 
 
-def boto_client(cloud: LocalCloud, service: str, *, config: Config | None = None, **credentials: Any) -> Any:
+def boto_client(cloud: LocalCloud, service: str, **credentials: Any) -> Any:
     once = Config(retries={"total_max_attempts": 1}, max_pool_connections=64)
-    return cloud.client(service, config=config or once, **credentials)
+    return cloud.client(service, config=once, **credentials)
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_sagemaker.server import LocalCloud
+from tests.local.conftest import Client
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -22,17 +22,17 @@ OTHER: Any = {"pk": {"S": "other"}}
 
 
 @pytest.fixture(scope="module")
-def tables(cloud: LocalCloud) -> DynamoDBClient:
+def tables(client: Client) -> DynamoDBClient:
     """A client that sends each request once. There are the tables `one` and `two`."""
-    client: DynamoDBClient = cloud.client("dynamodb", config=Config(retries={"total_max_attempts": 1}))
+    dynamodb: DynamoDBClient = client("dynamodb")
     for name in ("one", "two"):
-        client.create_table(
+        dynamodb.create_table(
             TableName=name,
             KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
             AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
             BillingMode="PAY_PER_REQUEST",
         )
-    return client
+    return dynamodb
 
 
 CODES = (
