@@ -80,12 +80,14 @@ class Browser:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 return dict(answer["result"])
 
-    def open(
-        self, url: str, *, width: int, height: int = 900, dark: bool = False, script: bool = True
-    ) -> None:
-        """Open an address in a window of a size and a colour scheme, and wait until it is loaded."""
-        window = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    def resize(self, width: int) -> None:
+        """Give the window another width."""
+        window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         self.call("Emulation.setDeviceMetricsOverride", **window)
+
+    def open(self, url: str, *, width: int, dark: bool = False, script: bool = True) -> None:
+        """Open an address in a window of a width and a colour scheme, and wait until it is loaded."""
+        self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", media="", features=[scheme])
         self.call("Emulation.setScriptExecutionDisabled", value=not script)

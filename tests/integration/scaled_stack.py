@@ -125,9 +125,9 @@ class Callers:
             self.wrong.append(f"{component}: {text!r} instead of {self._expected[component]!r}")
         return True
 
-    def ask_all(self, times: int = 1, *, at_once: int = 3) -> int:
+    def ask_all(self, times: int = 1) -> int:
         """Ask every adapter so many times; return how many requests failed."""
-        with ThreadPoolExecutor(at_once) as executor:
+        with ThreadPoolExecutor(3) as executor:
             return list(executor.map(self.ask, [*self._expected] * times)).count(False)
 
     def load(self, at_once: int, *, pause: float = 0) -> AbstractContextManager[None]:
@@ -142,6 +142,6 @@ class Callers:
         every = [itertools.islice(itertools.cycle(self._expected), first, None) for first in range(at_once)]
         return repeated(*(partial(call, components) for components in every))
 
-    def wait_for(self, answers: int, *, seconds: float = 120) -> None:
+    def wait_for(self, answers: int) -> None:
         """Wait until so many answers were right."""
-        until(lambda: self.right.total() >= answers, f"{answers} answers are right", seconds=seconds)
+        until(lambda: self.right.total() >= answers, f"{answers} answers are right", seconds=120)

@@ -171,7 +171,7 @@ def test_requirement_has_three_outcomes() -> None:
     ]
 
 
-def result_of(source: random.Random, rounds: int, *, slow: float = 0.0, size: int = 20) -> BenchmarkResult:
+def result_of(source: random.Random, rounds: int, *, slow: float = 0.0) -> BenchmarkResult:
     """A result of some rounds. Rounds differ by 15 %, and answers within one by 35 %.
 
     `slow` is the share of the adapters' answers that take four times as long, as those that wait for a slot.
@@ -183,7 +183,7 @@ def result_of(source: random.Random, rounds: int, *, slow: float = 0.0, size: in
             side.blocks.append(
                 [
                     measured(speed * source.lognormvariate(0, 0.35) * (4 if source.random() < share else 1))
-                    for _ in range(size)
+                    for _ in range(20)
                 ]
             )
     return result

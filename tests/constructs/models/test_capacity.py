@@ -68,10 +68,10 @@ def copy_of(
     return memory_of_copy(model, lora or slots(4), container or lmi(OPTION_MAX_MODEL_LEN="6000"), compute, on)
 
 
-def told(memory: GpuMemory | str, container: IContainer | None = None) -> list[str]:
+def told(memory: GpuMemory | str) -> list[str]:
     """Return the warnings about the memory of a copy."""
     scope = Construct(cdk.Stack(cdk.App(), "Stack"), "Llm")
-    warn_of_memory(scope, memory, container or lmi())
+    warn_of_memory(scope, memory, lmi())
     return warnings_of(scope)
 
 

@@ -35,11 +35,9 @@ def environment_of(container: IContainer) -> Mapping[str, str]:
     return container._environment_for(LORA, None)
 
 
-def annotated(
-    stack: cdk.Stack, container: IContainer, *, ami: str | None = None, model_in_s3: bool = False
-) -> cdk.Stack:
+def annotated(stack: cdk.Stack, container: IContainer, *, ami: str | None = None) -> cdk.Stack:
     """Return the stack with what a user of a container should know."""
-    container.annotate(stack, inference_ami_version=ami, model_in_s3=model_in_s3)
+    container.annotate(stack, inference_ami_version=ami, model_in_s3=False)
     return stack
 
 

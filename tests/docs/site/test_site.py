@@ -122,13 +122,7 @@ class TestInChromium:
             browser.open(page.as_uri(), width=WIDTHS[0])
             # The page stays: only the window changes.
             for width in WIDTHS:
-                browser.call(
-                    "Emulation.setDeviceMetricsOverride",
-                    width=width,
-                    height=900,
-                    deviceScaleFactor=1,
-                    mobile=width < 500,
-                )
+                browser.resize(width)
                 assert browser.value(OVERFLOW) <= 0, f"{page} at {width}"
             assert browser.problems == [], page
             assert [url for url in browser.requests if not url.startswith(("file:", "data:"))] == [], page

@@ -128,9 +128,9 @@ class Scaled:
         request = {**BASE, "ScheduledActionName": "night", "Schedule": expression}
         self.call("PutScheduledAction", **request, ScalableTargetAction=action)
 
-    def ring(self, policy: str, value: float, threshold: float = 1) -> None:
+    def ring(self, policy: str, value: float) -> None:
         """Let an alarm ring that invokes a policy."""
-        self.service.alarmed(policy, {"AlarmName": "alarm", "Threshold": threshold}, value)
+        self.service.alarmed(policy, {"AlarmName": "alarm", "Threshold": 1}, value)
 
     def settle(self) -> None:
         """Let the change in progress end."""

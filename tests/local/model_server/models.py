@@ -106,10 +106,9 @@ def random_adapter(
     layers: Sequence[int] | None = None,
     rank: int = 4,
     ranks: Mapping[str, int] | None = None,
-    seed: int = 1,
 ) -> Tensors:
     """Make the tensors of an adapter; `ranks` overrides the rank by a module's name without its layer."""
-    source = np.random.default_rng(seed)
+    source = np.random.default_rng(1)
     tensors: Tensors = {}
     for layer in range(config["num_hidden_layers"]) if layers is None else layers:
         for module in modules:
