@@ -185,7 +185,7 @@ class Stack:
 
     def request_deletion(self) -> None:
         """Begin to delete it, and return at once."""
-        self._id = self.stack_id()
+        self._id = str(self._describe()["StackId"])
         self._api.delete_stack(StackName=self.name)
 
     def statuses_of_deletion(self) -> list[str]:
@@ -211,9 +211,6 @@ class Stack:
 
     def _events(self) -> list[dict[str, Any]]:
         return list(self._api.describe_stack_events(StackName=self._id)["StackEvents"])
-
-    def stack_id(self) -> str:
-        return str(self._describe()["StackId"])
 
     def physical_id(self, logical_id: str) -> str:
         answer = self._api.describe_stack_resource(StackName=self.name, LogicalResourceId=logical_id)

@@ -156,14 +156,10 @@ def test_latency_is_compared_at_equal_lengths_and_throughput_is_of_answers_and_t
     assert result.base.value("output_token_throughput") == pytest.approx(11 / 0.020)
 
 
-def noise_of(seed: int) -> Callable[[], float]:
-    source = random.Random(seed)
-    return lambda: source.lognormvariate(0, 0.3)
-
-
 def test_requirement_has_three_outcomes() -> None:
     """An adapter takes 1.2 times as long for the tokens after the first."""
-    result, _ = run(plan(), noise=noise_of(1))
+    source = random.Random(1)
+    result, _ = run(plan(), noise=lambda: source.lognormvariate(0, 0.3))
     assert [judged(result, f"inter_token_latency.p50 <= base * {bound}") for bound in (0.5, 1.15, 2)] == [
         Verdict.MISSED,
         Verdict.UNDECIDED,
