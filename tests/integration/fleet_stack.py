@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,7 @@ class FleetStack:
         self._folder = folder
         self._synths = itertools.count()
         self._stacks, self._s3 = client(cloud, "cloudformation"), client(cloud, "s3")
-        self._sagemaker, self._runtime = client(cloud, "sagemaker"), client(cloud, "sagemaker-runtime")
+        self._sagemaker = client(cloud, "sagemaker")
         self._id: str | None = None
         self._operation = ""
         self.endpoint_id, self.base = "Llm", TICKETS / "base"
@@ -405,12 +405,10 @@ def publish(s3_client: Any, assembly: Path, stack: str) -> str:
         source = assembly / file["source"]["path"]
         (destination,) = file["destinations"].values()
         bucket, key = destination["bucketName"], destination["objectKey"]
-        _bucket(s3_client, bucket)
         if source.name == f"{stack}.template.json":
             url = f"https://s3.{REGION}.amazonaws.com/{bucket}/{key}"
-        if not _is_there(s3_client, bucket, key):
-            body = _zipped(source) if file["source"]["packaging"] == "zip" else source.read_bytes()
-            s3_client.put_object(Bucket=bucket, Key=key, Body=body)
+        read = partial(_zipped, source) if file["source"]["packaging"] == "zip" else source.read_bytes
+        _store(s3_client, bucket, key, read)
     return url
 
 
@@ -426,9 +424,7 @@ class Archives:
         """Return where the archive of a label is."""
         digest, body = _archive(label)
         key = f"adapters/{label}/sha256-{digest}.tar.gz"
-        _bucket(self._s3, self.bucket)
-        if not _is_there(self._s3, self.bucket, key):
-            self._s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        _store(self._s3, self.bucket, key, lambda: body)
         return f"s3://{self.bucket}/{key}"
 
     def manifest(self, adapters: Mapping[str, str], *, local: bool = False, **further: Any) -> str:
@@ -603,16 +599,13 @@ def _zipped(folder: Path) -> bytes:
     return packed.getvalue()
 
 
-def _bucket(s3_client: Any, name: str) -> None:
+def _store(s3_client: Any, bucket: str, key: str, read: Callable[[], bytes]) -> None:
+    """Put an object where there is none yet, and its bucket."""
     try:
-        s3_client.head_bucket(Bucket=name)
+        s3_client.head_bucket(Bucket=bucket)
     except ClientError:
-        s3_client.create_bucket(Bucket=name)
-
-
-def _is_there(s3_client: Any, bucket: str, key: str) -> bool:
+        s3_client.create_bucket(Bucket=bucket)
     try:
         s3_client.head_object(Bucket=bucket, Key=key)
     except ClientError:
-        return False
-    return True
+        s3_client.put_object(Bucket=bucket, Key=key, Body=read())
