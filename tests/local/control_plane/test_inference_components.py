@@ -43,7 +43,7 @@ def test_adapter_is_its_base_and_its_artifact_and_nothing_else(
 
 
 def test_settings_that_nothing_acts_on_are_described_as_they_were_sent(world: World) -> None:
-    stored = {
+    stored: dict[str, Any] = {
         "SchedulingConfig": {"PlacementStrategy": "SPREAD"},
         "DataCacheConfig": {"EnableCaching": True},
         "StartupParameters": {"ModelDataDownloadTimeoutInSeconds": 600},
