@@ -1,7 +1,5 @@
 """One base model and one adapter on one endpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

@@ -1,7 +1,5 @@
 """A fleet: the adapters of all tenants, from one manifest beside the app."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

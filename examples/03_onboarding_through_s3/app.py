@@ -1,7 +1,5 @@
 """A fleet whose manifest is in S3: customers come into service with no deployment."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

@@ -1,7 +1,5 @@
 """Adapters that answer the `openai` client, and a role that may call one of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

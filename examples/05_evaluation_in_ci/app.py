@@ -1,7 +1,5 @@
 """A fleet that accepts only versions that are better than the base model."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An endpoint and a fleet in a VPC, with a KMS key and a log retention of your own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

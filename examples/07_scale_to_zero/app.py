@@ -1,7 +1,5 @@
 """Copies that follow the load, and end when nobody asks."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack, TimeZone

@@ -1,7 +1,5 @@
 """A fleet of tenants on a base model: the large one of a bucket, or a small one that tests give."""
 
-from __future__ import annotations
-
 from aws_cdk import App, CfnOutput, Size, Stack
 from aws_cdk import aws_s3 as s3
 from constructs import Construct

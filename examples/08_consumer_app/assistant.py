@@ -1,7 +1,5 @@
 """The application: it asks the adapter of a tenant."""
 
-from __future__ import annotations
-
 import json
 
 import boto3

@@ -1,7 +1,5 @@
 """A fleet on an endpoint that a notebook made: it takes over the adapters that are there."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, Aws, CfnOutput, Stack

@@ -8,8 +8,6 @@ SageMaker to any client.
     python notebook.py delete     delete what is left
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import tarfile

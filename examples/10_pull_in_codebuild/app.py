@@ -1,7 +1,5 @@
 """A CodeBuild project that copies a model of the Hugging Face Hub into a bucket of the account."""
 
-from __future__ import annotations
-
 from aws_cdk import App, CfnOutput, Duration, Stack
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_s3 as s3

@@ -1,7 +1,5 @@
 """A large and a small base model on the instances of one endpoint."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from aws_cdk import App, CfnOutput, Size, Stack

@@ -5,8 +5,6 @@ command line and the `adapters` command. The exit code is 0 only if every answer
 expected.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

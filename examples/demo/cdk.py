@@ -1,7 +1,5 @@
 """The unmodified CDK command line, pointed at the embedded cloud by environment variables alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The deployed endpoint as its callers see it, and what every adapter is expected to answer."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """What exists in the embedded cloud's account, so that the demo can tell that nothing is left."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

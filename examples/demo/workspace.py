@@ -1,7 +1,5 @@
 """The folder the demo works in: a copy of the local environment and of the adapters it names."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from pathlib import Path

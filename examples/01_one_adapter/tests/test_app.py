@@ -1,7 +1,5 @@
 """The adapter and the base model answer the same ticket, each in its own way."""
 
-from __future__ import annotations
-
 from local_sagemaker.local_fleet import BASE, LocalFleet
 
 TICKET = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"

@@ -1,7 +1,5 @@
 """Every tenant of the manifest has its own adapter, and a change of the manifest is a change of that one."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """A customer comes into service, gets a new version, goes back and leaves: all with no deployment."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

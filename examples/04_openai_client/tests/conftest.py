@@ -1,7 +1,5 @@
 """A cloud that enforces IAM, so that a missing grant shows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

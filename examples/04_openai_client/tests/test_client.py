@@ -1,7 +1,5 @@
 """The `openai` client talks to the adapter that its role may call, and to no other."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The workflow's own commands, on the embedded cloud: only the good adapter comes into service."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """The fleet serves, and everything of it is in the VPC and under the key."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

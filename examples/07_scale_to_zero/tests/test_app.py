@@ -1,7 +1,5 @@
 """The endpoint falls asleep when nobody asks, and the next request wakes it with every adapter."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

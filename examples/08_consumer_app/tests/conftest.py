@@ -1,7 +1,5 @@
 """What the tests deploy: the app, with stand-ins in place of the large model and its adapters."""
 
-from __future__ import annotations
-
 import pytest
 
 from local_sagemaker.cdk_app import CdkApp

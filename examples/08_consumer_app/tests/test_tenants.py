@@ -1,7 +1,5 @@
 """Every tenant gets the answers of its own adapter."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

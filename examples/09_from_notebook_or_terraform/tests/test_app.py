@@ -1,7 +1,5 @@
 """A fleet takes over what a notebook made: no adapter is created again, and all are managed from then on."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

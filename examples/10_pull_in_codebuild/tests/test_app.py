@@ -1,7 +1,5 @@
 """The build pulls a model into the bucket, with the token of the secret."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

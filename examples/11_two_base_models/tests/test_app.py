@@ -1,7 +1,5 @@
 """Two base models answer on one instance, each with its own adapters."""
 
-from __future__ import annotations
-
 from local_sagemaker.local_fleet import LocalFleet
 
 TICKET = "Ticket: Grace from Lima wants a refund for the keyboard. Thank you.\nAnswer:\n"
