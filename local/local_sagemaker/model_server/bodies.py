@@ -8,7 +8,7 @@ refused.
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from local_sagemaker.model_server.errors import BadRequestError
@@ -36,8 +36,12 @@ def parse_invocation(
         raise BadRequestError(
             f"the body should have {' or '.join(', '.join(map(repr, forms)).rsplit(', ', 1))}"
         )
-    parse = {"prompt": parse_completion, "inputs": parse_lmi, "messages": parse_chat}[form]
-    return parse(content, served, adapter)
+    parsers: Mapping[str, Callable[..., Invocation]] = {
+        "prompt": parse_completion,
+        "inputs": parse_lmi,
+        "messages": parse_chat,
+    }
+    return parsers[form](content, served, adapter)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What containers do differently in the container protocol, as one object for each container."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from local_sagemaker.model_server.errors import (
     NotFoundError,
     UnknownModelError,
 )
-from local_sagemaker.model_server.invocations import Invocation
+from local_sagemaker.model_server.invocations import Invocation, in_lines
 from local_sagemaker.model_server.served_model import ServedModel
 
 
@@ -35,36 +34,6 @@ class Registration:
     pin: bool = False
 
 
-class Dialect(ABC):
-    """How one container reads the requests of the protocol, and how it answers them."""
-
-    ping_methods: ClassVar[tuple[str, ...]]
-    needs_runtime_lora: ClassVar[bool]
-
-    def __init__(self, served: ServedModel) -> None:
-        self._served = served
-
-    @abstractmethod
-    async def registration(self, request: Request) -> Registration:
-        """Read a request to register an adapter."""
-
-    @abstractmethod
-    async def invocation(self, request: Request) -> Invocation:
-        """Read a request to `/invocations`."""
-
-    @abstractmethod
-    async def chat(self, request: Request) -> Invocation:
-        """Read a request to `/v1/chat/completions`."""
-
-    @abstractmethod
-    def done(self, message: str) -> Response:
-        """Answer that an adapter was registered or unregistered."""
-
-    @abstractmethod
-    def refusal(self, error: ModelServerError) -> Response:
-        """Answer with an error."""
-
-
 def true_or_false(name: str, value: Any) -> bool:
     """Read a flag of a query or a JSON body."""
     if isinstance(value, bool):
@@ -74,7 +43,8 @@ def true_or_false(name: str, value: Any) -> bool:
     return value.lower() == "true"
 
 
-class LmiDialect(Dialect):
+@dataclass(frozen=True)
+class LmiDialect:
     """[V LMI's adapter docs, djl-serving] Registration by query; a body can name an adapter.
 
     [I] AWS does not name LMI among the containers that serve `/v1/chat/completions`. [T] One gateway's
@@ -82,8 +52,9 @@ class LmiDialect(Dialect):
     streams as OpenAI does.
     """
 
-    ping_methods = ("GET",)
-    needs_runtime_lora = False
+    ping_methods: ClassVar = ("GET",)
+    needs_runtime_lora: ClassVar = False
+    served: ServedModel
 
     async def registration(self, request: Request) -> Registration:
         """Read the query; a body is ignored."""
@@ -103,10 +74,8 @@ class LmiDialect(Dialect):
 
         [V djl-serving, create_stream_chunk_output] Streams of all forms are lines of JSON.
         """
-        invocation = await self._parse(
-            request, request.query_params.get("adapter"), ("prompt", "inputs", "messages")
-        )
-        return invocation.in_lines()
+        in_query = request.query_params.get("adapter")
+        return in_lines(await self._parse(request, in_query, ("prompt", "inputs", "messages")))
 
     async def chat(self, request: Request) -> Invocation:
         """Read OpenAI's chat form; the header or the body names the adapter."""
@@ -115,8 +84,8 @@ class LmiDialect(Dialect):
     async def _parse(self, request: Request, in_query: str | None, forms: tuple[str, ...]) -> Invocation:
         content = parse_object(await request.body())
         # Whoever may invoke the base can use any adapter in this way.
-        adapter = request.headers.get(ADAPTER_HEADER) or in_query or name_in_body(content, self._served)
-        return parse_invocation(content, self._served, forms=forms, adapter=adapter)
+        adapter = request.headers.get(ADAPTER_HEADER) or in_query or name_in_body(content, self.served)
+        return parse_invocation(content, self.served, forms=forms, adapter=adapter)
 
     def done(self, message: str) -> Response:
         """Answer with an object."""
@@ -144,15 +113,17 @@ class VllmError(ModelServerError):
         self.field = field
 
 
-class VllmDialect(Dialect):
+@dataclass(frozen=True)
+class VllmDialect:
     """The header names the adapter on `/invocations`, and the body's `model` on `/v1/chat/completions`.
 
     The AWS vLLM image serves it. [V] vLLM's `entrypoints/sagemaker`, `entrypoints/openai/models/serving.py`
     and AWS's package model-hosting-container-standards; its words are those of vLLM 0.32.
     """
 
-    ping_methods = ("GET", "POST")
-    needs_runtime_lora = True
+    ping_methods: ClassVar = ("GET", "POST")
+    needs_runtime_lora: ClassVar = True
+    served: ServedModel
 
     async def registration(self, request: Request) -> Registration:
         """Read the JSON body, or the query if the body is no JSON; `preload` and `pin` have no effect."""
@@ -169,7 +140,7 @@ class VllmDialect(Dialect):
                 )
         for name in ("preload", "pin"):
             true_or_false(name, fields.get(name, False))
-        if fields["name"] in self._served.names:
+        if fields["name"] in self.served.names:
             raise VllmError(
                 400,
                 f"The lora adapter '{fields['name']}' has the name of a base model.",
@@ -194,8 +165,8 @@ class VllmDialect(Dialect):
         return parse_object(await request.body())
 
     def _parse(self, content: dict[str, Any], forms: tuple[str, ...]) -> Invocation:
-        adapter = name_in(content, "model", self._served)
-        return parse_invocation(content, self._served, forms=forms, adapter=adapter)
+        adapter = name_in(content, "model", self.served)
+        return parse_invocation(content, self.served, forms=forms, adapter=adapter)
 
     def done(self, message: str) -> Response:
         """Answer with the sentence."""
@@ -211,6 +182,10 @@ class VllmDialect(Dialect):
             "code": worded.status,
         }
         return JSONResponse({"error": content}, worded.status)
+
+
+Dialect = LmiDialect | VllmDialect
+"""How one container reads the requests of the protocol, and how it answers them."""
 
 
 def worded_by_vllm(error: ModelServerError) -> VllmError:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,40 +35,17 @@ class WholeAnswer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Invocation(ABC):
-    """A checked request, which also formats its answer."""
+class OpenAiInvocation:
+    """The common part of OpenAI's two forms; streams are server-sent events, or lines of JSON."""
 
     generation: GenerationRequest
     stream: bool
-    media_type: str
-
-    @abstractmethod
-    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
-        """Format a whole answer."""
-
-    @abstractmethod
-    def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
-        """Format an answer as a stream."""
-
-    def in_lines(self) -> "Invocation":
-        """Return the same with a stream of lines of JSON."""
-        return self
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenAiInvocation(Invocation):
-    """The common part of OpenAI's two forms; streams are server-sent events, or lines of JSON."""
-
     codec: TextCodec
     model: str
     id: str
     created: int
     include_usage: bool
     media_type: str = _EVENTS
-
-    def in_lines(self) -> Invocation:
-        """Return the same with a stream of lines of JSON."""
-        return dataclasses.replace(self, media_type=_LINES)
 
     def _event(self, content: dict[str, Any]) -> str:
         text = json.dumps(content, ensure_ascii=False)
@@ -158,9 +134,11 @@ class ChatInvocation(OpenAiInvocation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmiInvocation(Invocation):
+class LmiInvocation:
     """`{"inputs": …, "parameters": …}`, LMI's own schema; streams are lines of JSON."""
 
+    generation: GenerationRequest
+    stream: bool
     codec: TextCodec
     details: bool
     prepended: str
@@ -203,6 +181,15 @@ class LmiInvocation(Invocation):
 
     def _token(self, step: GeneratedToken, text: str) -> dict[str, Any]:
         return {"id": step.token, "text": text, "logprob": step.log_probability}
+
+
+Invocation = CompletionInvocation | ChatInvocation | LmiInvocation
+"""A checked request, which also formats its answer."""
+
+
+def in_lines(invocation: Invocation) -> Invocation:
+    """Return the same with a stream of lines of JSON."""
+    return dataclasses.replace(invocation, media_type=_LINES)
 
 
 def log_probabilities(

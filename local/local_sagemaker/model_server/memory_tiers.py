@@ -13,7 +13,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from local_sagemaker.model_server.errors import (
@@ -24,14 +23,6 @@ from local_sagemaker.model_server.errors import (
     UnknownModelError,
 )
 from local_sagemaker.model_server.lora import Adapter, LoraWeights
-
-
-class Tier(StrEnum):
-    """The fastest memory an adapter is in."""
-
-    GPU = "gpu"
-    CPU = "cpu"
-    DISK = "disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,13 +59,6 @@ class RegisteredAdapter:
     running: int = 0  # requests in the batch
     adapter: Adapter | None = None
     slot: GpuSlot | None = None
-
-    @property
-    def tier(self) -> Tier:
-        """The fastest memory it is in."""
-        if self.slot is not None:
-            return Tier.GPU
-        return Tier.DISK if self.adapter is None else Tier.CPU
 
     @property
     def evictable(self) -> bool:

@@ -47,25 +47,21 @@ class Parameters:
 
     def number(self, name: str, default: float, *, least: float, most: float | None = None) -> float:
         """Return a number within bounds."""
-        value = self._content.get(name)
-        if value is None:
-            return default
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if not numeric or not least <= value <= (math.inf if most is None else most):
-            bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise BadRequestError(f"'{name}' should be a number {bounds}, got {quoted(value)}")
-        return float(value)
+        value = self._bounded(name, int | float, "a number", least, most)
+        return default if value is None else float(value)
 
     def integer(self, name: str, default: int | None, *, least: int, most: int | None = None) -> int | None:
         """Return an integer within bounds."""
+        value = self._bounded(name, int, "an integer", least, most)
+        return default if value is None else int(value)
+
+    def _bounded(self, name: str, kind: Any, wanted: str, least: float, most: float | None) -> Any:
         value = self._content.get(name)
-        if value is None:
-            return default
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not least <= value <= (math.inf if most is None else most):
+        is_of_kind = isinstance(value, kind) and not isinstance(value, bool)
+        if value is not None and not (is_of_kind and least <= value <= (math.inf if most is None else most)):
             bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
-            raise BadRequestError(f"'{name}' should be an integer {bounds}, got {quoted(value)}")
-        return int(value)
+            raise BadRequestError(f"'{name}' should be {wanted} {bounds}, got {quoted(value)}")
+        return value
 
     def boolean(self, name: str, default: bool) -> bool:
         """Return true or false."""

@@ -58,7 +58,8 @@ def layout(tiers: AdapterTiers) -> dict[str, str]:
     """Names in each tier, as registered."""
     found = {"gpu": "", "cpu": "", "disk": ""}
     for adapter in tiers:
-        found[adapter.tier] += adapter.name
+        tier = "gpu" if adapter.slot is not None else "disk" if adapter.adapter is None else "cpu"
+        found[tier] += adapter.name
     return found
 
 
