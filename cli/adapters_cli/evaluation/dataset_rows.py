@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -52,15 +53,12 @@ def _json_lines(file: TextIO) -> Iterator[Row]:
     for line, text in enumerate(file, 1):
         if text.strip():
             number += 1
-            yield _json_row(text, line=line, number=number)
-
-
-def _json_row(text: str, *, line: int, number: int) -> Row:
-    place = f"line {line}"
-    try:
-        return _row(json.loads(text), place=place, number=number)
-    except (ValueError, RecursionError) as error:
-        return Row(place=place, number=str(number), problem=f"{NO_JSON} ({error})")
+            place = f"line {line}"
+            try:
+                row = _row(json.loads(text), place=place, number=number)
+            except (ValueError, RecursionError) as error:
+                row = Row(place=place, number=str(number), problem=f"{NO_JSON} ({error})")
+            yield row
 
 
 def _json(file: TextIO) -> Iterator[Row]:
@@ -78,14 +76,6 @@ def _json(file: TextIO) -> Iterator[Row]:
         )
     for number, value in enumerate(values, 1):
         yield _row(value, place=f"row {number}", number=number)
-
-
-def _csv(file: TextIO) -> Iterator[Row]:
-    return _separated(file, ",")
-
-
-def _tsv(file: TextIO) -> Iterator[Row]:
-    return _separated(file, "\t")
 
 
 def _separated(file: TextIO, delimiter: str) -> Iterator[Row]:
@@ -117,8 +107,8 @@ _READERS: dict[str, Callable[[TextIO], Iterator[Row]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
     ".json": _json,
-    ".csv": _csv,
-    ".tsv": _tsv,
+    ".csv": partial(_separated, delimiter=","),
+    ".tsv": partial(_separated, delimiter="\t"),
 }
 
 

@@ -177,33 +177,29 @@ def _no_worse_in(
     It is worse if the whole 95 % interval of the difference is on the bad side of 0. Any smaller loss may be
     chance. An answer of the subject that is an error counts as the lowest score.
     """
-    requirement = f"{metric.name}: no worse than {version.name}"
     lowest = metric.lowest if metric.higher_is_better else metric.highest
     before = {item.id: item.scores.get(version.name, {}).get(metric.name) for item in result.items}
     after = {item.id: item.scores.get(subject, {}).get(metric.name) for item in result.items}
     pairs = [(old, after[item]) for item, old in before.items() if old is not None]
     errors = sum(score is None for _, score in pairs)
-    if not pairs:
-        reason = f"{metric.name} of {subject!r} cannot be compared: {version.name!r} answered no item"
-        return RequirementOutcome(
-            requirement=requirement, subject=subject, met=False, reason=reason, than=version.identity
+    met = False
+    reason = f"{metric.name} of {subject!r} cannot be compared: {version.name!r} answered no item"
+    if pairs:
+        found = compare(
+            [old for old, _ in pairs],
+            [lowest if score is None else score for _, score in pairs],
+            subject_name=subject,
+            metric=metric.name,
+            seed=result.seed,
+            resamples=result.resamples,
         )
-    from adapters_cli.evaluation.statistics import compare  # NumPy takes long to import
-
-    found = compare(
-        [old for old, _ in pairs],
-        [lowest if score is None else score for _, score in pairs],
-        subject_name=subject,
-        metric=metric.name,
-        seed=result.seed,
-        resamples=result.resamples,
-    )
-    is_worse = found.interval.high < 0 if metric.higher_is_better else found.interval.low > 0
+        met = found.interval.high >= 0 if metric.higher_is_better else found.interval.low <= 0
+        reason = _no_worse_reason(found, metric, subject, errors, version.name)
     return RequirementOutcome(
-        requirement=requirement,
+        requirement=f"{metric.name}: no worse than {version.name}",
         subject=subject,
-        met=not is_worse,
-        reason=_no_worse_reason(found, metric, subject, errors, version.name),
+        met=met,
+        reason=reason,
         than=version.identity,
     )
 

@@ -95,31 +95,31 @@ def metrics_of(names: Sequence[str] = ()) -> list[Metric]:
 
 
 def _metric(name: str) -> Metric:
-    kind, colon, argument = name.partition(":")
-    make = _WITH_ARGUMENT.get(kind) if argument else _PLAIN.get(name)
-    if make is None:
-        known = [one for one in METRIC_NAMES if not colon or ":" in one]
-        raise ValueError(f"'--metric' should be a metric ({known_or_meant(kind, known)}), got {name!r}")
-    return make(argument or name, name)
+    # The libraries are imported here: they belong to an extra, and take long.
+    match name.split(":", 1):
+        case ["rouge1" | "rouge2" | "rougeL"]:
+            from adapters_cli.evaluation.metrics.rouge import Rouge
+
+            return Rouge(name)
+        case ["meteor"]:
+            from adapters_cli.evaluation.metrics.meteor import Meteor
+
+            return Meteor()
+        case ["bert_score", *directory] if directory != [""]:
+            return _bert_score(*directory)
+        case ["exact_match"]:
+            return ExactMatch()
+        case ["python", function] if function:
+            return Custom(function, name=name)
+    kind, colon, _ = name.partition(":")
+    known = [one for one in METRIC_NAMES if not colon or ":" in one]
+    raise ValueError(f"'--metric' should be a metric ({known_or_meant(kind, known)}), got {name!r}")
 
 
-def _rouge(name: str, _: str) -> Metric:
-    # Imported here, as below: the library belongs to an extra, and takes long.
-    from adapters_cli.evaluation.metrics.rouge import Rouge
-
-    return Rouge(name)
-
-
-def _meteor(*_: str) -> Metric:
-    from adapters_cli.evaluation.metrics.meteor import Meteor
-
-    return Meteor()
-
-
-def _bert_score(directory: str, name: str) -> Metric:
+def _bert_score(directory: str | None = None) -> Metric:
     from adapters_cli.evaluation.metrics.bert_score import BertModel, BertScore
 
-    if directory != name:
+    if directory is not None:
         path = Path(directory)
         return BertScore(BertModel(path), model_title=_title_of(path))
     installed = installed_bert_model()
@@ -135,23 +135,6 @@ def _title_of(directory: Path) -> str:
     with (directory / "model.safetensors").open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     return f"{directory.resolve().name}, SHA-256 {digest:.12}"
-
-
-_Maker = Callable[[str, str], Metric]
-"""Makes a metric of its argument, or else of its name, and of its whole name."""
-
-_PLAIN: dict[str, _Maker] = {
-    "rouge1": _rouge,
-    "rouge2": _rouge,
-    "rougeL": _rouge,
-    "meteor": _meteor,
-    "bert_score": _bert_score,
-    "exact_match": lambda *_: ExactMatch(),
-}
-_WITH_ARGUMENT: dict[str, _Maker] = {
-    "bert_score": _bert_score,
-    "python": lambda function, name: Custom(function, name=name),
-}
 
 
 def installed_bert_model() -> Path | None:
