@@ -164,8 +164,7 @@ class Account:
                 event["ResourceStatus"],
                 event.get("ResourceStatusReason", ""),
             )
-            for page in pages
-            for event in page["StackEvents"]
+            for event in pages.search("StackEvents[]")
         ]
         return [event for event in reversed(found) if event[0] >= since]
 
@@ -185,8 +184,4 @@ class Account:
         pages = self.sagemaker.get_paginator("list_inference_components").paginate(
             PaginationConfig={"PageSize": 100}
         )
-        return {
-            component["InferenceComponentName"]: component["InferenceComponentStatus"]
-            for page in pages
-            for component in page["InferenceComponents"]
-        }
+        return dict(pages.search("InferenceComponents[].[InferenceComponentName, InferenceComponentStatus]"))

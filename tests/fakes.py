@@ -7,17 +7,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from botocore.exceptions import ClientError, IncompleteReadError
+from botocore.paginate import PageIterator
 
 
 def client_error(code: str, message: str = "") -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": message or code}}, "Operation")
+
+
+class Pages:
+    """Pages of a test, with what botocore's have beside."""
+
+    def __init__(self, pages: Iterable[Any]) -> None:
+        self._pages = pages
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._pages)
+
+    search = PageIterator.search
 
 
 class FakeClient:
@@ -34,7 +47,7 @@ class FakeClient:
 
     def get_paginator(self, operation: str) -> Any:
         if operation in self._pages:
-            return SimpleNamespace(paginate=self._pages[operation])
+            return SimpleNamespace(paginate=lambda **query: Pages(self._pages[operation](**query)))
         return self._real.get_paginator(operation)
 
     def __getattr__(self, name: str) -> Any:

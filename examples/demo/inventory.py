@@ -52,11 +52,11 @@ def _all(client: Any, operation: str, key: str) -> Iterable[Any]:
     """Return the items of every page."""
     if not client.can_paginate(operation):
         return list(getattr(client, operation)()[key])
-    return [item for page in client.get_paginator(operation).paginate() for item in page[key]]
+    return list(client.get_paginator(operation).paginate().search(f"{key}[]"))
 
 
 def _names(client: Any, operation: str, name: str) -> Iterable[str]:
     """Return a field of the items of every page; the one list in the answer has them."""
     paginator = client.get_paginator(operation)
     (key,) = [result.expression for result in paginator.result_keys]
-    return [item[name] for item in _all(client, operation, key)]
+    return list(paginator.paginate().search(f"{key}[].{name}"))

@@ -58,12 +58,9 @@ class LocalFleet:
         has its own name if no such name is known, or if two have it. So have several base models.
         """
         region, endpoint = self._endpoint
-        pages = self._client("sagemaker", region).get_paginator("list_inference_components")
-        listed = [
-            component["InferenceComponentName"]
-            for page in pages.paginate(EndpointNameEquals=endpoint)
-            for component in page["InferenceComponents"]
-        ]
+        components = self._client("sagemaker", region).get_paginator("list_inference_components")
+        pages = components.paginate(EndpointNameEquals=endpoint)
+        listed = list(pages.search("InferenceComponents[].InferenceComponentName"))
         short = {name: self._adapter_name(name) for name in listed}
         counts = Counter(short.values())
         return {name if counts[short[name]] > 1 else short[name]: name for name in listed}
@@ -179,13 +176,12 @@ class LocalFleet:
         return [found for stack in self.stacks for found in self._resources_of(stack.name, stack.region)]
 
     def _resources_of(self, stack: str, region: str) -> Iterator[tuple[str, str, str]]:
-        pages = self._client("cloudformation", region).get_paginator("list_stack_resources")
-        for page in pages.paginate(StackName=stack):
-            for resource in page["StackResourceSummaries"]:
-                kind, physical_id = resource["ResourceType"], resource.get("PhysicalResourceId", "")
-                yield region, kind, physical_id
-                if kind == _NESTED_STACK:
-                    yield from self._resources_of(physical_id, region)
+        resources = self._client("cloudformation", region).get_paginator("list_stack_resources")
+        for resource in resources.paginate(StackName=stack).search("StackResourceSummaries[]"):
+            kind, physical_id = resource["ResourceType"], resource.get("PhysicalResourceId", "")
+            yield region, kind, physical_id
+            if kind == _NESTED_STACK:
+                yield from self._resources_of(physical_id, region)
 
     @cached_property
     def _endpoint(self) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from local_sagemaker.cdk_app import CdkApp, Stack
 from local_sagemaker.local_fleet import LocalFleet
-from tests.fakes import client_error
+from tests.fakes import Pages, client_error
 
 ENDPOINT = "Inference-Llm"
 BASE, TRIAGE = "llm-base-0a1b2c3d", "llm-Triage-4e5f6a7b"
@@ -60,12 +59,13 @@ class FakeCloud:
         self,
         StackName: str = "",  # noqa: N803
         EndpointNameEquals: str = "",  # noqa: N803
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Pages:
         names = list(ANSWERS) if EndpointNameEquals == ENDPOINT else []
-        yield {
+        page = {
             "StackResourceSummaries": RESOURCES.get(StackName, []),
             "InferenceComponents": [{"InferenceComponentName": name} for name in names],
         }
+        return Pages([page])
 
     def describe_stacks(self, *, StackName: str) -> None:  # noqa: N803
         if StackName != "Inference":

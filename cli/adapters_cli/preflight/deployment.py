@@ -60,13 +60,10 @@ class Deployment:
     def _endpoints(self) -> frozenset[str]:
         if self.stack_status is None:
             return frozenset()
-        pages = self.account.cloudformation.get_paginator("list_stack_resources").paginate(
-            StackName=self.stack
-        )
+        resources = self.account.cloudformation.get_paginator("list_stack_resources")
         return frozenset(
             resource["PhysicalResourceId"].rpartition("/")[2].lower()
-            for page in pages
-            for resource in page["StackResourceSummaries"]
+            for resource in resources.paginate(StackName=self.stack).search("StackResourceSummaries[]")
             if resource["ResourceType"] == "AWS::SageMaker::Endpoint" and resource.get("PhysicalResourceId")
         )
 

@@ -112,10 +112,9 @@ def check_names(deployment: Deployment) -> Iterator[CheckOutcome]:
             .get_paginator("list_inference_components")
             .paginate(NameContains=prefix, PaginationConfig=LARGE_PAGES)
         )
-        for page in pages:
-            for found in page["InferenceComponents"]:
-                if _is_taken(deployment, prefix, found):
-                    taken[found["InferenceComponentName"]] = found["EndpointName"]
+        for found in pages.search("InferenceComponents[]"):
+            if _is_taken(deployment, prefix, found):
+                taken[found["InferenceComponentName"]] = found["EndpointName"]
     if not taken:
         yield check.ok(
             f"nothing else begins with {', '.join(prefixes)}" if prefixes else "they are the stack's"

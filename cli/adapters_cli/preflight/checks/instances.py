@@ -24,7 +24,7 @@ def check_instance_type(deployment: Deployment) -> Iterator[CheckOutcome]:
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone", Filters=filters
     )
-    zones = {offered["Location"] for page in pages for offered in page["InstanceTypeOfferings"]}
+    zones = set(pages.search("InstanceTypeOfferings[].Location"))
     if not zones:
         yield check.warning(f"EC2 offers no {plain} in {deployment.region}, so SageMaker hardly has {name}")
         return

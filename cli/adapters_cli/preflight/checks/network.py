@@ -33,15 +33,11 @@ def check_subnets(deployment: Deployment) -> Iterator[CheckOutcome]:
         )
         return
     of_vpc = [{"Name": "vpc-id", "Values": [network.vpc]}]
-    tables = [
-        table
-        for page in ec2.get_paginator("describe_route_tables").paginate(Filters=of_vpc)
-        for table in page["RouteTables"]
-    ]
+    tables = list(ec2.get_paginator("describe_route_tables").paginate(Filters=of_vpc).search("RouteTables[]"))
+    found = ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=of_vpc)
     endpoints = [
         endpoint
-        for page in ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=of_vpc)
-        for endpoint in page["VpcEndpoints"]
+        for endpoint in found.search("VpcEndpoints[]")
         # Some emulators do not filter.
         if endpoint["VpcId"] == network.vpc and endpoint.get("State", "available").lower() == "available"
     ]
