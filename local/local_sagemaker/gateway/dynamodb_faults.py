@@ -8,9 +8,8 @@ import ministack.app
 
 from local_sagemaker.control_plane.faults import DYNAMODB, CallFault, Faults
 from local_sagemaker.gateway.cloud import Response, lost_answer
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import replaces
 
-_SERVICE = "dynamodb"
 _MEDIA_TYPE = "application/x-amz-json-1.0"
 
 # [V developer guide, "Error handling with DynamoDB"] All of these are answered with 400. [T, quoted answers]
@@ -24,11 +23,10 @@ _OWN_NAMESPACE = "com.amazonaws.dynamodb.v20120810"
 
 def install_dynamodb_faults(faults: Faults) -> None:
     """Let calls of DynamoDB meet the faults in force; UnknownMinistackError if ministack has no DynamoDB."""
-    expect(_SERVICE in ministack.app.SERVICE_HANDLERS, "ministack has DynamoDB")
-    answer = ministack.app.SERVICE_HANDLERS[_SERVICE]
 
+    @replaces(ministack.app.SERVICE_HANDLERS, "dynamodb")
     async def handle(
-        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+        answer: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
     ) -> Response:
         operation = DYNAMODB + headers.get("x-amz-target", "").rpartition(".")[2]
         tables = _tables(body) if faults.calls else set()
@@ -40,8 +38,6 @@ def install_dynamodb_faults(faults: Faults) -> None:
         if faults.loses_answer(operation, tables):
             return 200, {"Content-Type": _MEDIA_TYPE}, lost_answer()
         return found
-
-    ministack.app.SERVICE_HANDLERS[_SERVICE] = handle
 
 
 def _error(fault: CallFault) -> Response:

@@ -16,7 +16,7 @@ from ministack.core import iam_actions, iam_evaluator, router
 from ministack.services import iam, sts, tagging
 
 from local_sagemaker.errors import ApiError, HostingError
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect, expect_names, replaces
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -55,16 +55,17 @@ class Credentials:
 def install(tagged_resources: TaggedResources) -> None:
     """Add SageMaker's actions and ARNs to ministack, which otherwise enforces nothing for SageMaker."""
     expect(_SERVICE not in iam_actions.SERVICE_TO_IAM_NAMESPACE, "IAM does not know SageMaker")
-    expect_names(iam_actions, "_BOTOCORE_SERVICE_MAP", "extract_resource_arn", "request_tag_context")
+    expect_names(iam_actions, "_BOTOCORE_SERVICE_MAP", "request_tag_context")
     expect_names(tagging, "_RESOURCE_TAG_COLLECTORS")
     expect_names(iam_evaluator, "enforce", "_action_matches", "_service_principal_matches")
     expect_names(iam, "_roles")
     expect_names(sts, "register_session")
     iam_actions.SERVICE_TO_IAM_NAMESPACE[_SERVICE] = _SERVICE
     iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
-    extract = iam_actions.extract_resource_arn
 
+    @replaces(iam_actions, "extract_resource_arn")
     def extract_for_sagemaker(
+        extract: Any,
         service: str,
         method: str,
         path: str,
@@ -78,7 +79,6 @@ def install(tagged_resources: TaggedResources) -> None:
             return extract(service, method, path, headers, body, query, region, account)
         return resource_arn(path, headers.get("x-amz-target", ""), body, region=region, account=account)
 
-    iam_actions.extract_resource_arn = extract_for_sagemaker
     # A generator, since ministack stops at the resource that it needs, and there may be a thousand.
     tagging._RESOURCE_TAG_COLLECTORS[_SERVICE] = lambda: (
         (arn, [{"Key": key, "Value": value} for key, value in tags.items()])

@@ -10,7 +10,7 @@ from local_sagemaker.errors import logged
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
-from local_sagemaker.ministack_patches.internals import expect, scope
+from local_sagemaker.ministack_patches.internals import expect_names, scope
 
 _QUEUE_SECONDS = 60.0
 _QUEUE_METRIC = "ApproximateNumberOfMessagesVisible"
@@ -25,8 +25,7 @@ class QueueMetrics:
 
     def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
         """`scale` is how much of its time a minute lasts."""
-        for name in ("_queues", "_refresh_counts"):
-            expect(hasattr(sqs, name), f"sqs.{name} counts the messages of queues")
+        expect_names(sqs, "_queues", "_refresh_counts")
         self._scale, self._clock = scale, clock
         self._published = 0.0
 

@@ -1,7 +1,7 @@
 """SageMaker and Application Auto Scaling as services of ministack: APIs, CloudFormation types, registry."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
@@ -18,7 +18,7 @@ from local_sagemaker.cloudformation.resource_types import RESOURCE_TYPES
 from local_sagemaker.errors import ApiError
 from local_sagemaker.gateway import bearer_token, iam
 from local_sagemaker.gateway.cloud import CONTENT_TYPE, Cloud, Response, parse_request, refusal
-from local_sagemaker.ministack_patches.internals import expect, expect_names, provision_type
+from local_sagemaker.ministack_patches.internals import expect, expect_names, provision_type, replaces
 
 
 def install_sagemaker(cloud: Cloud) -> None:
@@ -57,8 +57,7 @@ def install_sagemaker(cloud: Cloud) -> None:
 def install_autoscaling(cloud: Cloud) -> None:
     """Register Application Auto Scaling with ministack; UnknownMinistackError if its internals differ."""
     expect(SERVICE not in ministack.app.SERVICE_HANDLERS, "ministack has no Application Auto Scaling")
-    for name in ("_parse_cron_fields", "_cron_next_fire"):
-        expect(hasattr(eventbridge, name), f"eventbridge.{name} reads cron expressions")
+    expect_names(eventbridge, "_parse_cron_fields", "_cron_next_fire")
 
     async def handle(
         method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
@@ -93,34 +92,30 @@ _RESOURCE = "RESOURCE"
 def install_type_registry() -> None:
     """Register DescribeType, and the identifiers of GetTemplateSummary, which `cdk import` asks."""
     expect(_DESCRIBE not in handlers._ACTION_HANDLERS, f"ministack has no {_DESCRIBE} of its own")
-    expect(_SUMMARY in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_SUMMARY}")
     expect_names(helpers, "_p", "_xml", "_error")
     expect_names(handlers, "_resolve_template", "_parse_template")
     handlers._ACTION_HANDLERS[_DESCRIBE] = _describe_type
-    handlers._ACTION_HANDLERS[_SUMMARY] = _with_identifiers(handlers._ACTION_HANDLERS[_SUMMARY])
+    replaces(handlers._ACTION_HANDLERS, _SUMMARY)(_summarize_with_identifiers)
 
 
-def _with_identifiers(summarize: Callable[[Mapping[str, Any]], Any]) -> Callable[[Mapping[str, Any]], Any]:
-    def summarize_with_identifiers(parameters: Mapping[str, Any]) -> Any:
-        answer = summarize(parameters)
-        template, refusal = handlers._resolve_template(parameters)
-        if b"<ResourceTypes>" not in answer[2] or refusal or not template:
-            return answer
-        resources = handlers._parse_template(template).get("Resources", {})
-        summaries = ""
-        for kind, (identifiers, _) in changesets._IMPORT_LOOKUPS.items():
-            ids = [name for name, resource in resources.items() if resource.get("Type") == kind]
-            if ids:
-                summaries += (
-                    f"<member><ResourceType>{kind}</ResourceType>"
-                    f"<LogicalResourceIds>{_members(ids)}</LogicalResourceIds>"
-                    f"<ResourceIdentifiers>{_members(identifiers)}</ResourceIdentifiers></member>"
-                )
-        end = f"</{_SUMMARY}Result>".encode()
-        found = f"<ResourceIdentifierSummaries>{summaries}</ResourceIdentifierSummaries>".encode()
-        return *answer[:2], answer[2].replace(end, found + end)
-
-    return summarize_with_identifiers
+def _summarize_with_identifiers(summarize: Any, parameters: Mapping[str, Any]) -> Any:
+    answer = summarize(parameters)
+    template, refusal = handlers._resolve_template(parameters)
+    if b"<ResourceTypes>" not in answer[2] or refusal or not template:
+        return answer
+    resources = handlers._parse_template(template).get("Resources", {})
+    summaries = ""
+    for kind, (identifiers, _) in changesets._IMPORT_LOOKUPS.items():
+        ids = [name for name, resource in resources.items() if resource.get("Type") == kind]
+        if ids:
+            summaries += (
+                f"<member><ResourceType>{kind}</ResourceType>"
+                f"<LogicalResourceIds>{_members(ids)}</LogicalResourceIds>"
+                f"<ResourceIdentifiers>{_members(identifiers)}</ResourceIdentifiers></member>"
+            )
+    end = f"</{_SUMMARY}Result>".encode()
+    found = f"<ResourceIdentifierSummaries>{summaries}</ResourceIdentifierSummaries>".encode()
+    return *answer[:2], answer[2].replace(end, found + end)
 
 
 def _members(texts: Iterable[str]) -> str:

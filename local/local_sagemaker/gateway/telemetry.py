@@ -16,8 +16,7 @@ from local_sagemaker.monitoring.metrics import Points
 def check_internals() -> None:
     """Raise UnknownMinistackError if ministack's internals differ."""
     expect(hasattr(cloudwatch._metrics, "get_scoped"), "cloudwatch._metrics is kept by account and region")
-    for name in ("_alarms", "_composite_alarms"):
-        expect(hasattr(cloudwatch, name), f"cloudwatch.{name} has the alarms")
+    expect_names(cloudwatch, "_alarms", "_composite_alarms")
     expect_names(eventbridge, "_put_events")
     expect_names(
         cloudwatch_logs, "_log_groups", "_create_log_group", "_create_log_stream", "_append_log_events"

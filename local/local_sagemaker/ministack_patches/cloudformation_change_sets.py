@@ -11,9 +11,8 @@ from typing import Any
 
 from ministack.services.cloudformation import _stacks, changesets, engine, handlers
 
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect_names, replaces
 
-_ACTION = "CreateChangeSet"
 _EMPTY = "The submitted information didn't contain changes."
 _COMPARE = "_resolve_props_for_diff"
 
@@ -25,11 +24,9 @@ Parameters = dict[str, Any]
 
 def install() -> None:
     """Compare only resources whose condition holds, and compare outputs too."""
-    expect(hasattr(changesets, _COMPARE), f"changesets.{_COMPARE} prepares a template for comparison")
+    expect_names(changesets, _COMPARE, "_find_change_set")
     expect_names(engine, "_evaluate_conditions")
-    expect(hasattr(changesets, "_find_change_set"), "changesets._find_change_set finds what was created")
-    expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
-    resolve, create = getattr(changesets, _COMPARE), handlers._ACTION_HANDLERS[_ACTION]
+    resolve = getattr(changesets, _COMPARE)
 
     def resolve_active(template: Template, parameters: Parameters, *stack: str) -> Template:
         conditions = _conditions(template, parameters)
@@ -52,7 +49,8 @@ def install() -> None:
         outputs: dict[str, Any] = resolved["Resources"]
         return outputs
 
-    def create_with_outputs(request: dict[str, Any]) -> Any:
+    @replaces(handlers._ACTION_HANDLERS, "CreateChangeSet")
+    def create_with_outputs(create: Any, request: dict[str, Any]) -> Any:
         refusal = _refusal(request)
         if refusal is not None:
             return refusal
@@ -71,7 +69,6 @@ def install() -> None:
         return answer
 
     setattr(changesets, _COMPARE, resolve_active)
-    handlers._ACTION_HANDLERS[_ACTION] = create_with_outputs
 
 
 def _refusal(request: dict[str, Any]) -> Any:

@@ -12,9 +12,8 @@ from typing import Any
 from ministack.services import cloudformation
 from ministack.services.cloudformation import handlers, stacks
 
-from local_sagemaker.ministack_patches.internals import expect, expect_names, replace_everywhere
+from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere, replaces
 
-_ACTION = "DeleteStack"
 _CANCELLED = "Resource creation cancelled"
 
 
@@ -27,10 +26,8 @@ def install() -> None:
     expect_names(
         stacks, "_deploy_stack_async", "_delete_stack_async", "_roll_back_operation", "_resolve_refs"
     )
-    expect(hasattr(cloudformation, "_stacks"), "cloudformation._stacks has the stacks")
-    expect(hasattr(handlers, "_resolve_stack"), "handlers._resolve_stack finds a stack")
-    expect(_ACTION in handlers._ACTION_HANDLERS, f"handlers._ACTION_HANDLERS has {_ACTION}")
-    request_deletion = handlers._ACTION_HANDLERS[_ACTION]
+    expect_names(cloudformation, "_stacks")
+    expect_names(handlers, "_resolve_stack")
     operations = _Operations(
         stacks._deploy_stack_async,
         stacks._delete_stack_async,
@@ -38,7 +35,8 @@ def install() -> None:
         stacks._resolve_refs,
     )
 
-    def refuse_during_update(request: dict[str, Any]) -> Any:
+    @replaces(handlers._ACTION_HANDLERS, "DeleteStack")
+    def refuse_during_update(request_deletion: Any, request: dict[str, Any]) -> Any:
         stack = handlers._resolve_stack(handlers._p(request, "StackName")) or {}
         status = stack.get("StackStatus", "")
         if status.startswith("UPDATE_") and status.endswith("_IN_PROGRESS"):
@@ -46,7 +44,6 @@ def install() -> None:
             return handlers._error("ValidationError", message)
         return request_deletion(request)
 
-    handlers._ACTION_HANDLERS[_ACTION] = refuse_during_update
     replace_everywhere(cloudformation, stacks._deploy_stack_async, operations.deploy)
     replace_everywhere(cloudformation, stacks._delete_stack_async, operations.delete)
     replace_everywhere(cloudformation, stacks._roll_back_operation, operations.roll_back)

@@ -9,7 +9,7 @@ from typing import Any
 from ministack.services import cloudformation
 from ministack.services.cloudformation import custom_resource, stacks
 
-from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere
+from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere, replaces
 
 
 def install_failed_custom_resources() -> None:
@@ -19,17 +19,18 @@ def install_failed_custom_resources() -> None:
     second hour that a rollback waits]. Its physical id is that of the FAILED answer, or else one that
     CloudFormation generates [I, like other generated names].
     """
-    expect_names(custom_resource, "deliver_response", "invoke_custom_resource")
-    deliver, invoke = custom_resource.deliver_response, custom_resource.invoke_custom_resource
     failed: dict[tuple[str, str], str] = {}
 
-    def deliver_and_remember(token: str, response: dict[str, Any]) -> Any:
+    @replaces(custom_resource, "deliver_response")
+    def deliver_and_remember(deliver: Any, token: str, response: dict[str, Any]) -> Any:
         if response.get("Status") == "FAILED" and response.get("PhysicalResourceId"):
             resource = (response.get("StackId", ""), response.get("LogicalResourceId", ""))
             failed[resource] = response["PhysicalResourceId"]
         return deliver(token, response)
 
+    @replaces(custom_resource, "invoke_custom_resource")
     def invoke_and_clean_up(
+        invoke: Any,
         request_type: str,
         logical_id: str,
         properties: dict[str, Any],
@@ -63,9 +64,6 @@ def install_failed_custom_resources() -> None:
                     )
             raise
 
-    custom_resource.deliver_response = deliver_and_remember
-    custom_resource.invoke_custom_resource = invoke_and_clean_up
-
 
 # The stack whose deletion is running in this context.
 _deleting: ContextVar[dict[str, Any] | None] = ContextVar("stack that is being deleted", default=None)
@@ -77,8 +75,8 @@ def install_failed_deletions() -> None:
     Fault of ministack: it deletes them all the same, such as the table that a custom resource needs to be
     deleted at the next try. [I] On AWS they stay, since a forced deletion "retains dependencies" too.
     """
-    expect_names(stacks, "_delete_stack_async", "_topological_sort", "_with_dependencies")
-    delete, sort = stacks._delete_stack_async, stacks._topological_sort
+    expect_names(stacks, "_delete_stack_async", "_with_dependencies")
+    delete = stacks._delete_stack_async
 
     async def delete_with_order(stack_name: str, *arguments: Any, **options: Any) -> None:
         token = _deleting.set(cloudformation._stacks.get(stack_name))
@@ -87,14 +85,14 @@ def install_failed_deletions() -> None:
         finally:
             _deleting.reset(token)
 
-    def sort_for_deletion(definitions: dict[str, Any], conditions: Any) -> list[str]:
+    # Only in this module: the deletion looks the function up here.
+    @replaces(stacks, "_topological_sort")
+    def sort_for_deletion(sort: Any, definitions: dict[str, Any], conditions: Any) -> list[str]:
         ordered: list[str] = sort(definitions, conditions)
         stack = _deleting.get()
         return ordered if stack is None else _DeletionOrder(ordered, definitions, stack)
 
     replace_everywhere(cloudformation, delete, delete_with_order)
-    # Only in this module: the deletion looks the function up here.
-    stacks._topological_sort = sort_for_deletion
 
 
 class _DeletionOrder(list[str]):

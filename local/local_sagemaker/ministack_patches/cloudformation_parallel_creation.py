@@ -16,7 +16,7 @@ from ministack.core.responses import now_iso
 from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, stacks
 
-from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere
+from local_sagemaker.ministack_patches.internals import expect_names, replace_everywhere, replaces
 
 # The deployment that is running in this context.
 _deployment: ContextVar["_Deployment | None"] = ContextVar("deployment", default=None)
@@ -24,12 +24,12 @@ _deployment: ContextVar["_Deployment | None"] = ContextVar("deployment", default
 
 def install(enabled: Callable[[], bool]) -> None:
     """Create together where a deployment awaits a creation, and tell the rollback what was created."""
-    expect_names(stacks, "_deploy_stack_async", "_failed_operation", "_provision_keeping_seed")
+    expect_names(stacks, "_deploy_stack_async", "_provision_keeping_seed")
     expect_names(stacks, "_runs_on_worker_thread", "_with_stack_tags", "_topological_sort")
-    expect_names(stacks, "_resolve_refs", "_resolve_dynamic_references", "run_reentrant")
+    expect_names(stacks, "_resolve_refs", "_resolve_dynamic_references")
     expect_names(engine, "_evaluate_conditions", "_extract_deps", "_NO_VALUE")
     expect_names(cloudformation, "_stacks")
-    deploy, run, fail = stacks._deploy_stack_async, stacks.run_reentrant, stacks._failed_operation
+    deploy = stacks._deploy_stack_async
 
     async def deploy_together(
         name: str, stack: str, template: Any, values: Any, *how: Any, **more: Any
@@ -37,7 +37,9 @@ def install(enabled: Callable[[], bool]) -> None:
         _deployment.set(_Deployment(name, template, values) if enabled() else None)
         await deploy(name, stack, template, values, *how, **more)
 
-    async def run_together(function: Any, *arguments: Any) -> Any:
+    # Only in this module, as below: deployments look the functions up here.
+    @replaces(stacks, "run_reentrant")
+    async def run_together(run: Any, function: Any, *arguments: Any) -> Any:
         deployment = _deployment.get()
         if deployment is None or function is not stacks._provision_keeping_seed:
             return await run(function, *arguments)
@@ -54,15 +56,13 @@ def install(enabled: Callable[[], bool]) -> None:
             raise result
         return result
 
-    def fail_with_unreached(is_update: bool, previous: Any, created: list[str], *rest: Any) -> Any:
+    @replaces(stacks, "_failed_operation")
+    def fail_with_unreached(fail: Any, is_update: bool, previous: Any, created: list[str], *rest: Any) -> Any:
         deployment = _deployment.get()
         created += deployment.record_unreached() if deployment else []
         return fail(is_update, previous, created, *rest)
 
     replace_everywhere(cloudformation, deploy, deploy_together)
-    # Only in this module: deployments look the functions up here.
-    stacks.run_reentrant = run_together
-    stacks._failed_operation = fail_with_unreached
 
 
 class _Deployment:

@@ -7,7 +7,7 @@ from typing import Any
 from ministack.services import cloudformation, lambda_svc, s3
 from ministack.services.cloudformation import handlers, helpers, provisioners, stacks
 
-from local_sagemaker.ministack_patches.internals import after_provisioning, expect, expect_names
+from local_sagemaker.ministack_patches.internals import after_provisioning, expect, expect_names, replaces
 
 
 def install_native_types(prefix: str) -> None:
@@ -17,19 +17,13 @@ def install_native_types(prefix: str) -> None:
     cloud, as they wait. In a rollback, it sends a resource whose update failed its old properties only if the
     resource is a custom resource or a nested stack.
     """
-    for name in ("_runs_on_worker_thread", "_sends_back_failed_update"):
-        expect(hasattr(stacks, name), f"stacks.{name} decides")
+    expect_names(stacks, "_runs_on_worker_thread")
     expect(not stacks._runs_on_worker_thread(f"{prefix}Anything"), f"{prefix} runs on the event loop")
-    runs_on_worker_thread, sends_back = stacks._runs_on_worker_thread, stacks._sends_back_failed_update
+    for name in ("_runs_on_worker_thread", "_sends_back_failed_update"):
 
-    def runs_native_types_on_worker_thread(resource_type: str) -> bool:
-        return resource_type.startswith(prefix) or bool(runs_on_worker_thread(resource_type))
-
-    def sends_back_native_types(resource_type: str) -> bool:
-        return resource_type.startswith(prefix) or bool(sends_back(resource_type))
-
-    stacks._runs_on_worker_thread = runs_native_types_on_worker_thread
-    stacks._sends_back_failed_update = sends_back_native_types
+        @replaces(stacks, name)
+        def is_so_for_native_types(is_so: Any, resource_type: str) -> bool:
+            return resource_type.startswith(prefix) or bool(is_so(resource_type))
 
 
 _BUCKET_TYPE = "AWS::S3::Bucket"
@@ -42,7 +36,7 @@ def install_bucket_tags() -> None:
     only.
     """
     expect(_BUCKET_TYPE not in provisioners._STACK_TAG_PROPERTY, f"{_BUCKET_TYPE} takes no stack tags")
-    expect(hasattr(s3, "_bucket_tags"), "s3._bucket_tags holds the tags of buckets")
+    expect_names(s3, "_bucket_tags")
     after_provisioning(_BUCKET_TYPE, _tag_bucket)
     provisioners._STACK_TAG_PROPERTY[_BUCKET_TYPE] = ("Tags", "list")
 
@@ -74,9 +68,6 @@ def _set_queue(function: str, properties: dict[str, Any]) -> None:
         config[_QUEUE_SETTING] = properties[_QUEUE_SETTING]
 
 
-_DESCRIBE = "DescribeStackResources"
-
-
 def install_physical_ids() -> None:
     """DescribeStackResources finds the stack of a resource by the physical id alone.
 
@@ -85,10 +76,9 @@ def install_physical_ids() -> None:
     """
     expect_names(cloudformation, "_stacks")
     expect_names(helpers, "_p", "_error")
-    expect(_DESCRIBE in handlers._ACTION_HANDLERS, f"ministack has {_DESCRIBE}")
-    describe = handlers._ACTION_HANDLERS[_DESCRIBE]
 
-    def describe_by_id(parameters: Mapping[str, Any]) -> Any:
+    @replaces(handlers._ACTION_HANDLERS, "DescribeStackResources")
+    def describe_by_id(describe: Any, parameters: Mapping[str, Any]) -> Any:
         wanted = helpers._p(parameters, "PhysicalResourceId")
         if not wanted or helpers._p(parameters, "StackName"):
             return describe(parameters)
@@ -98,8 +88,6 @@ def install_physical_ids() -> None:
             if any(resource.get("PhysicalResourceId") == wanted for resource in resources):
                 return describe({**parameters, "StackName": stack["StackId"]})
         return helpers._error("ValidationError", f"Stack for {wanted} does not exist")
-
-    handlers._ACTION_HANDLERS[_DESCRIBE] = describe_by_id
 
 
 _BUCKET_IN_HOST = re.compile(r"^(https?://)([^/]+)\.(s3[.-][^/]+/)")
@@ -111,11 +99,10 @@ def install_template_urls() -> None:
     Fault of ministack: it takes the first part of the path for the bucket. [V S3 user guide, virtual-hosted
     style requests]
     """
-    expect_names(helpers, "_resolve_document")
-    resolve = helpers._resolve_document
 
-    def resolve_either_style(parameters: Mapping[str, Any], body: str, url: str, label: str) -> Any:
+    @replaces(helpers, "_resolve_document")
+    def resolve_either_style(
+        resolve: Any, parameters: Mapping[str, Any], body: str, url: str, label: str
+    ) -> Any:
         address = _BUCKET_IN_HOST.sub(r"\1\3\2/", helpers._p(parameters, url))
         return resolve({**parameters, url: [address]}, body, url, label)
-
-    helpers._resolve_document = resolve_either_style

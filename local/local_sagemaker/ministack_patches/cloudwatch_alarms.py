@@ -20,7 +20,7 @@ from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
-from local_sagemaker.ministack_patches.internals import expect_names, scope
+from local_sagemaker.ministack_patches.internals import expect_names, replaces, scope
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metrics import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
@@ -142,16 +142,13 @@ class Alarms:
 
     def install(self) -> None:
         """Replace ministack's evaluation, and take Metrics in alarms of the API and of templates."""
-        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history", "_put_metric_alarm")
+        expect_names(cloudwatch, "_alarms", "_evaluate_alarm", "_record_history", "_error")
         expect_names(cloudwatch, "_dispatch_alarm_actions", "_evaluate_parent_alarms")
-        expect_names(cloudwatch, "_validate_alarm_tag_arn", "_error")
         expect_names(eventbridge, "_put_events")
-        expect_names(provisioners, "_cw_metric_alarm_record")
-        refused = cloudwatch._validate_alarm_tag_arn
-        put, record = cloudwatch._put_metric_alarm, provisioners._cw_metric_alarm_record
 
+        @replaces(cloudwatch, "_put_metric_alarm")
         def put_with_metrics(
-            params: Any, request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
+            put: Any, params: Any, request: Mapping[str, Any], is_cbor: bool, is_json: bool = False
         ) -> Any:
             try:
                 check_alarm(request)
@@ -165,7 +162,8 @@ class Alarms:
                 _take_metrics(alarm, request["Metrics"])
             return answer
 
-        def record_with_metrics(name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+        @replaces(provisioners, "_cw_metric_alarm_record")
+        def record_with_metrics(record: Any, name: str, properties: Mapping[str, Any]) -> dict[str, Any]:
             check_alarm(properties)
             metrics = properties.get("Metrics")
             if not metrics:
@@ -174,16 +172,14 @@ class Alarms:
             rest = {key: value for key, value in properties.items() if key != "Metrics"}
             return _take_metrics(dict(record(name, rest | placeholder)), _numbers(metrics))
 
-        def refuse_tags(arn: str, is_json: bool, is_cbor: bool) -> Any:
+        @replaces(cloudwatch, "_validate_alarm_tag_arn")
+        def refuse_tags(refused: Any, arn: str, is_json: bool, is_cbor: bool) -> Any:
             if not refused(arn, is_json, is_cbor):
                 return None
             # [T moto's tests]
             unknown = "ResourceNotFoundException", "Unknown", 404
             return cloudwatch._error(*unknown, use_json=is_json, use_cbor=is_cbor)
 
-        cloudwatch._validate_alarm_tag_arn = refuse_tags
-        cloudwatch._put_metric_alarm = put_with_metrics
-        provisioners._cw_metric_alarm_record = record_with_metrics
         cloudwatch._evaluate_alarm = self.evaluate
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ministack.services import cloudwatch_logs
 
-from local_sagemaker.ministack_patches.internals import expect_names
+from local_sagemaker.ministack_patches.internals import replaces
 
 _MOST = 10_000
 _OK = 200
@@ -25,23 +25,20 @@ def install() -> None:
 
 
 def _install_ids() -> None:
-    expect_names(cloudwatch_logs, "_append_log_events")
-    append, numbers = cloudwatch_logs._append_log_events, itertools.count(1)
+    numbers = itertools.count(1)
 
-    def append_with_ids(stream: Any, events: list[dict[str, Any]]) -> None:
+    @replaces(cloudwatch_logs, "_append_log_events")
+    def append_with_ids(append: Any, stream: Any, events: list[dict[str, Any]]) -> None:
         for event in events:
             event.setdefault("eventId", f"{next(numbers):056d}")
         append(stream, events)
 
-    cloudwatch_logs._append_log_events = append_with_ids
-
 
 def _install_pages() -> None:
     """Give each page but the last one a token: the time where the next page begins, and how many to skip."""
-    expect_names(cloudwatch_logs, "_filter_log_events")
-    filtered = cloudwatch_logs._filter_log_events
 
-    def filter_in_pages(data: dict[str, Any]) -> Any:
+    @replaces(cloudwatch_logs, "_filter_log_events")
+    def filter_in_pages(filtered: Any, data: dict[str, Any]) -> Any:
         skip, request = 0, {**data, "limit": _MOST}
         if token := request.pop("nextToken", None):
             begin, _, skipped = token.partition("-")
@@ -58,5 +55,3 @@ def _install_pages() -> None:
             seen = sum(event["timestamp"] == last for event in events[:end])
             found["nextToken"] = f"{last}-{seen}"
         return status, headers, json.dumps(found, ensure_ascii=False).encode()
-
-    cloudwatch_logs._filter_log_events = filter_in_pages

@@ -9,7 +9,7 @@ from typing import Any
 import ministack.app
 import ministack.core.router
 
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect, expect_names, replaces
 
 _UNSUPPORTED = "unsupported"
 _CODE = "UnknownOperationException"
@@ -23,17 +23,15 @@ def install_unsupported_services() -> None:
     show "An error occurred (400)" and nothing else; and it reads all of botocore's models, for seconds, to
     know whether AWS has such a service.
     """
-    expect_names(ministack.app, "detect_service")
     expect_names(ministack.core.router, "_is_aws_service_name")
     expect(_UNSUPPORTED not in ministack.app.SERVICE_HANDLERS, f"there is no service '{_UNSUPPORTED}'")
     ministack.core.router._is_aws_service_name = lambda _scope: True
-    detect = ministack.app.detect_service
 
-    def detect_supported(*arguments: Any) -> str:
+    @replaces(ministack.app, "detect_service")
+    def detect_supported(detect: Any, *arguments: Any) -> str:
         service: str = detect(*arguments)
         return service if service in ministack.app.SERVICE_HANDLERS else _UNSUPPORTED
 
-    ministack.app.detect_service = detect_supported
     ministack.app.SERVICE_HANDLERS[_UNSUPPORTED] = _refuse
 
 
@@ -60,11 +58,8 @@ def install_content_type(marker_header: str) -> None:
     Fault of ministack: it overwrites the content type of every successful answer. Only the runtime sets the
     marker header.
     """
-    expect_names(ministack.app, "fix_success_content_type")
-    fix = ministack.app.fix_success_content_type
 
-    def fix_unless_runtime(service: str, status: int, headers: dict[str, str]) -> None:
+    @replaces(ministack.app, "fix_success_content_type")
+    def fix_unless_runtime(fix: Any, service: str, status: int, headers: dict[str, str]) -> None:
         if marker_header not in headers:
             fix(service, status, headers)
-
-    ministack.app.fix_success_content_type = fix_unless_runtime

@@ -7,7 +7,7 @@ from typing import Any
 from ministack.core import iam_actions
 from ministack.services import dynamodb, s3
 
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect_names, replaces
 
 
 def install_missing_objects() -> None:
@@ -16,20 +16,17 @@ def install_missing_objects() -> None:
     Fault of ministack: it answers 404 to every caller. [V GetObject, HeadObject] Reading a missing object
     requires `s3:ListBucket` too: 404 with that permission, 403 without it.
     """
-    expect_names(iam_actions, "s3_additional_checks")
     expect_names(s3, "_buckets", "_bucket_owner_account")
-    known = iam_actions.s3_additional_checks
 
+    @replaces(iam_actions, "s3_additional_checks")
     def checks(
-        method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
+        known: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
     ) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = known(method, path, headers, body, query)
         bucket, _, key = path.strip("/").partition("/")
         if method in ("GET", "HEAD") and key and _is_missing(bucket, key):
             found.append(("s3:ListBucket", f"arn:aws:s3:::{bucket}"))
         return found
-
-    iam_actions.s3_additional_checks = checks
 
 
 def _is_missing(name: str, key: str) -> bool:
@@ -48,11 +45,10 @@ def install_leading_keys() -> None:
     it. [V IAM service authorization reference, DynamoDB] Its value is the first key attribute of each item, a
     list even for one item. On AWS, queries and batches have it too.
     """
-    expect_names(iam_actions, "dynamodb_service_context")
     expect_names(dynamodb, "_tables")
-    known = iam_actions.dynamodb_service_context
 
-    def context(body: bytes) -> dict[str, Any]:
+    @replaces(iam_actions, "dynamodb_service_context")
+    def context(known: Any, body: bytes) -> dict[str, Any]:
         found: dict[str, Any] = known(body)
         try:
             request = json.loads(body or b"{}")
@@ -60,8 +56,6 @@ def install_leading_keys() -> None:
             return found
         keys = list(_leading_keys(request)) if isinstance(request, dict) else []
         return found | {_KEY: keys} if keys else found
-
-    iam_actions.dynamodb_service_context = context
 
 
 def _leading_keys(request: Mapping[str, Any]) -> Iterator[str]:
@@ -89,14 +83,11 @@ def install_log_groups() -> None:
     permissions"] Policies name a group with `:*` at the end, but for tags. [T] In AWS's refusals the resource
     is `log-group:NAME:log-stream:`.
     """
-    expect(hasattr(iam_actions, "extract_resource_arn"), "iam_actions.extract_resource_arn finds resources")
-    known = iam_actions.extract_resource_arn
 
-    def extract(service: str, *call: Any) -> Any:
+    @replaces(iam_actions, "extract_resource_arn")
+    def extract(known: Any, service: str, *call: Any) -> Any:
         arn = known(service, *call)
         return f"{arn}:log-stream:" if service == "logs" and _is_group(arn) else arn
-
-    iam_actions.extract_resource_arn = extract
 
 
 def _is_group(arn: str) -> bool:

@@ -58,21 +58,43 @@ def after_provisioning(resource_type: str, apply: Callable[[str, dict[str, Any]]
     """Call a function with the physical id and the properties after each create and update of a type."""
     handlers = provisioners._RESOURCE_HANDLERS.get(resource_type, {})
     expect({"create", "update"} <= handlers.keys(), f"{resource_type} has create and update handlers")
-    create, update = handlers["create"], handlers["update"]
 
-    def create_and_apply(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+    @replaces(handlers, "create")
+    def create_and_apply(create: Any, logical_id: str, properties: dict[str, Any], stack: str) -> Any:
         provisioned = create(logical_id, properties, stack)
         apply(provisioned[0], properties)
         return provisioned
 
+    @replaces(handlers, "update")
     def update_and_apply(
-        physical_id: str, old: dict[str, Any], new: dict[str, Any], stack: str, *names: Any, **named: Any
+        update: Any, physical_id: str, old: Any, new: dict[str, Any], *more: Any, **named: Any
     ) -> Any:
-        provisioned = update(physical_id, old, new, stack, *names, **named)
+        provisioned = update(physical_id, old, new, *more, **named)
         apply(provisioned[0], new)
         return provisioned
 
-    handlers["create"], handlers["update"] = create_and_apply, update_and_apply
+
+def replaces(holder: Any, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace a function, by its name in a module, a class or a table, by one whose first argument it is.
+
+    Raises UnknownMinistackError if there is no such function.
+    """
+    in_table = isinstance(holder, dict)
+    place = "a table of ministack" if in_table else holder.__name__
+    expect(name in holder if in_table else hasattr(holder, name), f"{place} has {name}")
+    original = holder[name] if in_table else getattr(holder, name)
+
+    def install(function: Callable[..., Any]) -> Callable[..., Any]:
+        def replacement(*arguments: Any, **options: Any) -> Any:
+            return function(original, *arguments, **options)
+
+        if in_table:
+            holder[name] = replacement
+        else:
+            setattr(holder, name, replacement)
+        return replacement
+
+    return install
 
 
 def replace_everywhere(package: ModuleType, original: Any, replacement: Any) -> None:

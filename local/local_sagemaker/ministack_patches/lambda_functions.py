@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +22,8 @@ from ministack.services import cloudwatch, cloudwatch_logs, lambda_svc
 from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.http_guards import DownloadSigner
-from local_sagemaker.ministack_patches.internals import expect, expect_names
+from local_sagemaker.ministack_patches.internals import expect, expect_names, replaces
 
-_FUNCTION_TYPE = "AWS::Lambda::Function"
 # [V Lambda's guide, configuration-envvars] The first line is what Lambda sets, too. The others are how a
 # function finds and trusts this cloud, its folder for files, and settings of `local_sagemaker.command`.
 _FUNCTION_VARIABLES = (
@@ -50,21 +49,18 @@ def install_workers() -> None:
     functions that CloudFormation has deleted, and the first worker of every other function. Lambda ends idle
     workers after some minutes [T], here LAMBDA_WARM_TTL_SECONDS, and lets a running invocation end [I].
     """
-    handlers = provisioners._RESOURCE_HANDLERS.get(_FUNCTION_TYPE, {})
-    expect("delete" in handlers, f"{_FUNCTION_TYPE} has a delete handler")
     expect_names(lambda_runtime, "_workers", "_lock", "_LOCAL_WORKER_TTL", "kill_workers")
-    expect(hasattr(lambda_svc, "reap_idle_workers"), "lambda_svc.reap_idle_workers stops idle workers")
+    expect_names(lambda_svc, "reap_idle_workers")
     expect(lambda_runtime.zipfile is zipfile, "lambda_runtime extracts archives with zipfile")
     lambda_runtime.zipfile = SimpleNamespace(ZipFile=SharedArchive, BadZipFile=zipfile.BadZipFile)
-    delete = handlers["delete"]
 
-    def delete_with_workers(physical_id: str, properties: dict[str, Any]) -> None:
+    @replaces(provisioners._RESOURCE_HANDLERS.get("AWS::Lambda::Function", {}), "delete")
+    def delete_with_workers(delete: Any, physical_id: str, properties: dict[str, Any]) -> None:
         delete(physical_id, properties)
         workers = take_workers(get_account_id(), get_region(), physical_id)
         if workers:
             spawn_background(stop_when_free, workers, thread_name="lambda-workers")
 
-    handlers["delete"] = delete_with_workers
     lambda_svc.reap_idle_workers = stop_idle_workers
 
 
@@ -157,20 +153,16 @@ def install_logs() -> None:
     log group create it again. On AWS, that takes `logs:CreateLogGroup` [T], which no role of the CDK has.
     """
     expect_names(lambda_runtime, "_PYTHON_WORKER_SCRIPT", "Worker")
-    expect(
-        hasattr(lambda_runtime.Worker, "_drain_stderr_bounded"), "Worker._drain_stderr_bounded takes lines"
-    )
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     expect(script.count(_WORKER_ANSWER) == 1, "_PYTHON_WORKER_SCRIPT ends with its loop")
     mark = f"        print({_END_MARK!r}, file=sys.stderr, flush=True)\n"
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(_WORKER_ANSWER, mark + _WORKER_ANSWER)
-    drain = lambda_runtime.Worker._drain_stderr_bounded
 
-    def drain_to_end(worker: Any) -> str:
+    @replaces(lambda_runtime.Worker, "_drain_stderr_bounded")
+    def drain_to_end(drain: Any, worker: Any) -> str:
         python = worker.config.get("Runtime", "").startswith("python")
         return lines_of_invocation(worker) if python else str(drain(worker))
 
-    lambda_runtime.Worker._drain_stderr_bounded = drain_to_end
     _install_existing_groups()
 
 
@@ -191,11 +183,10 @@ def lines_of_invocation(worker: Any) -> str:
 
 def _install_existing_groups() -> None:
     """Write to the log group of a `LoggingConfig` only while it exists."""
-    expect(hasattr(lambda_svc, "_emit_lambda_logs"), "lambda_svc._emit_lambda_logs writes a handler's log")
-    expect(hasattr(cloudwatch_logs, "_log_groups"), "cloudwatch_logs._log_groups has the log groups")
-    emit = lambda_svc._emit_lambda_logs
+    expect_names(cloudwatch_logs, "_log_groups")
 
-    def emit_to_existing_group(function: Any, *arguments: Any, **source: Any) -> None:
+    @replaces(lambda_svc, "_emit_lambda_logs")
+    def emit_to_existing_group(emit: Any, function: Any, *arguments: Any, **source: Any) -> None:
         groups, config = cloudwatch_logs._log_groups, function.get("config") or function
         name = (config.get("LoggingConfig") or {}).get("LogGroup")
         there = groups.get(name)
@@ -203,8 +194,6 @@ def _install_existing_groups() -> None:
             emit(function, *arguments, **source)
         if groups.get(name) is not there:  # CloudFormation has deleted it meanwhile, on another thread
             groups.pop(name, None)
-
-    lambda_svc._emit_lambda_logs = emit_to_existing_group
 
 
 _MINISTACKS_TYPE = "Runtime.HandlerError"
@@ -219,10 +208,9 @@ def install_errors() -> None:
     level of a `LoggingConfig`. The type is in the traceback, which the worker appends to the log of a failed
     invocation.
     """
-    expect(hasattr(lambda_svc, "_execute_function_warm"), "lambda_svc._execute_function_warm runs a handler")
-    execute = lambda_svc._execute_function_warm
 
-    def execute_with_type(function: Any, event: Any, request_id: str) -> Any:
+    @replaces(lambda_svc, "_execute_function_warm")
+    def execute_with_type(execute: Any, function: Any, event: Any, request_id: str) -> Any:
         result = execute(function, event, request_id)
         body = result.get("body")
         if result.get("error") and isinstance(body, dict) and body.get("errorType") == _MINISTACKS_TYPE:
@@ -231,8 +219,6 @@ def install_errors() -> None:
         if "log" in result:
             result["log"] = shown_log(function.get("config") or function, result, request_id)
         return result
-
-    lambda_svc._execute_function_warm = execute_with_type
 
 
 def shown_log(config: dict[str, Any], result: dict[str, Any], request_id: str) -> str:
@@ -290,12 +276,11 @@ def install_embedded_metrics() -> None:
     numbers) and of dimensions are members of the object. Each set of dimensions is a metric of its own [V,
     the format's specification]. Other lines are ignored.
     """
-    expect(hasattr(lambda_svc, "_emit_lambda_logs"), "lambda_svc._emit_lambda_logs writes a handler's log")
     expect_names(cloudwatch, "_store_datum", "_evaluate_all_alarms")
-    emit = lambda_svc._emit_lambda_logs
 
+    @replaces(lambda_svc, "_emit_lambda_logs")
     def emit_with_metrics(
-        function: Any, request_id: str, log: str, error: bool, duration_ms: int, **source: Any
+        emit: Any, function: Any, request_id: str, log: str, error: bool, duration_ms: int, **source: Any
     ) -> None:
         emit(function, request_id, log, error, duration_ms, **source)
         found = False
@@ -304,8 +289,6 @@ def install_embedded_metrics() -> None:
             found = True
         if found:
             cloudwatch._evaluate_all_alarms()
-
-    lambda_svc._emit_lambda_logs = emit_with_metrics
 
 
 def data_of(line: str) -> Iterator[Datum]:
@@ -343,12 +326,7 @@ def install_download_urls(signer: DownloadSigner) -> None:
     Fault of ministack: its URLs have a constant instead of a signature, and it serves the paths to everyone.
     """
     for name in _DOWNLOAD_URLS:
-        expect(hasattr(lambda_svc, name), f"lambda_svc.{name} returns a URL")
-        setattr(lambda_svc, name, _signing(getattr(lambda_svc, name), signer))
 
-
-def _signing(make: Callable[..., str], signer: DownloadSigner) -> Callable[..., str]:
-    def make_signed(*arguments: object) -> str:
-        return signer.signed(make(*arguments))
-
-    return make_signed
+        @replaces(lambda_svc, name)
+        def make_signed(make: Any, *arguments: object) -> str:
+            return signer.signed(make(*arguments))

@@ -8,28 +8,22 @@ from typing import Any
 
 from ministack.services import stepfunctions
 
-from local_sagemaker.ministack_patches.internals import expect
+from local_sagemaker.ministack_patches.internals import replaces
 
 _MINUTE = 60.0
 
 
 def install() -> None:
     """Give ministack the wait before the next retry as an interval without backoff."""
-    expect(
-        hasattr(stepfunctions, "_find_matching_retrier"),
-        "stepfunctions._find_matching_retrier finds the retrier of an error",
-    )
-    find = stepfunctions._find_matching_retrier
 
+    @replaces(stepfunctions, "_find_matching_retrier")
     def find_with_delay(
-        retriers: list[dict[str, Any]], error: str, counts: dict[int, int]
+        find: Any, retriers: list[dict[str, Any]], error: str, counts: dict[int, int]
     ) -> tuple[dict[str, Any] | None, int]:
         retrier, index = find(retriers, error, counts)
         if retrier is None:
             return None, index
         return retrier | {"IntervalSeconds": delay(retrier, counts.get(index, 0)), "BackoffRate": 1.0}, index
-
-    stepfunctions._find_matching_retrier = find_with_delay
 
 
 def delay(retrier: dict[str, Any], count: int) -> float:
