@@ -8,7 +8,6 @@ import sys
 import threading
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from local_sagemaker.admin import AdminClient
@@ -148,12 +147,7 @@ class LocalCloud:
         profile = (None, None, None, None)
         return boto3.Session(botocore_session=Session(session_vars={**variables, "profile": profile}))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop the cloud."""
         self.stop()
 

@@ -137,10 +137,8 @@ class AutoScaling:
                 maximum=request["MaxCapacity"],
                 created=self._clock(),
             )
-        minimum, maximum = (
-            request.get("MinCapacity", target.minimum),
-            request.get("MaxCapacity", target.maximum),
-        )
+        minimum = request.get("MinCapacity", target.minimum)
+        maximum = request.get("MaxCapacity", target.maximum)
         _check_bounds(minimum, maximum)
         target.minimum, target.maximum = minimum, maximum
         self._targets[resource] = target

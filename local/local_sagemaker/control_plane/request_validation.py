@@ -44,8 +44,13 @@ def check_request(operation: str, request: dict[str, Any], *, service: str = "sa
     shape = operation_model(operation, service).input_shape
     problems = shape_problems(shape, request) if shape is not None else []
     if problems:
-        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
-        raise validation_exception(count + "; ".join(problems))
+        raise validation_exception(counted_problems(problems))
+
+
+def counted_problems(problems: list[str]) -> str:
+    """Return one text of all problems, which begins as AWS's does."""
+    errors = "errors" if len(problems) > 1 else "error"
+    return f"{len(problems)} validation {errors} detected: {'; '.join(problems)}"
 
 
 def header_problems(operation: str, headers: Mapping[str, str], *, service: str) -> list[str]:

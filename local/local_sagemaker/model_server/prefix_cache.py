@@ -34,12 +34,8 @@ class PrefixCache:
         self._adapter_key = adapter_key
         self._capacity = capacity
         self._blocks: dict[BlockKey, tuple[Array, Array]] = {}
-        self._bytes = 0
-
-    @property
-    def size(self) -> int:
+        self.size = 0
         """The bytes that are cached."""
-        return self._bytes
 
     def restore(
         self, adapter: RegisteredAdapter | None, prompt: Sequence[int], cache: KeyValueCache, row: int
@@ -67,10 +63,10 @@ class PrefixCache:
             if key not in self._blocks:
                 start = number * BLOCK_TOKENS
                 self._blocks[key] = block = cache.read(row, start, start + BLOCK_TOKENS)
-                self._bytes += sum(array.nbytes for array in block)
-        while self._bytes > self._capacity:
+                self.size += sum(array.nbytes for array in block)
+        while self.size > self._capacity:
             oldest = next(iter(self._blocks))
-            self._bytes -= sum(array.nbytes for array in self._blocks.pop(oldest))
+            self.size -= sum(array.nbytes for array in self._blocks.pop(oldest))
 
     def _keys(self, adapter: RegisteredAdapter | None, tokens: Sequence[int]) -> list[BlockKey]:
         owner: tuple[str, ...] = ()

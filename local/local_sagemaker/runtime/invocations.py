@@ -10,7 +10,7 @@ import random
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -21,7 +21,7 @@ from local_sagemaker.control_plane.component import AdapterComponent, Component,
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.ports import Copy
-from local_sagemaker.control_plane.request_validation import header_problems
+from local_sagemaker.control_plane.request_validation import counted_problems, header_problems
 from local_sagemaker.errors import ApiError
 from local_sagemaker.runtime import event_stream
 from local_sagemaker.runtime.metrics import MeasuredCall, no_capacity
@@ -164,15 +164,14 @@ class Runtime:
                 answer_headers[_ATTRIBUTES_HEADER] = response.headers[_ATTRIBUTES_HEADER]
             kind = response.headers.get("content-type", "application/octet-stream")
             if invocation.chat:
-                return RuntimeAnswer(
-                    answer_headers | {"Content-Type": kind}, _parts(response, stack.pop_all(), call)
-                )
+                parts = _parts(response, stack.pop_all(), call)
+                return RuntimeAnswer(answer_headers | {"Content-Type": kind}, parts)
             if invocation.streamed:
                 answer_headers |= {
                     "Content-Type": "application/vnd.amazon.eventstream",
                     "X-Amzn-SageMaker-Content-Type": kind,
                 }
-                return RuntimeAnswer(answer_headers, _frames(response, stack.pop_all(), call))
+                return RuntimeAnswer(answer_headers, _frames(_parts(response, stack.pop_all(), call)))
             whole = await response.aread()
             call.ended(response.status_code)
             return RuntimeAnswer(answer_headers | {"Content-Type": kind}, whole)
@@ -239,24 +238,18 @@ def _check_headers(invocation: RuntimeRequest, headers: Mapping[str, str]) -> No
         return
     problems = header_problems(invocation.operation, headers, service="sagemaker-runtime")
     if problems:
-        count = f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: "
-        raise _validation_error(count + "; ".join(problems))
+        raise _validation_error(counted_problems(problems))
 
 
-async def _frames(
-    response: httpx.Response, stack: AsyncExitStack, call: MeasuredCall
-) -> AsyncGenerator[bytes, None]:
-    async with stack:
-        try:
-            async for part in response.aiter_bytes():
+async def _frames(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the parts of a body as events; the container's end before its time is one as well."""
+    try:
+        async with aclosing(parts):
+            async for part in parts:
                 yield event_stream.event("PayloadPart", part)
-        except httpx.HTTPError as error:
-            call.ended(None)
-            message = {"Message": f"the container broke off: {error!r}", "ErrorCode": "StreamBroken"}
-            yield event_stream.exception("ModelStreamError", json.dumps(message).encode())
-        finally:
-            # A stream that the client leaves counts, too.
-            call.ended(response.status_code)
+    except httpx.HTTPError as error:
+        message = {"Message": f"the container broke off: {error!r}", "ErrorCode": "StreamBroken"}
+        yield event_stream.exception("ModelStreamError", json.dumps(message).encode())
 
 
 async def _parts(
