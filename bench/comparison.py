@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 
 from bench.cloud import PREFIX, Account, Synthesized, endpoint_in, synthesize  # isort: skip - before the CDK
 
@@ -322,35 +323,22 @@ def main() -> int:
         broken.result()
     native, custom, fleet = others
     what = f"on the emulator, with these limits: {ADAPTERS} adapters"
+
+    def claims_of(
+        claim: Callable[..., Claim], times: float, figure: str, value: Callable[[Way], float], *ways: Way
+    ) -> list[Claim]:
+        """Return what is claimed of a figure of the fleet beside that of each of these ways."""
+        return [
+            claim(times, f"{what}, {figure} (other: {way.name})", ours=value(fleet), other=value(way))
+            for way in ways
+        ]
+
     claims = [
-        Claim.at_least(5, f"{what}, deployment, s (other: {SCRIPT})", ours=fleet.deploy, other=script.deploy),
-        *(
-            Claim.at_least(
-                1, f"{what}, deployment, s (other: {way.name})", ours=fleet.deploy, other=way.deploy
-            )
-            for way in (native, custom)
-        ),
-        *(
-            Claim.at_most(1.2, f"{what}, synth, s (other: {way.name})", ours=fleet.synth, other=way.synth)
-            for way in (native, custom)
-            if fleet.synth is not None and way.synth is not None
-        ),
-        *(
-            Claim.at_least(
-                1, f"{what}, template, bytes (other: {way.name})", ours=fleet.template, other=way.template
-            )
-            for way in (native, custom)
-            if fleet.template is not None and way.template is not None
-        ),
-        *(
-            Claim.at_least(
-                1,
-                f"{what}, API calls (other: {way.name})",
-                ours=fleet.writes + fleet.reads,
-                other=way.writes + way.reads,
-            )
-            for way in (script, custom)
-        ),
+        *claims_of(Claim.at_least, 5, "deployment, s", attrgetter("deploy"), script),
+        *claims_of(Claim.at_least, 1, "deployment, s", attrgetter("deploy"), native, custom),
+        *claims_of(Claim.at_most, 1.2, "synth, s", attrgetter("synth"), native, custom),
+        *claims_of(Claim.at_least, 1, "template, bytes", attrgetter("template"), native, custom),
+        *claims_of(Claim.at_least, 1, "API calls", lambda way: way.writes + way.reads, script, custom),
         Claim.at_most(
             1,
             f"{what}, writes (other: {native.name}, whose reads are the emulator's own)",

@@ -55,12 +55,6 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def command_names() -> list[str]:
-    """Return the name of every command."""
-    group: Any = typer.main.get_command(app)
-    return list(group.commands)
-
-
 def _overview(group: Any) -> str:
     panels: dict[str, list[str]] = {}
     for name, command in group.commands.items():

@@ -12,16 +12,11 @@ NEWER: dict[str, str] = {
 """A part, such as `Class.argument` or `adapters command --option`, is listed if it came after the whole."""
 
 
-def newer(name: str) -> str | None:
-    """Return the release of a name that is listed."""
-    return NEWER.get(name)
-
-
 def since(name: str) -> str:
     """Return the sentence below the heading of a class or command."""
-    return f"Since {newer(name) or FIRST}."
+    return f"Since {NEWER.get(name, FIRST)}."
 
 
 def if_newer(part: str) -> str:
     """Return the sentence behind what is said of a part, empty for one that came with the whole."""
-    return f" {since(part)}" if newer(part) else ""
+    return f" {since(part)}" if part in NEWER else ""
