@@ -4,44 +4,23 @@ import operator
 from typing import Any
 
 from local_sagemaker.control_plane.capacity import scales_instances
-from local_sagemaker.control_plane.case_insensitive_dict import CaseInsensitiveDict
 from local_sagemaker.control_plane.context import Context
-from local_sagemaker.control_plane.listings import list_page
 from local_sagemaker.control_plane.tags import Tags
-from local_sagemaker.errors import MissingResourceError, validation_exception
+from local_sagemaker.control_plane.unchanging_resources import UnchangingResources
+from local_sagemaker.errors import validation_exception
 
 # [V MetricsConfig] The model has no limits.
 _FREQUENCIES = (10, 30, 60, 120, 180, 240, 300)
 
 
-class EndpointConfigs:
+class EndpointConfigs(UnchangingResources):
     """CreateEndpointConfig, DescribeEndpointConfig, ListEndpointConfigs and DeleteEndpointConfig."""
 
     def __init__(self, context: Context, tags: Tags):
-        self._context = context
-        self._tags = tags
-        self._configs: CaseInsensitiveDict[dict[str, Any]] = CaseInsensitiveDict()
-        self.operations = {
-            "CreateEndpointConfig": self._create,
-            "DescribeEndpointConfig": self._describe,
-            "ListEndpointConfigs": self._list,
-            "DeleteEndpointConfig": self._delete,
-        }
+        noun = "endpoint configuration"
+        super().__init__(context, tags, "EndpointConfig", arn_kind="endpoint-config", noun=noun)
 
-    def get(self, name: str) -> dict[str, Any]:
-        """A configuration in the form of DescribeEndpointConfig's answer."""
-        if name not in self._configs:
-            raise validation_exception(
-                f'Could not find endpoint configuration "{self._context.arn("endpoint-config", name)}".',
-                MissingResourceError,
-            )
-        return self._configs[name]
-
-    def _create(self, request: dict[str, Any]) -> dict[str, Any]:
-        config_name = request["EndpointConfigName"]
-        arn = self._context.arn("endpoint-config", config_name)
-        if config_name in self._configs:
-            raise validation_exception(f'Cannot create already existing endpoint configuration "{arn}".')
+    def _check(self, request: dict[str, Any]) -> None:
         names = [variant["VariantName"] for variant in request["ProductionVariants"]]
         for name, variant in zip(names, request["ProductionVariants"], strict=True):
             if names.count(name) > 1:
@@ -54,11 +33,6 @@ class EndpointConfigs:
             raise validation_exception(
                 "ExecutionRoleArn should be given, since the production variants have no ModelName."
             )
-        tags = request.pop("Tags", [])
-        now = self._context.clock.now()
-        self._configs[config_name] = {**request, "EndpointConfigArn": arn, "CreationTime": now}
-        self._tags.put(arn, tags)
-        return {"EndpointConfigArn": arn}
 
     @staticmethod
     def _check_variant(variant: dict[str, Any]) -> None:
@@ -94,20 +68,6 @@ class EndpointConfigs:
                 f"InitialInstanceCount of production variant {name} should be from MinInstanceCount, "
                 f"{least}, to MaxInstanceCount, {most}, got {initial}."
             )
-
-    def _describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self.get(request["EndpointConfigName"])
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
-        members = ("EndpointConfigName", "EndpointConfigArn", "CreationTime")
-        summaries = [{member: config[member] for member in members} for config in self._configs.values()]
-        return list_page(request, summaries, kind="EndpointConfig")
-
-    def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        config = self.get(request["EndpointConfigName"])
-        del self._configs[request["EndpointConfigName"]]
-        self._tags.drop(config["EndpointConfigArn"])
-        return {}
 
 
 def _check_frequency(metrics: dict[str, Any]) -> None:
