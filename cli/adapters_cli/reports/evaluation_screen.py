@@ -42,7 +42,22 @@ def rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
     equal.
     """
     for comparison, side in _sides(result):
-        yield _plain_row(comparison, side)
+        numbers = (
+            comparison.baseline_mean,
+            comparison.mean,
+            comparison.difference,
+            comparison.relative,
+            comparison.interval.low,
+            comparison.interval.high,
+            comparison.p_adjusted,
+        )
+        yield (
+            comparison.subject,
+            comparison.metric,
+            *("-" if number is None else f"{number:.6g}" for number in numbers),
+            side,
+            *map(str, (comparison.better, comparison.worse, comparison.equal)),
+        )
 
 
 def print_notes(result: EvaluationResult) -> None:
@@ -75,24 +90,4 @@ def _row(comparison: Comparison, side: str) -> tuple[str, ...]:
         figures.p_value(comparison.p_adjusted),
         side,
         f"{comparison.better}/{comparison.worse}/{comparison.equal}",
-    )
-
-
-def _plain_row(comparison: Comparison, side: str) -> tuple[str, ...]:
-    """Return a comparison's fields for programs: plain numbers."""
-    numbers = (
-        comparison.baseline_mean,
-        comparison.mean,
-        comparison.difference,
-        comparison.relative,
-        comparison.interval.low,
-        comparison.interval.high,
-        comparison.p_adjusted,
-    )
-    return (
-        comparison.subject,
-        comparison.metric,
-        *("-" if number is None else f"{number:.6g}" for number in numbers),
-        side,
-        *map(str, (comparison.better, comparison.worse, comparison.equal)),
     )

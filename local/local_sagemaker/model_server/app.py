@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from local_sagemaker.model_server.dialects import Dialect
 from local_sagemaker.model_server.errors import LoraOffError, ModelServerError
-from local_sagemaker.model_server.invocations import Invocation, WholeAnswer
+from local_sagemaker.model_server.invocations import Invocation
 from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import NOTHING_ADDED, AdapterTiers, LoadTimes
@@ -122,8 +122,7 @@ class ModelServer:
     async def _generate(self, invocation: Invocation) -> Response:
         generation = await self._scheduler.submit(invocation.generation)
         if not invocation.stream:
-            answer = WholeAnswer(steps=[step async for step in generation])
-            return JSONResponse(invocation.whole(answer))
+            return JSONResponse(invocation.whole([step async for step in generation]))
         # Until the first token, a failure can still become an error response.
         first = await anext(generation)
         events = invocation.events(chain(first, generation))

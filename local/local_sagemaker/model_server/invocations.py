@@ -17,21 +17,9 @@ _LINES = "application/jsonlines"
 MOST_LIKELIEST = 20
 
 
-@dataclass(frozen=True, kw_only=True)
-class WholeAnswer:
-    """A whole answer."""
-
-    steps: Sequence[GeneratedToken]
-
-    @property
-    def text(self) -> str:
-        """All the text."""
-        return "".join(step.text for step in self.steps)
-
-    @property
-    def last(self) -> GeneratedToken:
-        """The step that ended it."""
-        return self.steps[-1]
+def text_of(steps: Sequence[GeneratedToken]) -> str:
+    """Return all the text of an answer."""
+    return "".join(step.text for step in steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +92,10 @@ class OpenAiInvocation:
 class CompletionInvocation(OpenAiInvocation):
     """`{"prompt": …}`, OpenAI's completions."""
 
-    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+    def whole(self, steps: Sequence[GeneratedToken]) -> dict[str, Any]:
         """Format a `text_completion`."""
-        choices = [self._choice({"text": answer.text}, answer.steps)]
-        return self._envelope("text_completion", choices) | self._usage(len(answer.steps))
+        choices = [self._choice({"text": text_of(steps)}, steps)]
+        return self._envelope("text_completion", choices) | self._usage(len(steps))
 
     def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format `text_completion` chunks."""
@@ -118,11 +106,11 @@ class CompletionInvocation(OpenAiInvocation):
 class ChatInvocation(OpenAiInvocation):
     """`{"messages": …}`, OpenAI's chat completions."""
 
-    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+    def whole(self, steps: Sequence[GeneratedToken]) -> dict[str, Any]:
         """Format a `chat.completion`."""
-        message = {"role": "assistant", "content": answer.text}
-        choices = [self._choice({"message": message}, answer.steps)]
-        return self._envelope("chat.completion", choices) | self._usage(len(answer.steps))
+        message = {"role": "assistant", "content": text_of(steps)}
+        choices = [self._choice({"message": message}, steps)]
+        return self._envelope("chat.completion", choices) | self._usage(len(steps))
 
     async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
         """Format `chat.completion.chunk` chunks, the first of which names the role."""
@@ -144,12 +132,12 @@ class LmiInvocation:
     prepended: str
     media_type: str = _LINES
 
-    def whole(self, answer: WholeAnswer) -> dict[str, Any]:
+    def whole(self, steps: Sequence[GeneratedToken]) -> dict[str, Any]:
         """Format `generated_text`, with details if requested."""
-        content: dict[str, Any] = {"generated_text": self.prepended + answer.text}
+        content: dict[str, Any] = {"generated_text": self.prepended + text_of(steps)}
         if self.details:
-            tokens = [self._token(step, self.codec.decode([step.token])) for step in answer.steps]
-            content["details"] = self._details(answer) | {"prefill": [], "tokens": tokens}
+            tokens = [self._token(step, self.codec.decode([step.token])) for step in steps]
+            content["details"] = self._details(steps) | {"prefill": [], "tokens": tokens}
         return content
 
     async def events(self, steps: AsyncIterator[GeneratedToken]) -> AsyncIterator[str]:
@@ -164,18 +152,17 @@ class LmiInvocation:
                 "details": None,
             }
             if step.finish_reason:
-                answer = WholeAnswer(steps=so_far)
-                content["generated_text"] = self.prepended + answer.text
-                content["details"] = self._details(answer) if self.details else None
+                content["generated_text"] = self.prepended + text_of(so_far)
+                content["details"] = self._details(so_far) if self.details else None
             yield json.dumps(content, ensure_ascii=False) + "\n"
         # [V djl-serving, convert_completion_chunk_response_to_lmi_schema] Of vLLM's usage and end mark.
         yield "\n\n"
 
-    def _details(self, answer: WholeAnswer) -> dict[str, Any]:
+    def _details(self, steps: Sequence[GeneratedToken]) -> dict[str, Any]:
         return {
-            "finish_reason": answer.last.finish_reason,
+            "finish_reason": steps[-1].finish_reason,
             "seed": self.generation.sampling.seed,
-            "generated_tokens": len(answer.steps),
+            "generated_tokens": len(steps),
             "input_length": len(self.generation.prompt),
         }
 

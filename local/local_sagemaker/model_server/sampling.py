@@ -1,6 +1,6 @@
 """Choosing the next token."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,15 +17,12 @@ class Sampling:
     seed: int | None = None
 
 
-@dataclass
 class Sampler:
     """Chooses the tokens of one request: the same for the same seed, whatever else is in the batch."""
 
-    sampling: Sampling
-    _random: np.random.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._random = np.random.default_rng(self.sampling.seed)
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._random = np.random.default_rng(sampling.seed)
 
     def choose(self, logits: Array) -> int:
         """Return the next token."""

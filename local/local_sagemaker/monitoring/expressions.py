@@ -108,13 +108,10 @@ class Expressions:
             case (("SUM" | "AVG" | "MAX" | "MIN"), [argument]):
                 return _aggregated(name, self._of(argument))
             case "FILL", [argument, filling]:
-                value = self._of(argument)
-                filled = [self._filled(one, self._of(filling)) for one in _listed(value)]
-                return filled[0] if isinstance(value, Series) else filled
+                value = self._of(filling)
+                return _of_each(self._of(argument), lambda series: self._filled(series, value))
             case "RUNNING_SUM", [argument]:
-                value = self._of(argument)
-                summed = [_running_sum(one) for one in _listed(value)]
-                return summed[0] if isinstance(value, Series) else summed
+                return _of_each(self._of(argument), _running_sum)
             case "SORT", [argument, by, order, *count]:
                 words = str(self._of(by)).upper(), str(self._of(order)).upper()
                 return _sorted(_listed(self._of(argument)), *words, [self._of(one) for one in count])
@@ -152,6 +149,11 @@ def _listed(value: Value) -> list[Series]:
     if isinstance(value, (str, float)):
         raise ValueError(f"not a series: {value!r}")
     return value if isinstance(value, list) else [value]
+
+
+def _of_each(value: Value, function: Callable[[Series], Series]) -> Value:
+    made = [function(one) for one in _listed(value)]
+    return made[0] if isinstance(value, Series) else made
 
 
 def _running_sum(series: Series) -> Series:
