@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -29,7 +29,7 @@ class LocalFleet:
 
     def __init__(self, cloud: LocalCloud, app: CdkApp, stacks: Sequence[Stack]) -> None:
         self.cloud, self.app = cloud, app
-        self._clients: dict[tuple[str, str], Any] = {}
+        self._client = cache(self._new_client)
         self.stacks = [stack for stack in stacks if self._is_deployed(stack)]
 
     @property
@@ -156,11 +156,8 @@ class LocalFleet:
         )
         return str(json.loads(response["Body"].read())["choices"][0]["text"])
 
-    def _client(self, service: str, region: str) -> Any:
-        key = service, region
-        if key not in self._clients:
-            self._clients[key] = self.cloud.client(service, region_name=region)
-        return self._clients[key]
+    def _new_client(self, service: str, region: str) -> Any:
+        return self.cloud.client(service, region_name=region)
 
     def _is_deployed(self, stack: Stack) -> bool:
         """Tell whether a stack is there: `stacks` of the app may have left it out."""

@@ -24,10 +24,18 @@ _LONGEST = 4_000
 
 def html_page(result: EvaluationResult) -> str:
     """Return the report of an evaluation."""
-    names = [result.baseline.name, *(subject.name for subject in result.subjects)]
-    return _rendered(
+    style, script = (
+        resources.files("adapters_cli.reports").joinpath(name).read_text("utf-8")
+        for name in ("page.css", "page.js")
+    )
+    # Whatever is no markup is escaped, and only the page's own style and script may act.
+    page = _template().render(
+        style=style,
+        script=script,
+        style_digest=_digest(style),
+        script_digest=_digest(script),
         result=result,
-        names=names,
+        names=[result.baseline.name, *(subject.name for subject in result.subjects)],
         items=worst_first(result, result.subjects)[:_MOST_ITEMS],
         places={item.id: place for place, item in enumerate(result.items)},
         has_texts=any(item.prompt or item.reference for item in result.items),
@@ -37,6 +45,7 @@ def html_page(result: EvaluationResult) -> str:
         item_gain=lambda item: lowest_gain(result, item, result.subjects),
         gain_of=lambda item, name: gain(item, name, result.baseline.name, result.metrics),
     )
+    return str(page)
 
 
 def _scores(result: EvaluationResult, subject: Subject, metric: MetricFacts) -> tuple[list[float], ...]:
@@ -48,23 +57,6 @@ def _scores(result: EvaluationResult, subject: Subject, metric: MetricFacts) -> 
         and (mine := item.scores.get(subject.name, {}).get(metric.name)) is not None
     ]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-
-
-def _rendered(**values: Any) -> str:
-    """Return the page. Whatever is no markup is escaped, and only the page's own style and script may act."""
-    style, script = (
-        resources.files("adapters_cli.reports").joinpath(name).read_text("utf-8")
-        for name in ("page.css", "page.js")
-    )
-    return str(
-        _template().render(
-            style=style,
-            script=script,
-            style_digest=_digest(style),
-            script_digest=_digest(script),
-            **values,
-        )
-    )
 
 
 @cache

@@ -40,15 +40,10 @@ class Copy(Protocol):
     def new_lines(self) -> list[str]:
         """What the copy has printed since the last call."""
 
-    def invoke(
-        self, adapter: str | None, headers: Mapping[str, str], body: bytes
+    def post(
+        self, path: str, adapter: str | None, headers: Mapping[str, str], body: bytes
     ) -> AbstractAsyncContextManager[httpx.Response]:
-        """The answer to an invocation, with an unread body."""
-
-    def chat(
-        self, adapter: str | None, headers: Mapping[str, str], body: bytes
-    ) -> AbstractAsyncContextManager[httpx.Response]:
-        """The answer to a chat of the OpenAI path, with an unread body."""
+        """The answer to a request at a path of the container, with an unread body."""
 
     async def register(self, adapter: str, directory: Path) -> None:
         """Load an adapter."""

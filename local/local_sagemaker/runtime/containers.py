@@ -217,22 +217,11 @@ class ContainerProcess:
         if not answer.is_success and not accept(answer):
             raise HostingError(f"The container answered {answer.status_code}: {answer.text}")
 
-    def invoke(
-        self, adapter: str | None, headers: Mapping[str, str], body: bytes
-    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
-        """The container's answer to an invocation, with an unread body; httpx.HTTPError if there is none."""
-        return self._post("/invocations", adapter, headers, body)
-
-    def chat(
-        self, adapter: str | None, headers: Mapping[str, str], body: bytes
-    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
-        """The container's answer to a chat, with an unread body; httpx.HTTPError if there is none."""
-        return self._post("/v1/chat/completions", adapter, headers, body)
-
     @contextlib.asynccontextmanager
-    async def _post(
+    async def post(
         self, path: str, adapter: str | None, headers: Mapping[str, str], body: bytes
     ) -> AsyncIterator[httpx.Response]:
+        """The container's answer at a path, with an unread body; httpx.HTTPError if there is none."""
         key = adapter or ""
         if adapter is not None:
             headers = {**headers, ADAPTER_HEADER: adapter}

@@ -191,11 +191,11 @@ class Runtime:
     ) -> AbstractAsyncContextManager[httpx.Response]:
         adapter = component.registered_as if isinstance(component, AdapterComponent) else None
         if not invocation.chat:
-            return copy.invoke(adapter, headers, body)
+            return copy.post("/invocations", adapter, headers, body)
         names_adapter = self._context.settings.value.openai_adapter == "component"
         if adapter is not None and adapter != component.name:
             body = _renamed(body, component.name, adapter)
-        return copy.chat(adapter if names_adapter else None, headers, body)
+        return copy.post(f"/v1{_CHAT}", adapter if names_adapter else None, headers, body)
 
     def _component(self, endpoint: EndpointRecord, name: str) -> Component:
         component = self._plane.components.find(name)

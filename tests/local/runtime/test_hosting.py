@@ -31,7 +31,7 @@ async def start(root: Path, environment: dict[str, str], **settings: Any) -> Con
 
 
 async def said(copy: ContainerProcess, adapter: str | None = None) -> dict[str, Any]:
-    async with copy.invoke(adapter, {}, b"{}") as response:
+    async with copy.post("/invocations", adapter, {}, b"{}") as response:
         content: dict[str, Any] = json.loads(await response.aread())
         return content
 
