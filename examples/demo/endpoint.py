@@ -32,10 +32,6 @@ class Endpoint:
         )
         return str(json.loads(response["Body"].read())["generated_text"])
 
-    def answers(self, version: str) -> Mapping[str, str]:
-        """Return what a version answers, by prompt."""
-        return {prompt["prompt"]: prompt["answers"][version] for prompt in self.prompts}
-
     def wrong(self, expected: Mapping[str, str]) -> list[str]:
         """Ask every component something; return what is wrong with the answers, one line a component.
 

@@ -1,7 +1,6 @@
 """What a result says, in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from adapter_fleet.common.counts import counted
 from adapters_cli.evaluation.result import (
@@ -16,16 +15,6 @@ _SIGNIFICANT = 0.05
 _ALL = {1: "the requirement is", 2: "both requirements are"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class SubjectVerdict:
-    """What the comparisons of a subject say: the metrics in which it is better, worse, or neither."""
-
-    subject: str
-    better: Sequence[Comparison]
-    worse: Sequence[Comparison]
-    unclear: Sequence[Comparison]
-
-
 def headline(result: EvaluationResult) -> str:
     """Return the verdict in one sentence."""
     total = len(result.requirements)
@@ -37,20 +26,21 @@ def headline(result: EvaluationResult) -> str:
     if total:
         return f"Passed: {_ALL.get(total, f'all {total} requirements are')} met"
     if len(result.subjects) == 1:
-        return _found(result, subject_verdict(result, result.subjects[0]))
+        return _found(result, result.subjects[0])
     return f"{counted(len(result.subjects), 'adapter')} beside {result.baseline.name}, without a requirement"
 
 
-def _found(result: EvaluationResult, found: SubjectVerdict) -> str:
-    base = result.baseline.name
-    total = len(found.better) + len(found.worse) + len(found.unclear)
+def _found(result: EvaluationResult, subject: Subject) -> str:
+    base, name = result.baseline.name, subject.name
+    better, worse, unclear = _by_side(result, subject).values()
+    total = len(better) + len(worse) + len(unclear)
     if not total:
-        return f"{found.subject} was not compared with {base}"
-    if not found.better and not found.worse:
-        return f"No clear difference between {found.subject} and {base}"
-    words, many = ("better", found.better) if found.better else ("worse", found.worse)
-    both = f", and worse in {len(found.worse)}" if found.better and found.worse else ""
-    return f"{found.subject} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
+        return f"{name} was not compared with {base}"
+    if not better and not worse:
+        return f"No clear difference between {name} and {base}"
+    words, many = ("better", better) if better else ("worse", worse)
+    both = f", and worse in {len(worse)}" if better and worse else ""
+    return f"{name} is {words} than {base} in {len(many)} of {counted(total, 'metric')}{both}"
 
 
 def believable(comparison: Comparison) -> bool:
@@ -69,32 +59,29 @@ def side(comparison: Comparison, metric: MetricFacts) -> str:
     return "better" if (comparison.difference > 0) == metric.higher_is_better else "worse"
 
 
-def subject_verdict(result: EvaluationResult, subject: Subject) -> SubjectVerdict:
-    """Sort the metrics of a subject by what their difference says."""
+def _by_side(result: EvaluationResult, subject: Subject) -> Mapping[str, Sequence[Comparison]]:
+    """Return the comparisons of a subject in which it is better, worse, and neither, by these words."""
     metrics = metrics_by_name(result)
-    better: list[Comparison] = []
-    worse: list[Comparison] = []
-    unclear: list[Comparison] = []
-    sides = {"better": better, "worse": worse, "unclear": unclear}
+    found: dict[str, list[Comparison]] = {"better": [], "worse": [], "unclear": []}
     for comparison in comparisons_of(result, subject):
-        sides[side(comparison, metrics[comparison.metric])].append(comparison)
-    return SubjectVerdict(subject=subject.name, better=better, worse=worse, unclear=unclear)
+        found[side(comparison, metrics[comparison.metric])].append(comparison)
+    return found
 
 
 def sentence(result: EvaluationResult, subject: Subject) -> str:
     """Return what is known of a subject beside the baseline, in one sentence."""
     metrics = metrics_by_name(result)
-    found = subject_verdict(result, subject)
+    better, worse, unclear = _by_side(result, subject).values()
     base = result.baseline.name
     parts = []
-    if found.better:
-        parts.append(f"is better than {base} in {_listed(found.better, metrics)}")
-    if found.worse:
+    if better:
+        parts.append(f"is better than {base} in {_listed(better, metrics)}")
+    if worse:
         than = "" if parts else f" than {base}"
-        parts.append(f"is worse{than} in {_listed(found.worse, metrics)}")
-    if found.unclear:
+        parts.append(f"is worse{than} in {_listed(worse, metrics)}")
+    if unclear:
         than = "" if parts else f" from {base}"
-        names = _names([figures.short_title(metrics[comparison.metric]) for comparison in found.unclear])
+        names = _names([figures.short_title(metrics[comparison.metric]) for comparison in unclear])
         parts.append(f"shows no clear difference{than} in {names}")
     return f"{subject.name} {'; '.join(parts)}." if parts else f"{subject.name} has no scores."
 

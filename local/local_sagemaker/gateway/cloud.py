@@ -187,8 +187,10 @@ class Cloud:
             answer = await Runtime(self.plane()).invoke(invocation, headers, body, authorize)
         except ApiError as error:
             return refusal(error, "application/json", "Message")
-        content = answer.body
-        return 200, dict(answer.headers), content if isinstance(content, bytes) else _streaming(content)
+        content: Any = answer.body
+        if not isinstance(content, bytes):
+            content = StreamingResponse(functools.partial(send_parts, content))
+        return 200, dict(answer.headers), content
 
 
 def parse_request(body: bytes) -> dict[str, Any]:
@@ -238,7 +240,3 @@ async def send_parts(parts: AsyncGenerator[bytes, None], send: Send, receive: Re
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         gone.cancel()
-
-
-def _streaming(frames: AsyncGenerator[bytes, None]) -> Any:
-    return StreamingResponse(functools.partial(send_parts, frames))

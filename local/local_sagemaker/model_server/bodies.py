@@ -55,11 +55,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def name_in_body(content: Mapping[str, Any], served: ServedModel) -> str | None:
-    """Return the adapter that `adapters` or `model` names; None is the base."""
-    return name_in(content, "adapters", served) or name_in(content, "model", served)
-
-
 def name_in(content: Mapping[str, Any], key: str, served: ServedModel) -> str | None:
     """Return the adapter that one key of a body names; None is the base."""
     name = content.get(key)

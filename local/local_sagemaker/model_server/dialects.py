@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from local_sagemaker.container_protocol import ADAPTER_HEADER
-from local_sagemaker.model_server.bodies import name_in, name_in_body, parse_invocation, parse_object
+from local_sagemaker.model_server.bodies import name_in, parse_invocation, parse_object
 from local_sagemaker.model_server.errors import (
     AdapterLoadError,
     BadRequestError,
@@ -84,7 +84,9 @@ class LmiDialect:
     async def _parse(self, request: Request, in_query: str | None, forms: tuple[str, ...]) -> Invocation:
         content = parse_object(await request.body())
         # Whoever may invoke the base can use any adapter in this way.
-        adapter = request.headers.get(ADAPTER_HEADER) or in_query or name_in_body(content, self.served)
+        adapter = request.headers.get(ADAPTER_HEADER) or in_query
+        for key in ("adapters", "model"):
+            adapter = adapter or name_in(content, key, self.served)
         return parse_invocation(content, self.served, forms=forms, adapter=adapter)
 
     def done(self, message: str) -> Response:

@@ -57,14 +57,12 @@ class InsightsQuery:
             limit=int(match["limit"] or _MOST_SERIES),
         )
 
-    def _takes(self, metric: Metric) -> bool:
-        return metric.name == self.metric and metric.dimensions.keys() == self.dimensions
-
     def answer(self, metrics: Metrics, span: Span) -> list[Series]:
         """The series of the query in a span; those without a value are left out."""
         found: dict[tuple[str, ...], list[Metric]] = {}
         for metric in metrics.all(self.namespace):
-            if self._takes(metric) and all(name in metric.dimensions for name in self.groups):
+            is_asked = metric.name == self.metric and metric.dimensions.keys() == self.dimensions
+            if is_asked and all(name in metric.dimensions for name in self.groups):
                 key = tuple(metric.dimensions[name] for name in self.groups)
                 found.setdefault(key, []).append(metric)
         answered = []
