@@ -98,15 +98,16 @@ class LocalFleet:
             component = self.component(adapter)
         except LookupError as error:
             raise AssertionError(str(error)) from None
+        got = self._answer_or_error(component, prompt, max_tokens)
+        if isinstance(got, str) and (expect == got if isinstance(expect, str) else expect.search(got)):
+            return got
+        raise AssertionError(self._report(adapter, component, prompt, expect, got, max_tokens))
+
+    def _answer_or_error(self, component: str, prompt: str, max_tokens: int) -> str | ClientError:
         try:
-            answer = self._ask(component, prompt, {"max_tokens": max_tokens})
+            return self._ask(component, prompt, {"max_tokens": max_tokens})
         except ClientError as error:
-            raise AssertionError(
-                self._report(adapter, component, prompt, expect, error, max_tokens)
-            ) from None
-        if not (expect == answer if isinstance(expect, str) else expect.search(answer)):
-            raise AssertionError(self._report(adapter, component, prompt, expect, answer, max_tokens))
-        return answer
+            return error
 
     def _report(
         self,
@@ -122,10 +123,7 @@ class LocalFleet:
         lines.append(f"  component {component}: {self._state(component)}")
         components = self.components()
         if adapter != BASE and BASE in components:
-            try:
-                base: str | ClientError = self._ask(components[BASE], prompt, {"max_tokens": max_tokens})
-            except ClientError as error:
-                base = error
+            base = self._answer_or_error(components[BASE], prompt, max_tokens)
             same = ", the same as the adapter" if isinstance(got, str) and base == got else ""
             lines.append(f"  the base model answered {_text(base)}{same}")
         return "\n".join(lines)

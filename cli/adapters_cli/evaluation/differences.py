@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Literal
 
 Kind = Literal["same", "removed", "added"]
@@ -94,16 +94,9 @@ def _aligned(before: Sequence[str], after: Sequence[str]) -> Iterator[Piece]:
 
 def _merged(pieces: Sequence[Piece]) -> Iterator[Piece]:
     """Yield the pieces with neighbours of a kind as one, removed before added, and none empty."""
-    removed = added = same = ""
-    for piece in [*pieces, Piece("same", "")]:
-        if piece.kind == "same" and piece.text:
-            yield from (p for p in (Piece("removed", removed), Piece("added", added)) if p.text)
-            removed = added = ""
-            same += piece.text
-        elif piece.text:
-            if same:
-                yield Piece("same", same)
-                same = ""
-            removed += piece.text if piece.kind == "removed" else ""
-            added += piece.text if piece.kind == "added" else ""
-    yield from (p for p in (Piece("same", same), Piece("removed", removed), Piece("added", added)) if p.text)
+    for is_same, run in groupby((p for p in pieces if p.text), key=lambda piece: piece.kind == "same"):
+        parts = list(run)
+        kinds: tuple[Kind, ...] = ("same",) if is_same else ("removed", "added")
+        for kind in kinds:
+            if text := "".join(part.text for part in parts if part.kind == kind):
+                yield Piece(kind, text)

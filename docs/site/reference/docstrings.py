@@ -78,7 +78,7 @@ def _parts(lines: list[str], owner: str, links: Links, root: str) -> Iterator[st
         if not line.strip():
             continue
         if line.endswith("::"):
-            yield block("\n".join(_indented(lines)), "python")
+            yield block(_indented(lines), "python")
         elif _ENTRY.fullmatch(line):
             entries = [_entry(line, lines, owner, links, root)]
             while lines and _ENTRY.fullmatch(lines[0]):
@@ -93,7 +93,7 @@ def _parts(lines: list[str], owner: str, links: Links, root: str) -> Iterator[st
 
 def _entry(line: str, lines: list[str], owner: str, links: Links, root: str) -> str:
     names = ", ".join(f"**`{name}`**" for name in line[:-1].split(", "))
-    text = linked(" ".join(" ".join(_indented(lines)).split()), links=links, root=root)
+    text = linked(" ".join(_indented(lines).split()), links=links, root=root)
     newer = if_newer(f"{owner}.{line[:-1].partition(', ')[0]}")
     return wrapped(f"- {names}: {text}{newer}", indent="  ")
 
@@ -104,13 +104,9 @@ def _paragraph(lines: list[str], links: Links, root: str) -> str:
     return wrapped(linked(" ".join(lines), links=links, root=root))
 
 
-def _indented(lines: list[str]) -> list[str]:
+def _indented(lines: list[str]) -> str:
     """Take the indented lines at the beginning, and return them without the indentation."""
     taken: list[str] = []
     while lines and (not lines[0].strip() or lines[0].startswith("    ")):
         taken.append(lines.pop(0)[4:])
-    while taken and not taken[-1].strip():
-        taken.pop()
-    while taken and not taken[0].strip():
-        taken.pop(0)
-    return taken
+    return "\n".join(taken).strip("\n")
