@@ -16,12 +16,13 @@ AWS clients send neither of the last two. No answer allows another origin to rea
 import hashlib
 import hmac
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse
 
 # The types of ASGI. The package `asgiref` has them, and would be a dependency for nothing else.
 Scope = Any
@@ -96,19 +97,12 @@ class RequestGuard:
             # To close a websocket before accepting it is a 403.
             await send({"type": "websocket.close", "code": 1008})
         else:
-            await send_error(send, HTTPStatus.FORBIDDEN, "AccessDenied", reason)
+            await _refused(HTTPStatus.FORBIDDEN, "AccessDenied", reason)(scope, receive, send)
 
 
-async def send_error(send: Send, status: HTTPStatus, code: str, message: str) -> None:
-    """Answer with an error in the form of AWS's JSON protocols."""
-    body = json.dumps({"__type": code, "message": message}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-amzn-errortype", code.encode()),
-    ]
-    await send({"type": "http.response.start", "status": int(status), "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+def _refused(status: HTTPStatus, code: str, message: str) -> JSONResponse:
+    """An error in the form of AWS's JSON protocols."""
+    return JSONResponse({"__type": code, "message": message}, status, {"x-amzn-errortype": code})
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
@@ -172,7 +166,8 @@ class AdminGuard:
             f"'{scope['path']}' needs the header 'Authorization: Bearer TOKEN', with the value of "
             f"{TOKEN_VARIABLE} that local-sagemaker printed at its start"
         )
-        await send_error(send, HTTPStatus.UNAUTHORIZED, "MissingAuthenticationToken", message)
+        refused = _refused(HTTPStatus.UNAUTHORIZED, "MissingAuthenticationToken", message)
+        await refused(scope, receive, send)
 
     def _allowed(self, scope: Scope) -> bool:
         path: str = scope["path"]
