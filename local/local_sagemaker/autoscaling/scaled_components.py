@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ministack.core.responses import request_scope
 from ministack.services import cloudwatch
 from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.autoscaling.records import Capacity
 from local_sagemaker.control_plane.component import BaseComponent
 from local_sagemaker.control_plane.control_plane import SageMakerControlPlane
-from local_sagemaker.ministack_patches.internals import scope
 
 
 class ScaledComponents:
@@ -58,7 +58,7 @@ class TrackingAlarms:
             "AlarmDescription": f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {action}.",
             "AlarmActions": [action],
         }
-        with scope(*self._scope):
+        with request_scope(*self._scope):
             record = provisioners._cw_metric_alarm_record(name, properties)
             cloudwatch.cloudformation_put_metric_alarm(record)
         arn: str = record["AlarmArn"]
@@ -66,11 +66,11 @@ class TrackingAlarms:
 
     def rings(self, name: str) -> bool:
         """Whether an alarm is in ALARM."""
-        with scope(*self._scope):
+        with request_scope(*self._scope):
             alarm = cloudwatch._alarms.get(name)
         return alarm is not None and alarm["StateValue"] == "ALARM"
 
     def delete(self, name: str) -> None:
         """Delete an alarm, if it is there."""
-        with scope(*self._scope):
+        with request_scope(*self._scope):
             cloudwatch.cloudformation_delete_metric_alarm(name)

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from ministack.core.responses import request_scope
 from ministack.services import sqs
 
 from local_sagemaker.errors import logged
 from local_sagemaker.gateway.cloud import Cloud
 from local_sagemaker.gateway.telemetry import MinistackTelemetry
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms
-from local_sagemaker.ministack_patches.internals import expect_names, scope
+from local_sagemaker.ministack_patches.internals import expect_names
 
 _QUEUE_SECONDS = 60.0
 _QUEUE_METRIC = "ApproximateNumberOfMessagesVisible"
@@ -36,7 +37,7 @@ class QueueMetrics:
             return
         self._published = now
         for (account, region, url), queue in list(sqs._queues._data.items()):
-            with scope(account, region):
+            with request_scope(account, region):
                 sqs._refresh_counts(queue)
             count = float(queue["attributes"]["ApproximateNumberOfMessages"])
             telemetry = MinistackTelemetry(account, region, self._scale)
@@ -66,7 +67,7 @@ class Monitor:
     def round(self) -> None:
         """Look at everything once."""
         for region in self._cloud.regions():
-            with scope(region.account, region.name):
+            with request_scope(region.account, region.name):
                 with logged("the measurement of copies"):
                     region.copies.tick()
                 with logged("scaling"):

@@ -5,11 +5,12 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from ministack.core.responses import request_scope
 from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
 
 from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 from local_sagemaker.control_plane.ports import STREAM_LINES
-from local_sagemaker.ministack_patches.internals import expect, expect_names, scope
+from local_sagemaker.ministack_patches.internals import expect, expect_names
 from local_sagemaker.monitoring.metrics import Points
 
 
@@ -64,13 +65,13 @@ class MinistackTelemetry:
             "Resources": [endpoint.arn],
             "Detail": json.dumps(detail),
         }
-        with scope(self._account, self._region):
+        with request_scope(self._account, self._region):
             eventbridge._put_events({"Entries": [event]}, allow_aws_source=True)
 
     def log(self, group: str, stream: str, lines: Sequence[str], *, most: int = STREAM_LINES) -> None:
         """Append lines to a log stream, which is made if it is not there; it keeps the `most` newest ones."""
         now = int(time.time() * 1000)
-        with scope(self._account, self._region):
+        with request_scope(self._account, self._region):
             # Each refuses what is there already, and changes nothing then.
             cloudwatch_logs._create_log_group({"logGroupName": group})
             cloudwatch_logs._create_log_stream({"logGroupName": group, "logStreamName": stream})
@@ -81,6 +82,6 @@ class MinistackTelemetry:
 
     def alarm_state(self, name: str) -> str | None:
         """The state of an alarm; None if there is none of that name."""
-        with scope(self._account, self._region):
+        with request_scope(self._account, self._region):
             alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name)
         return None if alarm is None else str(alarm["StateValue"])

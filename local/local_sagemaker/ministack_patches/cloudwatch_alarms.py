@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ministack.core import responses
+from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.services import cloudwatch, eventbridge
 from ministack.services.cloudformation import provisioners
 
 from local_sagemaker.errors import logged
 from local_sagemaker.ministack_patches.cloudwatch_metrics import StoredMetrics
-from local_sagemaker.ministack_patches.internals import expect_names, replaces, scope
+from local_sagemaker.ministack_patches.internals import expect_names, replaces
 from local_sagemaker.monitoring.alarm_state import Evaluation, Windows, evaluated, period
 from local_sagemaker.monitoring.metrics import Series, query_metric
 from local_sagemaker.monitoring.queries import answers, is_select
@@ -63,16 +63,16 @@ class Alarms:
     def tick(self) -> None:
         """Evaluate every alarm that has a new period behind it, then send events and carry out policies."""
         for (account, region, name), alarm in list(cloudwatch._alarms._data.items()):
-            with scope(account, region), logged(f"alarm {name}"):
+            with request_scope(account, region), logged(f"alarm {name}"):
                 for moment in self._due(alarm):
                     self._evaluate_at(alarm, moment)
         while self._later:
             account, region, act = self._later.pop(0)
-            with scope(account, region), logged("an event or a scaling policy of an alarm"):
+            with request_scope(account, region), logged("an event or a scaling policy of an alarm"):
                 act()
 
     def _do_later(self, act: Callable[[], object]) -> None:
-        self._later.append((responses.get_account_id(), responses.get_region(), act))
+        self._later.append((get_account_id(), get_region(), act))
 
     def _due(self, alarm: Mapping[str, Any]) -> list[float]:
         """A moment after each period that is over and was not looked at, the oldest first.

@@ -1,6 +1,5 @@
 """Answers of the HTTP port."""
 
-import json
 import re
 from collections.abc import Mapping
 from html import escape
@@ -8,6 +7,7 @@ from typing import Any
 
 import ministack.app
 import ministack.core.router
+from ministack.core.responses import error_response_json
 
 from local_sagemaker.ministack_patches.internals import expect, expect_names, replaces
 
@@ -37,19 +37,14 @@ def install_unsupported_services() -> None:
 
 async def _refuse(
     method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
-) -> tuple[int, dict[str, str], bytes]:
+) -> Any:
     del method, path, body, query
     scope = _CREDENTIAL_SCOPE.search(headers.get("authorization", ""))
     message = f"The embedded cloud does not have the service '{scope[1] if scope else 'of this request'}'."
     if "form-urlencoded" in headers.get("content-type", ""):
         error = f"<Error><Type>Sender</Type><Code>{_CODE}</Code><Message>{escape(message)}</Message></Error>"
         return 400, {"Content-Type": "text/xml"}, f"<ErrorResponse>{error}</ErrorResponse>".encode()
-    answer = {"__type": _CODE, "message": message}
-    return (
-        400,
-        {"Content-Type": "application/x-amz-json-1.1", "x-amzn-errortype": _CODE},
-        json.dumps(answer).encode(),
-    )
+    return error_response_json(_CODE, message, content_type="application/x-amz-json-1.1")
 
 
 def install_content_type(marker_header: str) -> None:

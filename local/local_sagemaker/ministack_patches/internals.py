@@ -5,13 +5,11 @@ ministack's internals, so each checks first that these are as expected.
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
-from ministack.core import responses
 from ministack.services.cloudformation import provisioners
 
 
@@ -32,19 +30,6 @@ def expect_names(module: ModuleType, *names: str) -> None:
     """Raise UnknownMinistackError unless a module of ministack has all the names."""
     for name in names:
         expect(hasattr(module, name), f"{module.__name__}.{name} exists")
-
-
-@contextmanager
-def scope(account: str, region: str) -> Iterator[None]:
-    """Let ministack act in an account and a region."""
-    before = responses.get_account_id(), responses.get_region()
-    responses.set_request_account_id(account)
-    responses.set_request_region(region)
-    try:
-        yield
-    finally:
-        responses.set_request_account_id(before[0])
-        responses.set_request_region(before[1])
 
 
 def provision_type(name: str, handlers: Any, create_only: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import ministack.app
 import pytest
-from ministack.core.responses import get_account_id, get_region
+from ministack.core.responses import get_account_id, get_region, request_scope
 
 from local_sagemaker.autoscaling.service import AutoScaling
 from local_sagemaker.gateway.cloud import Cloud
@@ -17,7 +17,6 @@ from local_sagemaker.gateway.iam import resource_arn
 from local_sagemaker.gateway.monitor import Monitor
 from local_sagemaker.gateway.openai_path import OpenAIPath
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, PolicyAction
-from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.settings import Settings
 from tests.local.credentials import bearer_token
 
@@ -108,7 +107,7 @@ def test_request_without_an_operation_is_named_by_its_path(cloud: Cloud) -> None
 
 def test_requests_to_one_name_in_several_regions_are_added_up(cloud: Cloud) -> None:
     for name in ("us-east-1", "eu-west-1"):
-        with scope("000000000000", name):
+        with request_scope("000000000000", name):
             cloud.plane()
     for count, region in enumerate(cloud.regions(), start=1):
         region.copies.requests["one"] = count
@@ -140,7 +139,7 @@ def test_alarm_scales_in_its_own_account_and_region(cloud: Cloud, monkeypatch: p
     monkeypatch.setattr(AutoScaling, "alarmed", alarmed)
     alarms = FakeAlarms()
     Monitor(cloud, alarms)
-    with scope("111122223333", "eu-west-1"):
+    with request_scope("111122223333", "eu-west-1"):
         alarms.policy_action("arn:aws:autoscaling:x", {"AlarmName": "a"}, 3.0)
     assert acted == [("111122223333", "eu-west-1", "arn:aws:autoscaling:x", 3.0)]
 
@@ -157,7 +156,7 @@ def test_failure_in_one_account_does_not_keep_others_from_their_turn(
 
     monkeypatch.setattr(AutoScaling, "tick", tick)
     for account in ("111122223333", "444455556666"):
-        with scope(account, "us-east-1"):
+        with request_scope(account, "us-east-1"):
             cloud.plane()
     Monitor(cloud, FakeAlarms()).round()
     assert ticked == ["111122223333", "444455556666"]

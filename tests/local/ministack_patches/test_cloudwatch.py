@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from ministack.core.responses import get_account_id
+from ministack.core.responses import get_account_id, request_scope
 from ministack.services import cloudwatch as cloudwatch_service
 
 from local_sagemaker.ministack_patches.cloudwatch_alarms import Alarms, check_alarm
-from local_sagemaker.ministack_patches.internals import scope
 from local_sagemaker.monitoring.metrics import Points
 from tests.local.conftest import ChangeSettings, Client
 from tests.local.stacks import MakeFunction, Stack, until
@@ -153,7 +152,7 @@ class Late:
         self.alarms = Alarms(lambda: 1.0, lambda: self.now)
         self.acted: list[float] = []
         self.alarms.on_policy(self._act)
-        with scope(account, "us-east-1"):
+        with request_scope(account, "us-east-1"):
             cloudwatch_service._alarms["late"] = {
                 "AlarmName": "late",
                 "AlarmArn": f"arn:{account}",
@@ -180,11 +179,11 @@ class Late:
     def put(self, value: float) -> None:
         points = Points("None", {})
         points.add(value, self.now)
-        with scope(self._account, "us-east-1"):
+        with request_scope(self._account, "us-east-1"):
             cloudwatch_service._metrics["n", "m", ""] = points
 
     def went_through(self) -> list[str]:
-        with scope(self._account, "us-east-1"):
+        with request_scope(self._account, "us-east-1"):
             summaries = [entry["HistorySummary"] for entry in cloudwatch_service._history_entries()]
         return [summary.rpartition(" ")[2] for summary in summaries]
 
@@ -195,7 +194,7 @@ def test_period_that_nobody_looked_at_in_time_still_counts(account: str) -> None
     late.put(9)
     late.now += 240
     if account == "100000000004":
-        with scope(account, "us-east-1"):
+        with request_scope(account, "us-east-1"):
             late.alarms.evaluate(cloudwatch_service._alarms["late"])  # as when values are put
         assert late.acted == []  # a policy waits for the next tick: this may be a function's thread
     late.alarms.tick()
@@ -229,7 +228,7 @@ def test_alarm_that_cannot_be_evaluated_keeps_no_other_from_its_turn(
     late.alarms.tick()
     assert (broken.acted, late.acted) == ([], [6_060])
     assert "alarm late failed" in caplog.text
-    with scope("100000000005", "us-east-1"):
+    with request_scope("100000000005", "us-east-1"):
         del cloudwatch_service._alarms["late"]
 
 
