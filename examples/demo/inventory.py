@@ -50,8 +50,6 @@ def leftovers(client: Client) -> list[str]:
 
 def _all(client: Any, operation: str, key: str) -> Iterable[Any]:
     """Return the items of every page."""
-    if not client.can_paginate(operation):
-        return list(getattr(client, operation)()[key])
     return list(client.get_paginator(operation).paginate().search(f"{key}[]"))
 
 

@@ -29,7 +29,7 @@ from local_sagemaker.model_server.llama import LlamaModel
 from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import NOTHING_ADDED, AdapterTiers, LoadTimes
 from local_sagemaker.model_server.prefix_cache import AdapterKey, PrefixCache
-from local_sagemaker.model_server.scheduler import BatchScheduler, GeneratedToken
+from local_sagemaker.model_server.scheduler import Batch, BatchScheduler, GeneratedToken
 from local_sagemaker.model_server.served_model import ServedModel, default_sampling
 from local_sagemaker.model_server.settings import ServerSettings
 from local_sagemaker.model_server.text import TextCodec
@@ -72,14 +72,14 @@ class ModelServer:
             times=load_times,
             evicts_running=evicts_running,
         )
-        self._scheduler = BatchScheduler(
+        batch = Batch(
             model,
-            codec,
             tiers,
-            max_batch_size=settings.max_batch_size,
+            max_size=settings.max_batch_size,
             context=context,
             prefix_cache=PrefixCache(prefix_cache) if prefix_cache and settings.prefix_caching else None,
         )
+        self._scheduler = BatchScheduler(batch, codec)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""

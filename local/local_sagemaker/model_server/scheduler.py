@@ -117,7 +117,7 @@ class Batch:
         prefix_cache: PrefixCache | None,
     ) -> None:
         self._model = model
-        self._tiers = tiers
+        self.tiers = tiers
         self._max_size = max_size
         self._prefix_cache = prefix_cache
         self._waiting: list[BatchedRequest] = []
@@ -129,7 +129,7 @@ class Batch:
     def add(self, generation: BatchedRequest) -> None:
         """Queue a request with the adapter that is registered under its name now."""
         if generation.request.adapter is not None:
-            generation.registered = self._tiers.hold(generation.request.adapter)
+            generation.registered = self.tiers.hold(generation.request.adapter)
         self._waiting.append(generation)
 
     def step(self) -> Results:
@@ -162,10 +162,10 @@ class Batch:
                 break
             if generation.registered is not None:
                 try:
-                    generation.slot = self._tiers.start(generation.registered)
+                    generation.slot = self.tiers.start(generation.registered)
                 except ModelServerError as error:
                     self._waiting.remove(generation)
-                    self._tiers.give_up(generation.registered)
+                    self.tiers.give_up(generation.registered)
                     results.append((generation, error))
                     continue
                 if generation.slot is None:
@@ -271,25 +271,14 @@ class Batch:
                 self._running[row] = self._running[last]
             self._running.pop()
             if generation.registered:
-                self._tiers.end(generation.registered)
+                self.tiers.end(generation.registered)
 
 
 class BatchScheduler:
     """Takes requests on the event loop and drives the batch on the worker thread."""
 
-    def __init__(
-        self,
-        model: LlamaModel,
-        codec: TextCodec,
-        tiers: AdapterTiers,
-        *,
-        max_batch_size: int,
-        context: int,
-        prefix_cache: PrefixCache | None = None,
-    ) -> None:
-        self._codec = codec
-        self._tiers = tiers
-        self._batch = Batch(model, tiers, max_size=max_batch_size, context=context, prefix_cache=prefix_cache)
+    def __init__(self, batch: Batch, codec: TextCodec) -> None:
+        self._batch, self._codec = batch, codec
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._has_work = asyncio.Event()
         self._driver: asyncio.Task[None] | None = None
@@ -311,7 +300,7 @@ class BatchScheduler:
 
     async def with_adapters(self, call: Callable[[AdapterTiers], Result]) -> Result:
         """Call a function with the adapters, between two tokens."""
-        return await self._on_worker(lambda: call(self._tiers))
+        return await self._on_worker(lambda: call(self._batch.tiers))
 
     async def submit(self, request: GenerationRequest) -> BatchedRequest:
         """Queue a request; the result iterates over its tokens."""

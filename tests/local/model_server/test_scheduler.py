@@ -15,7 +15,7 @@ from local_sagemaker.model_server.lora import Adapter
 from local_sagemaker.model_server.memory_tiers import AdapterTiers
 from local_sagemaker.model_server.prefix_cache import BLOCK_TOKENS, AdapterKey, PrefixCache
 from local_sagemaker.model_server.sampling import Sampling
-from local_sagemaker.model_server.scheduler import BatchedRequest, BatchScheduler, GenerationRequest
+from local_sagemaker.model_server.scheduler import Batch, BatchedRequest, BatchScheduler, GenerationRequest
 from local_sagemaker.model_server.text import TextCodec
 from tests.local.model_server.tickets import ADAPTERS, BASE, KINDS, PROMPTS
 
@@ -74,14 +74,8 @@ def run(model: SpiedModel, codec: TextCodec) -> Callable[..., Any]:
             tiers = AdapterTiers(load, max_loras=max_loras, max_cpu_loras=8, evicts_running=evicts_running)
             for name, directory in ADAPTERS.items():
                 tiers.register(name, directory, preload=True, pin=False)
-            scheduler = BatchScheduler(
-                model,
-                codec,
-                tiers,
-                max_batch_size=max_batch_size,
-                context=CONTEXT,
-                prefix_cache=prefix_cache,
-            )
+            batch = Batch(model, tiers, max_size=max_batch_size, context=CONTEXT, prefix_cache=prefix_cache)
+            scheduler = BatchScheduler(batch, codec)
             async with scheduler:
                 return await scenario(scheduler)
 
