@@ -311,14 +311,8 @@ class AutoScaling:
         return {}
 
     def _describe_schedules(self, request: dict[str, Any]) -> dict[str, Any]:
-        described = []
-        for one in self._schedules.values():
-            if one.resource != request.get("ResourceId", one.resource):
-                continue
-            if one.name not in request.get("ScheduledActionNames", [one.name]):
-                continue
-            optional = {"Timezone": one.timezone, "StartTime": one.start, "EndTime": one.end}
-            described.append(
+        described = [
+            without_nulls(
                 {
                     **_scope(one.resource),
                     "ScheduledActionName": one.name,
@@ -326,9 +320,15 @@ class AutoScaling:
                     "Schedule": one.expression,
                     "ScalableTargetAction": one.action,
                     "CreationTime": one.created,
-                    **{key: value for key, value in optional.items() if value is not None},
+                    "Timezone": one.timezone,
+                    "StartTime": one.start,
+                    "EndTime": one.end,
                 }
             )
+            for one in self._schedules.values()
+            if one.resource == request.get("ResourceId", one.resource)
+            and one.name in request.get("ScheduledActionNames", [one.name])
+        ]
         return _page(request, "ScheduledActions", described)
 
     def _delete_schedule(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -385,18 +385,18 @@ def _configuration(request: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _described(activity: Activity) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        **_scope(activity.resource),
-        "ActivityId": activity.id,
-        "Description": f"Setting desired copy count to {activity.wanted}.",
-        "Cause": activity.cause,
-        "StartTime": activity.started,
-        "StatusCode": activity.status,
-    }
-    if activity.ended is not None:
-        described["EndTime"] = activity.ended
-    if activity.message is not None:
-        described["StatusMessage"] = activity.message
+    described: dict[str, Any] = without_nulls(
+        {
+            **_scope(activity.resource),
+            "ActivityId": activity.id,
+            "Description": f"Setting desired copy count to {activity.wanted}.",
+            "Cause": activity.cause,
+            "StartTime": activity.started,
+            "StatusCode": activity.status,
+            "EndTime": activity.ended,
+            "StatusMessage": activity.message,
+        }
+    )
     return described
 
 

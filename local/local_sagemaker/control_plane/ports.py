@@ -17,13 +17,15 @@ from local_sagemaker.control_plane.endpoint_record import EndpointRecord
 class Copy(Protocol):
     """One copy of a base component; `runtime.containers.ContainerProcess` implements it."""
 
+    engine: str
+    """What serves it, in words."""
+
+    number: int
+    """What tells the copy from others of the account and region."""
+
     @property
     def running(self) -> bool:
         """Whether the copy still runs."""
-
-    @property
-    def engine(self) -> str:
-        """What serves it, in words."""
 
     @property
     def outstanding(self) -> int:
@@ -32,10 +34,6 @@ class Copy(Protocol):
     @property
     def outstanding_of_base(self) -> int:
         """Number of requests in progress that name no adapter."""
-
-    @property
-    def number(self) -> int:
-        """What tells the copy from others of the account and region."""
 
     def new_lines(self) -> list[str]:
         """What the copy has printed since the last call."""

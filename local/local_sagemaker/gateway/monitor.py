@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from ministack.core.responses import request_scope
 from ministack.services import sqs
@@ -15,35 +14,6 @@ from local_sagemaker.ministack_patches.internals import expect_names
 
 _QUEUE_SECONDS = 60.0
 _QUEUE_METRIC = "ApproximateNumberOfMessagesVisible"
-
-
-class QueueMetrics:
-    """Publishes once a minute how many messages can be received from each queue of all accounts.
-
-    SQS of ministack has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
-    Namespace AWS/SQS, dimension QueueName, once a minute; [I] also for queues that nobody uses.
-    """
-
-    def __init__(self, scale: Callable[[], float], clock: Callable[[], float] = time.time):
-        """`scale` is how much of its time a minute lasts."""
-        expect_names(sqs, "_queues", "_refresh_counts")
-        self._scale, self._clock = scale, clock
-        self._published = 0.0
-
-    def tick(self) -> None:
-        """Publish if a minute is over."""
-        now = self._clock()
-        if now - self._published < _QUEUE_SECONDS * self._scale():
-            return
-        self._published = now
-        for (account, region, url), queue in list(sqs._queues._data.items()):
-            with request_scope(account, region):
-                sqs._refresh_counts(queue)
-            count = float(queue["attributes"]["ApproximateNumberOfMessages"])
-            telemetry = MinistackTelemetry(account, region, self._scale)
-            telemetry.metric("AWS/SQS", _QUEUE_METRIC, {"QueueName": url.rpartition("/")[2]}, count, "Count")
-
-
 # The longest and the shortest time between two rounds. With scaled time, a round is that part of a second.
 _LONGEST, _SHORTEST = 1.0, 0.05
 
@@ -54,7 +24,8 @@ class Monitor:
     def __init__(self, cloud: Cloud, alarms: Alarms):
         self._cloud = cloud
         self._alarms = alarms
-        self._queues = QueueMetrics(cloud.time_scale)
+        expect_names(sqs, "_queues", "_refresh_counts")
+        self._queues_published = 0.0
         alarms.on_policy(lambda *rings: cloud.autoscaling().alarmed(*rings))
 
     async def run(self) -> None:
@@ -73,6 +44,23 @@ class Monitor:
                 with logged("scaling"):
                     region.autoscaling.tick()
         with logged("the metrics of queues"):
-            self._queues.tick()
+            self._publish_queues()
         with logged("the evaluation of alarms"):
             self._alarms.tick()
+
+    def _publish_queues(self) -> None:
+        """Publish once a minute how many messages can be received from each queue of all accounts.
+
+        SQS of ministack has no metrics. [V developer guide, "Available CloudWatch metrics for Amazon SQS"]
+        Namespace AWS/SQS, dimension QueueName, once a minute; [I] also for queues that nobody uses.
+        """
+        scale, now = self._cloud.time_scale, time.time()
+        if now - self._queues_published < _QUEUE_SECONDS * scale():
+            return
+        self._queues_published = now
+        for (account, region, url), queue in list(sqs._queues._data.items()):
+            with request_scope(account, region):
+                sqs._refresh_counts(queue)
+            count = float(queue["attributes"]["ApproximateNumberOfMessages"])
+            telemetry = MinistackTelemetry(account, region, scale)
+            telemetry.metric("AWS/SQS", _QUEUE_METRIC, {"QueueName": url.rpartition("/")[2]}, count, "Count")
