@@ -64,19 +64,10 @@ def install(tagged_resources: TaggedResources) -> None:
     iam_actions._BOTOCORE_SERVICE_MAP[_SERVICE] = [_SERVICE, "sagemaker-runtime"]
 
     @replaces(iam_actions, "extract_resource_arn")
-    def extract_for_sagemaker(
-        extract: Any,
-        service: str,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        body: bytes,
-        query: Mapping[str, Any],
-        region: str,
-        account: str,
-    ) -> Any:
+    def extract_for_sagemaker(extract: Any, service: str, *call: Any) -> Any:
         if service != _SERVICE:
-            return extract(service, method, path, headers, body, query, region, account)
+            return extract(service, *call)
+        _method, path, headers, body, _query, region, account = call
         return resource_arn(path, headers.get("x-amz-target", ""), body, region=region, account=account)
 
     # A generator, since ministack stops at the resource that it needs, and there may be a thousand.

@@ -29,22 +29,12 @@ def install_failed_custom_resources() -> None:
         return deliver(token, response)
 
     @replaces(custom_resource, "invoke_custom_resource")
-    def invoke_and_clean_up(
-        invoke: Any,
-        request_type: str,
-        logical_id: str,
-        properties: dict[str, Any],
-        stack_name: str,
-        stack_id: str,
-        resource_type: str,
-        **identity: Any,
-    ) -> Any:
+    def invoke_and_clean_up(invoke: Any, request_type: str, *given: Any, **identity: Any) -> Any:
+        logical_id, _properties, stack_name, stack_id, _resource_type = given
         resource = (stack_id, logical_id)
         failed.pop(resource, None)
         try:
-            return invoke(
-                request_type, logical_id, properties, stack_name, stack_id, resource_type, **identity
-            )
+            return invoke(request_type, *given, **identity)
         except (RuntimeError, TimeoutError) as error:
             physical_id = failed.pop(resource, None)
             if isinstance(error, TimeoutError):
@@ -53,15 +43,7 @@ def install_failed_custom_resources() -> None:
             if request_type == "Create" and physical_id and not stack.get("DisableRollback"):
                 # The failure of the Create is reported, not the one of the Delete.
                 with contextlib.suppress(RuntimeError, TimeoutError):
-                    invoke(
-                        "Delete",
-                        logical_id,
-                        properties,
-                        stack_name,
-                        stack_id,
-                        resource_type,
-                        physical_id=physical_id,
-                    )
+                    invoke("Delete", *given, physical_id=physical_id)
             raise
 
 

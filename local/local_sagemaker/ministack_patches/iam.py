@@ -19,10 +19,8 @@ def install_missing_objects() -> None:
     expect_names(s3, "_buckets", "_bucket_owner_account")
 
     @replaces(iam_actions, "s3_additional_checks")
-    def checks(
-        known: Any, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
-    ) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = known(method, path, headers, body, query)
+    def checks(known: Any, method: str, path: str, *call: Any) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = known(method, path, *call)
         bucket, _, key = path.strip("/").partition("/")
         if method in ("GET", "HEAD") and key and _is_missing(bucket, key):
             found.append(("s3:ListBucket", f"arn:aws:s3:::{bucket}"))
