@@ -29,7 +29,7 @@ class LocalFleet:
 
     def __init__(self, cloud: LocalCloud, app: CdkApp, stacks: Sequence[Stack]) -> None:
         self.cloud, self.app = cloud, app
-        self._client = cache(self._new_client)
+        self._client = cache(lambda service, region: cloud.client(service, region_name=region))
         self.stacks = [stack for stack in stacks if self._is_deployed(stack)]
 
     @property
@@ -153,9 +153,6 @@ class LocalFleet:
             Body=json.dumps({"prompt": prompt, "temperature": 0, **parameters}),
         )
         return str(json.loads(response["Body"].read())["choices"][0]["text"])
-
-    def _new_client(self, service: str, region: str) -> Any:
-        return self.cloud.client(service, region_name=region)
 
     def _is_deployed(self, stack: Stack) -> bool:
         """Tell whether a stack is there: `stacks` of the app may have left it out."""

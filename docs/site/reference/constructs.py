@@ -133,7 +133,7 @@ def class_parts(name: str, found: griffe.Class) -> Iterator[str]:
     has_example = name in _addresses() and not _is_interface(found)
     if rest := rest if has_example else rest.partition("Example::")[0]:
         yield _markdown(rest, name)
-    if _is_enum(found):
+    if _bases(found) & _ENUMS:
         rows = [
             (f"`{name}.{each.name}`", _meaning(each)) for each in _attributes(found) if each.name.isupper()
         ]
@@ -303,10 +303,6 @@ def _target(found: griffe.Object | griffe.Alias) -> griffe.Object:
 
 def _bases(found: griffe.Class) -> set[str]:
     return {str(base) for base in found.bases}
-
-
-def _is_enum(found: griffe.Class) -> bool:
-    return bool(_bases(found) & _ENUMS)
 
 
 def _is_made_elsewhere(found: griffe.Class, about: str) -> bool:

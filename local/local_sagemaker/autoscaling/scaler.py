@@ -141,12 +141,9 @@ class Scaler:
             # [T] A change in progress, of somebody else or of the scaler itself, has the component's lock.
             activity.status, activity.ended = "Failed", self._clock()
             activity.message = f"Failed to set desired copy count to {wanted}. Reason: {error.message}"
-        self._keep(activity)
-        return activity.ended is None
-
-    def _keep(self, activity: Activity) -> None:
         self.activities.insert(0, activity)
         del self.activities[_ACTIVITIES:]
+        return activity.ended is None
 
     def follow(self) -> None:
         """End the activities whose change has ended."""

@@ -106,7 +106,20 @@ class Cloud:
         return self.settings.value.time_scale
 
     def _new_region(self, account: str, name: str) -> Region:
-        plane = self._new_plane(account, name)
+        access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, name)
+        folder = self._state / account / name
+        plane = SageMakerControlPlane(
+            Context(
+                account=account,
+                region=name,
+                settings=self.settings,
+                throttling=self.throttling,
+                faults=self.faults,
+                clock=self._clock,
+                hosting=LocalHosting(folder, Artifacts(access.as_role), self.settings, self.process_groups),
+                telemetry=MinistackTelemetry(account, name, self.time_scale),
+            )
+        )
         autoscaling = AutoScaling(
             account=account,
             region=name,
@@ -117,26 +130,6 @@ class Cloud:
         )
         copies = CopyMetrics(plane.context, plane.components, plane.endpoints)
         return Region(account, name, plane, copies, autoscaling)
-
-    def _new_plane(self, account: str, region: str) -> SageMakerControlPlane:
-        access = S3Access(os.environ["AWS_ENDPOINT_URL"], account, region)
-        return SageMakerControlPlane(
-            Context(
-                account=account,
-                region=region,
-                settings=self.settings,
-                throttling=self.throttling,
-                faults=self.faults,
-                clock=self._clock,
-                hosting=LocalHosting(
-                    self._state / account / region,
-                    Artifacts(access.as_role),
-                    self.settings,
-                    self.process_groups,
-                ),
-                telemetry=MinistackTelemetry(account, region, self.time_scale),
-            )
-        )
 
     async def handle(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]

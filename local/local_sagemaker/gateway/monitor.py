@@ -31,8 +31,7 @@ class Monitor:
     async def run(self) -> None:
         """Go on until cancelled; what fails is logged, and tried again in the next round."""
         while True:
-            scale = self._cloud.settings.value.time_scale
-            await asyncio.sleep(max(_SHORTEST, min(_LONGEST, scale)))
+            await asyncio.sleep(max(_SHORTEST, min(_LONGEST, self._cloud.time_scale())))
             self.round()
 
     def round(self) -> None:
