@@ -4,8 +4,6 @@ The file has what differs between deployments, this module the rest; `docs/guide
 of your own copies the calls below `# Copy`, with values in place of the settings.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The AWS CLI: an endpoint from its model to its deletion, and the stack of a deployed fleet."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

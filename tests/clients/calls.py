@@ -3,8 +3,6 @@
 The scripts beside this file run in the environments of their clients, so this file needs nothing but Python.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """The clients: each one's package, environment and script, and the calls that are known to fail."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """What the tests of clients share: one cloud with one fleet, and what each client did."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 

@@ -6,8 +6,6 @@ NAME is that of a file in `requirements`; without one, all are installed. An env
 what its file pins is left as it is.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """What a tenant may send to reach another component through LiteLLM's proxy: each is tried on every path."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

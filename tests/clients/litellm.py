@@ -1,7 +1,5 @@
 """LiteLLM: its providers `sagemaker/`, `sagemaker_chat/` and `openai/`."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """LiteLLM's real proxy, set up with the blocks of docs/how-to/gateway.md as they stand there."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

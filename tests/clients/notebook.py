@@ -1,7 +1,5 @@
 """A notebook that AWS wrote: its code cells, one after the other, by IPython."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The `openai` client on the OpenAI path of components."""
 
-from __future__ import annotations
-
 import asyncio
 
 import openai

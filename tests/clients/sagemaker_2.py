@@ -1,7 +1,5 @@
 """The SageMaker Python SDK 2: an endpoint with a base, as `Model.deploy` makes it, and an adapter on it."""
 
-from __future__ import annotations
-
 from sagemaker.compute_resource_requirements.resource_requirements import ResourceRequirements
 from sagemaker.deserializers import JSONDeserializer
 from sagemaker.enums import EndpointType

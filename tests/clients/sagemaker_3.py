@@ -1,7 +1,5 @@
 """The SageMaker Python SDK 3: the resource classes of `sagemaker-core`, which its other parts build on."""
 
-from __future__ import annotations
-
 import json
 import urllib.request
 from typing import Any

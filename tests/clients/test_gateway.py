@@ -1,7 +1,5 @@
 """LiteLLM's real proxy in front of a fleet with releases, as docs/how-to/gateway.md sets it up."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Nothing that a tenant sends through LiteLLM's real proxy reaches another component, on any path."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

@@ -1,7 +1,5 @@
 """Notebooks that AWS wrote, with the few changes that `notebooks.toml` names."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

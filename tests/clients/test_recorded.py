@@ -1,7 +1,5 @@
 """What clients pin, and what the guide says of the pinned versions."""
 
-from __future__ import annotations
-
 import re
 
 from tests.clients.clients import CLIENTS, KNOWN, PART

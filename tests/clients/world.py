@@ -1,7 +1,5 @@
 """What all clients share: one embedded cloud with one deployed fleet, and files for more endpoints."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

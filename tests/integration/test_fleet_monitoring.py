@@ -1,7 +1,5 @@
 """The dashboard shows what the endpoint and the fleet publish, and every alarm rings for its fault."""
 
-from __future__ import annotations
-
 import datetime
 import json
 import os

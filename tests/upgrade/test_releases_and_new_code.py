@@ -3,8 +3,6 @@
 Callers ask all the while (`make qa SUITE=upgrade`). The release before is always that of one commit.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

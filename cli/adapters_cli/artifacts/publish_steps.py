@@ -1,8 +1,7 @@
 """The steps of publishing after an upload: the probe and the evaluation of each version."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from adapter_fleet.fleet.state.sagemaker_port import ServiceError
@@ -16,10 +15,10 @@ from adapters_cli.output.exit_codes import INTERRUPTED
 from adapters_cli.output.text import few, print_note
 
 
-def each_until_interrupted(
-    results: Sequence[PublishResult], step: Callable[[PublishResult], PublishResult]
+def probed(
+    results: Sequence[PublishResult], finder: ProbeFinder | None, declared: DeclaredAdapters
 ) -> tuple[list[PublishResult], int | None]:
-    """Take a step with each adapter. Return the results, and the exit code of a signal that ended it.
+    """Return the results with their probes, and the exit code of a signal that ended the search.
 
     Those that were not reached then count as failed, so that the manifest keeps their entries.
     """
@@ -27,21 +26,12 @@ def each_until_interrupted(
     code = None
     try:
         for result in results:
-            done.append(step(result))
+            done.append(with_probe(result, finder, declared))
     except KeyboardInterrupt:
         code = INTERRUPTED
     except SystemExit as end:  # a signal while a temporary component was there
         code = end.code if isinstance(end.code, int) else INTERRUPTED
     return [*done, *map(_interrupted, results[len(done) :])], code
-
-
-def probed(
-    results: Sequence[PublishResult], finder: ProbeFinder | None, declared: DeclaredAdapters, *, dry_run: bool
-) -> tuple[list[PublishResult], int | None]:
-    """Return the results with their probes, and the exit code of a signal that ended the search for them."""
-    if finder is None or dry_run:
-        return [with_probe(result, None, declared) for result in results], None
-    return each_until_interrupted(results, partial(with_probe, finder=finder, declared=declared))
 
 
 def _interrupted(result: PublishResult) -> PublishResult:

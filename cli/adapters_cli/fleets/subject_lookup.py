@@ -1,6 +1,6 @@
 """Finding what an evaluation compares: adapters by name beside their base model, or two versions of one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapter_fleet.common.naming import did_you_mean, digest_in_key
@@ -214,16 +214,14 @@ class _SubjectLookup:
             raise UsageError(f"'--against' should be another version or component, got {against!r}")
         if self._service.describe(component) is not None:
             return component, name
-        lookup, adapter = self._lookup, self._adapter_of(subject)
-        known = "" if lookup is None else ", ".join(each.version for each in lookup.versions(adapter))
+        lookup, adapter, known, hint = self._lookup, self._adapter_of(subject), "", ""
+        if lookup is not None:
+            known = f" ({', '.join(each.version for each in lookup.versions(adapter))})"
+            hint = did_you_mean(against, lookup.known)
         raise CommandError(
-            f"'--against' should be a version of {adapter}{known and f' ({known})'}, an archive in S3,"
-            f" an adapter or a component, got {against!r}{did_you_mean(against, self._names())}"
+            f"'--against' should be a version of {adapter}{known}, an archive in S3, an adapter or a"
+            f" component, got {against!r}{hint}"
         )
-
-    def _names(self) -> Iterable[str]:
-        """Return the names of the fleet's adapters and of their components; none without a fleet."""
-        return () if self._lookup is None else self._lookup.known
 
     def _of_fleet(self, name: str) -> tuple[str, str] | None:
         """Return the component and the name of an adapter of the fleet; None if it has none of this name."""

@@ -1,7 +1,5 @@
 """One LoRA adapter as a resource of the stack."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import jsii

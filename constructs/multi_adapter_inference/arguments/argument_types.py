@@ -3,8 +3,6 @@
 docs/adr/0014-libraries.md says why no library does it.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import re

@@ -1,7 +1,5 @@
 """Errors that begin with the path of a construct."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Options that a TypedDict names once, for every constructor and method that takes them with `Unpack`."""
 
-from __future__ import annotations
-
 import inspect
 import typing
 from collections.abc import Callable, Mapping

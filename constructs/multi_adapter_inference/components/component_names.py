@@ -1,7 +1,5 @@
 """The names of an app's components, which are unique in an account and region."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re

@@ -1,7 +1,5 @@
 """The rights of callers, and of operators who use the `adapters` command."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

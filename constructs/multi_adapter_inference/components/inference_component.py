@@ -1,7 +1,5 @@
 """What callers send requests to: its grants, and its metrics by SageMaker's names."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, Unpack

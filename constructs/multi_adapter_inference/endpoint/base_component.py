@@ -1,7 +1,5 @@
 """The component of a base model: its copies on an endpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 

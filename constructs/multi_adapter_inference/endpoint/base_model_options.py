@@ -1,7 +1,5 @@
 """The options of a base model, which several constructs and methods take."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, TypedDict

@@ -1,7 +1,5 @@
 """The network interfaces of an endpoint's containers."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import TypedDict
 

@@ -1,7 +1,5 @@
 """Reads how many copies of a base model run, for the deployments that update it."""
 
-from __future__ import annotations
-
 import jsii
 from aws_cdk import CustomResource, Duration, IStableAnyProducer, Lazy, Token
 from aws_cdk import aws_sagemaker as sagemaker

@@ -1,7 +1,5 @@
 """The instances that base models run on, as the component of a base model sees them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Unpack
 

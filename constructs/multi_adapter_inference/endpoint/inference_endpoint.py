@@ -1,7 +1,5 @@
 """A SageMaker endpoint: the instances that base models share."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum

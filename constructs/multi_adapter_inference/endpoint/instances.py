@@ -1,7 +1,5 @@
 """The instances of an endpoint, and the copies of its base models on them."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

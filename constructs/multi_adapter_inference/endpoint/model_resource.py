@@ -1,7 +1,5 @@
 """The SageMaker model resource that the base model's component runs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping

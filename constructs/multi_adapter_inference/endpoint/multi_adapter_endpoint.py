@@ -1,7 +1,5 @@
 """A SageMaker endpoint with one base model and its LoRA adapters."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Unpack

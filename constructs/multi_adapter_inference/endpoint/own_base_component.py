@@ -1,7 +1,5 @@
 """What a base model of this app is made of, on an endpoint of its own or on a shared one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypedDict, Unpack

@@ -1,7 +1,5 @@
 """The tags of a fleet's components that come from the app."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """The control plane of one fleet: table, functions, state machine and the custom resource's provider."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

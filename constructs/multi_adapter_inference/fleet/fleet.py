@@ -1,7 +1,5 @@
 """A fleet of adapters that is kept equal to a manifest."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, TypedDict, Unpack
 

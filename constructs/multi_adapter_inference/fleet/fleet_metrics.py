@@ -1,7 +1,5 @@
 """The metrics of a fleet."""
 
-from __future__ import annotations
-
 from typing import Unpack
 
 import jsii

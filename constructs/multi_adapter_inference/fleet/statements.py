@@ -1,7 +1,5 @@
 """What the functions of a fleet may do with inference components, and with manifests and archives in S3."""
 
-from __future__ import annotations
-
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 

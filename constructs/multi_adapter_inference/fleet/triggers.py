@@ -1,7 +1,5 @@
 """The EventBridge rules that start a fleet: new manifests, changes of its endpoint, errors, drift checks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from aws_cdk import Duration

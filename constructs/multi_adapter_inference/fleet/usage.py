@@ -1,7 +1,5 @@
 """What is counted of the use of a fleet's adapters, and the function that counts it on a schedule."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The Lambda functions of one construct: they share code and log group, and each has a role of its own."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict

@@ -1,7 +1,5 @@
 """The CDK's framework of custom resources, with expiring logs and acknowledged findings."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """Adapters of a fleet that are listed in code."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path

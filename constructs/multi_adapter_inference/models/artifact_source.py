@@ -1,7 +1,5 @@
 """The places in buckets from which an endpoint's role reads adapters, and the prefixes that are folders."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Whether the base model and its adapters fit into memory, as far as synth knows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from aws_cdk import Annotations

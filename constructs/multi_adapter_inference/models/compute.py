@@ -1,7 +1,5 @@
 """What one copy of the base model takes of its instance, and how long it may take to start."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

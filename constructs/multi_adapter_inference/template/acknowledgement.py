@@ -1,7 +1,5 @@
 """Reasons for the findings of cdk-nag's AwsSolutions pack, for users who run it over their app."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any

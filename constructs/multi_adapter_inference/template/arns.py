@@ -1,7 +1,5 @@
 """ARNs of endpoints and inference components, as IAM compares them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@
 needs a `.tar.gz`, and the key should contain the adapter's identity.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass

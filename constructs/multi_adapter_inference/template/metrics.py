@@ -1,7 +1,5 @@
 """The namespaces and the options of metrics."""
 
-from __future__ import annotations
-
 from typing import TypedDict
 
 from aws_cdk import Duration

@@ -1,7 +1,5 @@
 """Statements of IAM policies, as plain data until the CDK gets them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

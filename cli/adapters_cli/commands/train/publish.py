@@ -204,7 +204,7 @@ def _of_this_machine(
     )
     if declared is None:
         return results, sent, None
-    results, code = probed(results, finder, declared, dry_run=dry_run)
+    results, code = probed(results, None if dry_run else finder, declared)
     return results, sent, code
 
 

@@ -214,7 +214,7 @@ def _decide_absent(record: AdapterRecord, want: DesiredAdapter | None, context: 
     intent = record.intent
     if intent is not None:
         if intent.acknowledged is None or context.now - intent.acknowledged >= SETTLING_SECONDS:
-            return Decision(step=Step.LOOK, why="a write was lost")
+            return Decision(step=Step.LOOK, why="its write is not confirmed")
         return Decision(step=Step.WAIT, why="it is not visible yet")
     if want is None:
         return Decision(step=Step.FORGET)

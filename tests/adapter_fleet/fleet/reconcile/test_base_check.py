@@ -1,7 +1,5 @@
 """Another base model or smoke request changes every adapter that it concerns, and voids old failures."""
 
-from __future__ import annotations
-
 import itertools
 from collections import defaultdict
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What a pass lists, how fast, and what it does where SageMaker throttles or is slow."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import pytest

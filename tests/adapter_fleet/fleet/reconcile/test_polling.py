@@ -1,7 +1,5 @@
 """When components with a write under way are looked at again."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What a fleet does: requests go in, adapters come out."""
 
-from __future__ import annotations
-
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

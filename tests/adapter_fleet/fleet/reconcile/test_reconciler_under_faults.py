@@ -1,7 +1,5 @@
 """Whatever happens to a fleet, in any order: it keeps its promises, and always converges."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

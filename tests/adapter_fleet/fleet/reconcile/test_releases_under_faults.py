@@ -1,7 +1,5 @@
 """Releases keep their four promises whatever happens, in any order (docs/guides/fleets.md)."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from adapter_fleet.fleet.reconcile.session import PassInput, Session
 from tests.adapter_fleet.fleet_world import UID, World, adapter, deployed
 

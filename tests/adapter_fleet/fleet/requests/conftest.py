@@ -1,7 +1,5 @@
 """CloudFormation and a bucket of manifests as the request handler meets them, and deployments with either."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

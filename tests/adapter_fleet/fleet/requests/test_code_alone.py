@@ -1,7 +1,5 @@
 """Deployments of new code alone, between deployments and rollbacks of manifests."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Events of CloudFormation and new manifests in S3 become generations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

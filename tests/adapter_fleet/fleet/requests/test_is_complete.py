@@ -1,7 +1,5 @@
 """Whether a deployment is done, and what its response says."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Which manifest a request means, above all a rollback."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

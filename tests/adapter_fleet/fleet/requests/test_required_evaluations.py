@@ -1,7 +1,5 @@
 """A fleet that requires evaluations: which manifests it refuses, and which never."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -2,8 +2,6 @@
 
 # ruff: noqa: N803 - the names are those of boto3
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Deployments whose time is up: what they have applied decides how they end."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

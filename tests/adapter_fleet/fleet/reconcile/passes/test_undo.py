@@ -1,7 +1,5 @@
 """An undo goes as far as it can, and the last good versions stay known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

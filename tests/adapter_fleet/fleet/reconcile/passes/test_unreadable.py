@@ -1,7 +1,5 @@
 """A component or a row of the registry that cannot be read is left alone, and holds up nothing else."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

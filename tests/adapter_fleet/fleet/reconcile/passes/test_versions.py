@@ -1,7 +1,5 @@
 """Which versions of an adapter are remembered: those with other weights, at whatever address."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
