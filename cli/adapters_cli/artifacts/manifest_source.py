@@ -18,13 +18,13 @@ from adapter_fleet.serving.base_model import BaseModelFacts
 from adapter_rules.archives.packing import identity_of
 from adapters_cli.artifacts.archive_store import ArchiveStore
 from adapters_cli.artifacts.declared_adapters import DeclaredAdapters
-from adapters_cli.artifacts.local_adapters import LocalAdapter
+from adapters_cli.artifacts.local_adapters import LocalAdapter, meant_by
 from adapters_cli.artifacts.publisher import FAILURES, PublishResult, PublishState, check_adapter
 from adapters_cli.aws.account import Account
 from adapters_cli.aws.s3_location import NO_OBJECT
 from adapters_cli.manifests.editable_manifest import EditableManifest
 from adapters_cli.models.options import ServingLimits
-from adapters_cli.output.errors import CommandError, error_text
+from adapters_cli.output.errors import CommandError, UsageError, error_text
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -70,6 +70,8 @@ class ManifestSource:
         where = str(path)
         if where.startswith("s3:/"):
             where = where.replace("s3:/", SCHEME, 1)  # pathlib makes one slash of two
+        elif not path.exists():
+            raise UsageError(f"{where}: there is no such file{meant_by(path)}")
         manifest = EditableManifest.of(where, account).parsed()
         mine = manifest.base_model
         if mine and base_model and not BaseModelFacts(name=mine).is_named(base_model):

@@ -41,15 +41,21 @@ class AdapterLookup:
         self._fleet, self._newest = fleet, newest
 
     def find(self, names: Iterable[str]) -> dict[str, str]:
-        """Return adapters' names by component, in the order given. Raises CommandError with unknown names."""
-        found, unknown = {}, []
+        """Return what people call components, by component, in the order given.
+
+        A version is called `acme@3f9a01c2d4e5`, and an adapter by its name. Raises CommandError with unknown
+        names.
+        """
+        return dict(self.find_each(names))
+
+    def find_each(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the component of each name, and what people call it; the same component may come twice."""
+        found, unknown = [], []
         for name in dict.fromkeys(names):
             try:
-                component, known = self._named(name)
+                found.append(self._named(name))
             except CommandError as error:
                 unknown.append(str(error))
-            else:
-                found[component] = known
         if unknown:
             raise CommandError("\n".join(unknown))
         return found
@@ -89,14 +95,16 @@ class AdapterLookup:
     def component_with(self, adapter: str, version: Artifact) -> str | None:
         """Return the component that has a version of an adapter; None if there is none."""
         route = self.route(adapter)
+        records = {record.component: record for record in self._records_of(adapter)}
         for one in () if route is None else route.all_versions:
-            if one.artifact.same_version_as(version):
+            # A route lists versions whose components are gone, too.
+            if one.artifact.same_version_as(version) and one.component in records:
                 return one.component
-        for record in self._records_of(adapter):
+        for component, record in records.items():
             if version.same_version_as(record.serving):
-                return record.component
-            if version.digest is not None and is_of_version(record.component, version.digest):
-                return record.component  # it has not come into service
+                return component
+            if version.digest is not None and is_of_version(component, version.digest):
+                return component  # it has not come into service
         return None
 
     def adapter_of(self, component: str) -> str | None:
@@ -138,7 +146,7 @@ class AdapterLookup:
         A component that the manifest declares stands for its adapter, and each other one for itself.
         """
         adapter = self._desired.get(name, name)
-        found = [self._find(name) or name, self._default_component(adapter)]
+        found = [(self._find(name) or (name,))[0], self._default_component(adapter)]
         if self.has_routes:
             route = self.route(adapter)
             found += [] if route is None else [version.component for version in route.all_versions]
@@ -152,10 +160,11 @@ class AdapterLookup:
         return self._default_component(name)
 
     def _named(self, name: str) -> tuple[str, str]:
-        """Return the component of a name, and the name for people. Raises CommandError for an unknown one."""
-        component, (adapter, at, named) = self._find(name), name.partition("@")
-        if component is not None:
-            return component, self._name_of(component) if component == name else name
+        """Return the component of a name, and what people call it. Raises CommandError for an unknown one."""
+        found, (adapter, at, named) = self._find(name), name.partition("@")
+        if found is not None:
+            return found
+        adapter = self.adapter_of(adapter) or adapter
         if not at or (adapter not in self.known and self.route(adapter) is None):
             raise self.unknown(name)
         version = self.find_version(adapter, named)
@@ -164,28 +173,49 @@ class AdapterLookup:
             raise CommandError(f"adapter '{adapter}' has no version '{named}'; it has {known}")
         component = self.component_with(adapter, version)
         if component is None:
-            loads = f"'adapters rollback {adapter} --to {version.version}' loads it"
-            raise CommandError(f"no component has version {version.version} of adapter '{adapter}'; {loads}")
+            raise CommandError(self._without_component(adapter, version))
         return component, f"{adapter}@{version.version}"
 
-    def _find(self, name: str) -> str | None:
+    def _without_component(self, adapter: str, version: Artifact) -> str:
+        """Return that no component has a version, and what helps."""
+        declared = self._declared(adapter)
+        helps = f"'adapters rollback {adapter} --to {version.version}' loads it"
+        if declared is not None and version.same_version_as(declared.artifact):
+            helps = f"'adapters status {adapter}' says why"
+        return f"no component has version {version.version} of adapter '{adapter}'; {helps}"
+
+    def _find(self, name: str) -> tuple[str, str] | None:
+        """Return the component of an adapter's name or of its own name, and what people call it."""
         route = self.route(name)
         if route is not None:
-            return route.live.component
+            return route.live.component, name
         component = self._default_component(name)
         record = self._fleet.registry.records.find(component)
         # While the manifest moves an adapter to another component, the old one is counted for deletion.
-        if record is not None and record.name == name and record.counted is None:
-            return component
-        return _component_in(self._desired, name) or _component_in(self._names, name)
+        if record is not None and record.counted is None and name in (record.name, component):
+            return component, self._name_of(component) if name == component else name
+        staying = {record.component: record.name for record in self._records if record.counted is None}
+        if name in self._desired and name not in staying:
+            route = self.route(self._desired[name])
+            if route is not None:  # it stands for its adapter
+                return route.live.component, self._desired[name]
+        for names in (staying, self._desired, self._names):
+            if (found := _component_in(names, name)) is not None:
+                return found, self._name_of(found) if found == name else name
+        return None
 
     def _name_of(self, component: str) -> str:
-        """Return what a person calls a component: its adapter, or one of several versions of it."""
-        adapter = self._desired.get(component) or self._names[component]
-        route = self.route(adapter)
-        for one in () if route is None else route.all_versions[1:]:
-            if one.component == component:
-                return f"{adapter}@{one.artifact.version}"
+        """Return what people call a component: its adapter, or in a fleet with releases a version of it."""
+        adapter = self.adapter_of(component) or component
+        try:
+            route = self.route(adapter)
+        except UnreadableError:
+            return adapter
+        if route is None:
+            return adapter
+        for version in self.versions(adapter):
+            if self.component_with(adapter, version) == component:
+                return f"{adapter}@{version.version}"
         return adapter
 
     def _declared(self, adapter: str) -> DesiredAdapter | None:
@@ -233,11 +263,6 @@ def _component_in(names: Mapping[str, str], name: str) -> str | None:
     """Return the component of an adapter's name or of its own name; None if there is none."""
     found = (component for component, adapter in names.items() if adapter == name)
     return next(found, name if name in names else None)
-
-
-def named_versions(found: Mapping[str, str]) -> tuple[str, ...]:
-    """Return those components that a person means as versions, and not as their adapters."""
-    return tuple(component for component, name in found.items() if "@" in name)
 
 
 def complete_adapter(context: typer.Context, incomplete: str) -> list[str]:

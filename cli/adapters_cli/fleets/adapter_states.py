@@ -10,6 +10,7 @@ from adapter_fleet.fleet.planning.context import PlanContext
 from adapter_fleet.fleet.planning.decide import Decision, Step
 from adapter_fleet.fleet.planning.fleet_view import FleetView
 from adapter_fleet.fleet.planning.proof import is_proven
+from adapter_fleet.fleet.planning.releases import IN_PLACE_AGAIN
 from adapter_fleet.fleet.state.failures import Cause, Failure
 from adapter_fleet.fleet.state.fleet_settings import ReleaseSettings
 from adapter_fleet.fleet.state.generations import Generation, Outcome
@@ -164,7 +165,8 @@ def adapter_states(
         if want is not None and said is not None and not want.artifact.same_version_as(said.artifact):
             state = _as_pinned(state, said)
         if route is not None:
-            state = _as_routed(state, route, view.desired.versions.releases, records, now)
+            releases = generation.request.target.settings.releases
+            state = _as_routed(state, route, releases, records, now, declared=said is not None)
         found.append(state)
     return in_order(found)
 
@@ -288,15 +290,26 @@ def _activity(record: AdapterRecord, decision: Decision) -> str:
 
 
 def _as_routed(
-    state: AdapterState, route: Route, releases: ReleaseSettings, existing: Collection[str], now: float
+    state: AdapterState,
+    route: Route,
+    releases: ReleaseSettings | None,
+    existing: Collection[str],
+    now: float,
+    *,
+    declared: bool,
 ) -> AdapterState:
-    """Return the state of a version with its share of the callers, and what the fleet does about it next."""
-    live, candidate = route.live, route.candidate
+    """Return the state of a version with its share of the callers, and what the fleet does about it next.
+
+    releases:
+        None if they are switched off: a candidate is about to lose its share.
+    """
+    live, candidate = route.live, route.candidate if releases is not None else None
     settled, beside, share = state.settled, live.component, 0
-    until, note = None, f"{live.artifact.version} answers meanwhile"
+    until, answers = None, f"{live.artifact.version} answers"
+    note = f"{answers} meanwhile" if declared else f"it is kept; {answers}"
     leaving = {
         component: moment
-        for component, moment in route.drained_at(releases).items()
+        for component, moment in route.drained_at(releases or IN_PLACE_AGAIN).items()
         if moment > now and component in existing
     }
     if state.component == live.component:
@@ -304,15 +317,15 @@ def _as_routed(
         until = max(leaving.values(), default=None)
         note = f"{few(sorted(leaving))} {'drains' if len(leaving) == 1 else 'drain'}" if leaving else ""
         if candidate is not None:
-            share, beside = 100 - candidate.percent, candidate.component
+            share, beside, until = 100 - candidate.percent, candidate.component, None
             note = f"it answers {share} % of the callers, {candidate.artifact.version} the others"
-    elif candidate is not None and candidate.component == state.component:
+    elif candidate is not None and releases is not None and candidate.component == state.component:
         share, until = candidate.percent, due(candidate, releases)
         settled = settled and until is None
         note = f"it answers {share} % of the callers, {live.artifact.version} the others"
         note += f"; {candidate.held}" if candidate.held else ""
     elif state.component in leaving:
-        until, note = leaving[state.component], f"it drains; {live.artifact.version} answers"
+        until, note = leaving[state.component], f"it drains; {answers}"
     reason = "; ".join(filter(None, (note, state.reason)))
     return replace(
         state, percent=share, beside=beside or None, reason=reason or None, settled=settled, until=until

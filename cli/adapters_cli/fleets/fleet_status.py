@@ -125,9 +125,9 @@ def find_status(
     *,
     alone: Collection[str] = (),
 ) -> FleetStatus | None:
-    """Read the status of a fleet, with all adapters or with `only` these components.
+    """Read the status of a fleet, with all adapters or with `only` these components and those `alone`.
 
-    Of a component that answers, it has the version that is declared, but of one that is asked for `alone`.
+    Of a component that answers, `only` gives the version that the manifest declares, and `alone` its own.
     Returns None before the fleet's first generation.
     """
     fleet = registry.fleet()
@@ -141,20 +141,21 @@ def find_status(
     if only is None or routes or unread_routes:
         records = registry.records.all()
     else:
-        found = read_each(only, registry.records.find)
+        found = read_each({*only, *alone}, registry.records.find)
         records = {component: record for component, record in found.items() if record is not None}
         adapters = (adapter for adapter in desired.adapters if adapter.component in found)
         desired = DesiredFleet(adapters=tuple(adapters))
-    live = {route.live.component for route in routes.values()} - set(alone)
-    kept = set(only or ()) - live
+    live = {route.live.component for route in routes.values()}
+    kept = set(only or ()) - live | set(alone)
     states = adapter_states(
         records, desired, orders, routes, fleet, active, now, kept=kept, unread_routes=unread_routes
     )
     if only is not None:
         named = {records[component].name for component in live.intersection(only) if component in records}
-        first = set(only) - records.keys()  # of an adapter that has none of its versions yet
-        named |= {adapter.name for adapter in desired.adapters if adapter.component in first}
-        states = tuple(state for state in states if state.component in only or state.name in named)
+        shown = {*only, *alone}
+        # Of an adapter that has none of its versions yet.
+        named |= {each.name for each in desired.adapters if each.component in shown - records.keys()}
+        states = tuple(state for state in states if state.component in shown or state.name in named)
         totals = _totals(registry, fleet, active)
     return FleetStatus(
         fleet=fleet,

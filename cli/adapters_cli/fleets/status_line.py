@@ -9,7 +9,7 @@ from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.fleet_status import FleetStatus, manifest_to_come_note
 from adapters_cli.output.text import duration, few, one_line, print_note, printable
 
-_SHOWN_EVERY_SECONDS = 10.0
+_SHOWN_EVERY_SECONDS = 5.0
 
 
 def totals(status: FleetStatus) -> str:
@@ -31,7 +31,7 @@ def _waits_for(status: FleetStatus) -> str:
         return ""
     first = waiting[0]
     left = "" if first.until is None else f" (for {duration(first.until - status.at)})"
-    reason = one_line(first.reason or first.state)
+    reason = one_line("; ".join(filter(None, (first.state, first.reason))))
     return f"; waits for {few([adapter.name for adapter in waiting])}: {reason}{left}"
 
 
@@ -39,7 +39,7 @@ class StatusLine:
     """Shows the totals, the trouble of a fleet and what it waits for on standard error.
 
     On a terminal the line is replaced in place. Elsewhere it is written when the totals or the trouble have
-    changed, and every 10 seconds.
+    changed, and every five seconds.
     """
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ from tests.constructs.resources import Resources
 
 TABLE = Path(__file__).parents[3] / "docs" / "guides" / "releases.csv"
 IN_PLACE = {"in place", "off again"}
+RELEASES = {"one version", "share", "promoted", "rolled back", "failed"}
 CALLS: dict[str, Callable[[AdapterFleet, iam.Role], object]] = {
     "fleet.component_name(acme)": lambda fleet, _: fleet.component_name("acme"),
     "fleet.grant_invoke(role, adapters=[acme])": lambda fleet, role: fleet.grant_invoke(
@@ -32,7 +33,11 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("what", rows())
-@pytest.mark.parametrize("states", [IN_PLACE, {"one version", "share", "failed"}, {"canary"}], ids=sorted)
+@pytest.mark.parametrize(
+    "states",
+    [IN_PLACE, {"one version", "share", "promoted", "rolled back", "failed"}, {"canary"}],
+    ids=sorted,
+)
 def test_each_state_has_the_outcome_of_the_table(
     stack: cdk.Stack, bucket: s3.IBucket, tmp_path: Path, what: str, states: set[str]
 ) -> None:

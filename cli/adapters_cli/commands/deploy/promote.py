@@ -44,7 +44,7 @@ def promote(
     check_takes_orders(fleet, newest)
     releases = in_force(fleet.registry, newest).request.target.settings.releases
     lookup = AdapterLookup(fleet, newest)
-    [(component, named)] = lookup.find([name]).items()
+    [(component, named)] = lookup.find_each([name])
     adapter, at, _ = named.partition("@")
     route = lookup.route(adapter)
     candidate = None if route is None else route.candidate

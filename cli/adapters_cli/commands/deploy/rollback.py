@@ -144,7 +144,8 @@ def _declared(fleet: Fleet, name: str) -> DesiredAdapter:
     """Return the adapter as the manifest in force declares it."""
     newest = newest_generation(fleet)
     check_takes_orders(fleet, newest)
-    [(component, adapter_name)] = AdapterLookup(fleet, newest).find([name]).items()
+    [(component, found)] = AdapterLookup(fleet, newest).find_each([name])
+    adapter_name = found.partition("@")[0]
     for adapter in desired_by(fleet.registry, in_force(fleet.registry, newest)).adapters:
         if adapter.component == component or adapter.name == adapter_name:
             return adapter

@@ -78,7 +78,7 @@ def describe(
     elif fleet is not None and name is not None:
         lookup = AdapterLookup(fleet, newest_generation(fleet))
         [own] = lookup.find([name])
-        seen = read_status(fleet, [own], alone=[own])
+        seen = read_status(fleet, [], alone=[own])
         if not seen.adapters:
             raise lookup.unknown(name)
         known = seen.adapters[0]
@@ -145,6 +145,7 @@ def _document(fleet: Fleet, lookup: AdapterLookup, active: Generation, state: Ad
     desired = desired_by(fleet.registry, active).adapters
     declared = next((one for one in desired if one.name == state.name), None)
     wanted = None if declared is None else declared.artifact
+    own = wanted if state.artifact is None or state.artifact.same_version_as(wanted) else state.artifact
     tags = {} if declared is None else state.tags
     components = lookup.components_of_versions(state.name)
     events = AdapterHistory.read(fleet.registry, components, _EVENTS).with_reasons
@@ -169,10 +170,10 @@ def _document(fleet: Fleet, lookup: AdapterLookup, active: Generation, state: Ad
         "earlier": [version_document(artifact) for artifact in state.earlier],
         "rank": None if declared is None else declared.rank,
         "tags": tags,
-        "probe": None if wanted is None or wanted.probe is None else plain_probe(wanted.probe),
+        "probe": None if own is None or own.probe is None else plain_probe(own.probe),
         "proof": state.proof,
         "asked_at": timestamp(state.asked_at),
-        "evaluation": _evaluation(target.settings.bar_beside(target.base), state, wanted),
+        "evaluation": _evaluation(target.settings.bar_beside(target.base), state.name, own),
         "last_hour": _last_hour(account, state.component),
         "percent": state.percent,
         "beside": None if other is None else _beside(account, other),
@@ -182,18 +183,15 @@ def _document(fleet: Fleet, lookup: AdapterLookup, active: Generation, state: Ad
     }
 
 
-def _evaluation(bar: EvaluationBar | None, state: AdapterState, wanted: Artifact | None) -> dict[str, Any]:
-    """Return the recorded evaluation of the version that serves, and the fleet's bar."""
-    shown = state.artifact or wanted
-    if shown is not None and wanted is not None and shown.same_version_as(wanted):
-        shown = wanted  # the manifest may have recorded the evaluation after the version came into service
+def _evaluation(bar: EvaluationBar | None, name: str, shown: Artifact | None) -> dict[str, Any]:
+    """Return the recorded evaluation of a version, and the fleet's bar."""
     record = None if shown is None else shown.evaluation
     required: dict[str, Any] | None = None
     if bar is not None:
-        missed = [problem for _, problem in bar.problems(record, adapter=state.name)]
+        missed = [problem for _, problem in bar.problems(record, adapter=name)]
         required = {
             "requirements": list(bar.requirements),
-            "exempt": bar.is_exempt(state.name),
+            "exempt": bar.is_exempt(name),
             "missed": missed,
         }
     return {
@@ -209,8 +207,9 @@ def _other_version(fleet: Fleet, lookup: AdapterLookup, state: AdapterState) -> 
     for name in (f"{state.name}@{NEW}", state.name):
         with suppress(CommandError):
             [other] = lookup.find([name])
-            if other != state.component:
-                return next(iter(read_status(fleet, [other], alone=[other]).adapters), None)
+            found = read_status(fleet, [], alone=[other]).adapters
+            if found and found[0].component != state.component:
+                return found[0]
     return None
 
 
@@ -249,7 +248,8 @@ def _lines(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if document["last_hour"] is not None:
         yield "last hour", _hour_text(document["last_hour"])
     if beside := document.get("beside"):
-        yield "beside", f"{beside['component']}, {beside['state']}: {beside['reason'] or 'it answers'}"
+        reason = beside["reason"] or ("it answers" if beside["percent"] else "-")
+        yield "beside", f"{beside['component']}, {beside['state']}: {reason}"
         if beside["last_hour"] is not None:
             yield "", f"last hour: {_hour_text(beside['last_hour'])}"
     yield "base_url", document["base_url"]

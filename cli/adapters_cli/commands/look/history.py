@@ -54,9 +54,11 @@ def history(
 
 def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None:
     lookup = AdapterLookup(fleet, newest_generation(fleet))
-    component = lookup.component(name)
-    components = lookup.components_of_versions(name.partition("@")[0])
-    version = name.partition("@")[2]
+    component, (adapter, _, version) = lookup.component(name), name.partition("@")
+    components = lookup.components_of_versions(adapter)
+    known = lookup.find_version(adapter, version) if version else None
+    if known is not None:
+        version = known.digest or known.uri
     events = AdapterHistory.read(fleet.registry, components, MOST_EVENTS if version else limit).with_reasons
     events = [(event, why) for event, why in events if not version or _is_of(event, version)][:limit]
     present = read_adapter_state(fleet, component)
@@ -90,7 +92,7 @@ def _show_adapter(fleet: Fleet, name: str, limit: int, *, as_json: bool) -> None
 def _is_of(event: Event, version: str) -> bool:
     """Return True if an event is one of a version, or of its component."""
     artifacts = filter(None, (event.before_artifact, event.after_artifact))
-    digest = version.removeprefix("sha256:").removeprefix("sha256-")
+    digest = version.removeprefix("sha256:").removeprefix("sha256-").lower()
     return is_of_version(event.component, digest) or any(is_named(each, version) for each in artifacts)
 
 

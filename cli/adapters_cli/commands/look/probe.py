@@ -1,7 +1,7 @@
 """`adapters probe`: ask adapters for their probes now."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +12,7 @@ from adapter_fleet.fleet.state.sagemaker_port import ServiceError
 from adapter_fleet.manifest.desired import Probe, new_nonce
 from adapters_cli.aws.account import account_of
 from adapters_cli.aws.worker_threads import read_each
-from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter, named_versions
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.adapter_states import StateGroup
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.fleet_lookup import Fleet, find_fleet, newest_generation
@@ -67,9 +67,10 @@ def probe(
     """
     fleet = find_fleet(account_of(context))
     newest = newest_generation(fleet)
-    found = AdapterLookup(fleet, newest).find(names) if names else {}
-    versions = named_versions(found)
-    seen = read_status(fleet, tuple(found) if names else None, alone=versions)
+    found = AdapterLookup(fleet, newest).find_each(names) if names else []
+    versions = {component: name for component, name in found if "@" in name}
+    only = [component for component, name in found if "@" not in name] if names else None
+    seen = read_status(fleet, only, alone=versions)
     probes = {component: (name, probe) for name, component, probe in _probes(fleet, seen, versions)}
     endpoint = seen.active.request.target.endpoint
     asked = read_each(probes, lambda component: _ask(fleet, endpoint, component, *probes[component]))
@@ -99,7 +100,7 @@ def _what_helps(fleet: Fleet, seen: FleetStatus, bad: Set[str]) -> str:
 
 
 def _probes(
-    fleet: Fleet, seen: FleetStatus, versions: Collection[str]
+    fleet: Fleet, seen: FleetStatus, versions: Mapping[str, str]
 ) -> Iterator[tuple[str, str, Probe | None]]:
     """Yield adapters, the components that their callers reach, and what these should answer.
 
@@ -111,7 +112,7 @@ def _probes(
         if state.group is StateGroup.ORPHAN:
             continue
         if state.component in versions:
-            yield f"{state.name}@{state.version}", state.component, _passed(fleet, state.component)
+            yield versions[state.component], state.component, _passed(fleet, state.component)
             continue
         if state.beside is not None:
             yield state.name, state.beside, _passed(fleet, state.beside)

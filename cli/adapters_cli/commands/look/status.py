@@ -13,7 +13,7 @@ from rich.text import Text
 from adapter_fleet.fleet.state.configuration import STALLED_SECONDS
 from adapter_fleet.fleet.state.generations import Generation, Outcome, Source
 from adapters_cli.aws.account import account_of
-from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter, named_versions
+from adapters_cli.fleets.adapter_lookup import AdapterLookup, complete_adapter
 from adapters_cli.fleets.adapter_states import AdapterState, StateGroup
 from adapters_cli.fleets.base_component import read_base
 from adapters_cli.fleets.endpoint_comparison import compare_with_endpoint
@@ -26,7 +26,7 @@ from adapters_cli.fleets.fleet_status import (
     read_changes,
     read_status,
 )
-from adapters_cli.fleets.remedies import next_step, remedy_of
+from adapters_cli.fleets.remedies import next_step
 from adapters_cli.fleets.status_line import StatusLine, totals
 from adapters_cli.fleets.versions import print_earlier_versions, version_document
 from adapters_cli.output.errors import UsageError
@@ -123,7 +123,7 @@ class _Selection:
     components:
         Those that count, by their components; None for all.
     versions:
-        Those among them that are asked for as versions.
+        Those that are asked for as versions.
     groups, tags:
         Which of them are shown; empty for all. A tag without a value may have any.
     """
@@ -138,10 +138,10 @@ class _Selection:
         cls, fleet: Fleet, names: Sequence[str], groups: Iterable[StateGroup], tags: Iterable[str]
     ) -> "_Selection":
         """Select adapters. Raises CommandError with the names that no adapter has, UsageError for no tag."""
-        found = AdapterLookup(fleet, newest_generation(fleet)).find(names) if names else {}
+        found = AdapterLookup(fleet, newest_generation(fleet)).find_each(names) if names else []
         return cls(
-            components=tuple(found) if names else None,
-            versions=named_versions(found),
+            components=tuple(component for component, name in found if "@" not in name) if names else None,
+            versions=tuple(component for component, name in found if "@" in name),
             groups=frozenset(groups),
             tags=dict(map(_tag, tags)),
         )
@@ -342,7 +342,7 @@ def _document(seen: FleetStatus, adapters: Sequence[AdapterState]) -> dict[str, 
 def _adapter_document(adapter: AdapterState) -> dict[str, Any]:
     return {
         **asdict(adapter),
-        "remedy": None if adapter.cause is None else remedy_of(adapter.cause, adapter.name),
+        "remedy": next_step(adapter, adapter.name),
         "since": timestamp(adapter.since),
         "asked_at": timestamp(adapter.asked_at),
         "retry_at": timestamp(adapter.retry_at),

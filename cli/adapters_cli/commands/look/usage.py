@@ -53,12 +53,13 @@ def usage(
     with option_errors():
         length = look_back_seconds(since, units="hd", such_as="12h or 7d")
     fleet = find_fleet(account)
-    members = _with_earlier_versions(fleet, FleetMembers.of(fleet.registry, newest_generation(fleet)))
-    keys = _keys(members, by) | {members.target.base: BASE}
+    members = FleetMembers.of(fleet.registry, newest_generation(fleet))
     period = _HOUR if length % _DAY else _DAY
     end = account.now()
     # Whole days or hours, the current one included: CloudWatch's days are whole ones in UTC.
     start = (end // period + 1) * period - length
+    members = _with_earlier_versions(fleet, members, start)
+    keys = _keys(members, by) | {members.target.base: BASE}
     days: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     total: dict[str, float] = defaultdict(float)
     reader = MetricReader(account.client("cloudwatch"))
@@ -84,12 +85,13 @@ def usage(
         print_note(counted(round(sum(total.values())), "request"))
 
 
-def _with_earlier_versions(fleet: Fleet, members: FleetMembers) -> FleetMembers:
-    """Return the members with the earlier versions of adapters, which only their histories know."""
+def _with_earlier_versions(fleet: Fleet, members: FleetMembers, start: float) -> FleetMembers:
+    """Return the members with the versions that have gone since a time: only the histories know them."""
     routed = fleet.registry.routes.read().routes
     histories = {without_version(component) for component, name in members.names.items() if name in routed}
     events = read_each(histories, lambda component: fleet.registry.events.newest(component, MOST_EVENTS))
-    gone = {event.component: event.name for found in events.values() for event in found}
+    found = (event for each in events.values() for event in each if event.at >= start)
+    gone = {event.component: event.name for event in found}
     return replace(members, names={**gone, **members.names})
 
 

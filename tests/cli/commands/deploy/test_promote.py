@@ -86,7 +86,9 @@ def test_status_and_describe_show_both_versions_and_wait_for_the_last_step(run: 
     world.service.faults.asked = 1000.0
     waited = run("status", "--wait")
     assert waited.exit_code == 0
-    assert "waits for acme: it answers 5 % of the callers, 111111111111 the others" in waited.stderr
+    assert (
+        "waits for acme: in service; it answers 5 % of the callers, 111111111111 the others" in waited.stderr
+    )
     assert len(waited.stderr.splitlines()) > 10
     assert world.registry.routes.read().routes["acme"].live.artifact.uri == artifact("acme", 2).uri
 

@@ -231,7 +231,21 @@ class TestRollbackOfReleases:
         lookup = AdapterLookup(fleet, newest_generation(fleet))
         assert lookup.find(["acme"]) == {"p-acme-33333333": "acme"}
 
-    @pytest.mark.parametrize("version", ["1111", "2222", "3333"])
-    def test_version_that_is_named_is_the_one_that_is_shown(self, run: Run, version: str) -> None:
-        (row,) = json.loads(run("status", f"acme@{version}", "--json").stdout)["adapters"]
-        assert (row["component"], row["state"]) == (f"p-acme-{version[0] * 8}", "in service")
+    def test_version_that_has_no_component_any_more_says_what_helps(self, run: Run, world: World) -> None:
+        world.clock.time += 2000.0
+        world.drift()  # the first version is drained
+        result = run("status", "acme@1111")
+        why = "no component has version 111111111111 of adapter 'acme'; 'adapters rollback acme --to"
+        assert (result.exit_code, why in result.stderr) == (1, True)
+        world.apply(replace(released("acme", 4), percent=5))
+        run("rollback", "acme")
+        world.clock.time += 2000.0
+        world.drift()
+        result = run("status", "acme@new")
+        assert (result.exit_code, "'adapters status acme' says why" in result.stderr) == (1, True)
+
+    def test_names_of_one_component_are_shown_for_what_they_mean(self, run: Run, world: World) -> None:
+        world.apply(replace(released("acme", 4), percent=5))
+        for names in (["acme", "acme@before"], ["acme@before", "acme"]):
+            shown = [row[2] for row in rows(run("status", *names))]
+            assert sorted(shown) == ["333333333333", "444444444444"]

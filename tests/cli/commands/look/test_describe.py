@@ -15,7 +15,7 @@ from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, Probe
 from adapters_cli.fleets.base_component import NO_COPY
 from tests.adapter_fleet.fake_service import answer_of
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, released
 from tests.cli.fleet_account import FakeAccount, Run
 from tests.fakes import FakeClient, client_error
 
@@ -202,6 +202,27 @@ def test_version_with_a_share_is_shown_beside_the_one_that_answers_the_others(
     assert "p-acme-11111111, for 95 % of the callers" in text
     assert "beside       p-acme-22222222, in service: it answers 5 % of the callers, 111111111111 the" in text
     assert "             last hour: 30 requests, 0 errors" in text
+
+
+def test_first_version_that_is_yet_to_come_is_beside_no_other(run: Run, world: World) -> None:
+    world.with_settings(replace(world.settings, releases=ReleaseSettings()))
+    world.deploy(released("acme", 1))
+    text = run("describe", "acme").stdout
+    assert "p-acme-11111111" in text
+    assert "beside" not in text
+
+
+def test_probe_is_that_of_the_version_that_is_shown(run: Run, world: World) -> None:
+    world.with_settings(replace(world.settings, releases=ReleaseSettings()))
+    for version in (1, 2):
+        made = released("acme", version)
+        probe = Probe(prompt="Who?", answer=answer_of(made.artifact.uri, "Who?"))
+        world.apply(replace(made, artifact=replace(made.artifact, probe=probe)))
+    for version in (1, 2):
+        assert (
+            f"v{version}.tar.gz"
+            in described(run, f"acme@{version}{version}{version}{version}")["probe"]["answer"]
+        )
 
 
 def test_requests_of_the_last_hour_are_told_where_metrics_may_be_read(

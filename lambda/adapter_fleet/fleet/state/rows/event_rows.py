@@ -38,7 +38,7 @@ class EventRows(Rows):
         shared = without_version(component)
         if shared != component:
             rows = self._table.query(f"history#{shared}", newest=MOST_EVENTS)
-            others = [_event_of(component, row) for row in rows]
+            others = [_event_of(shared, row) for row in rows]
             events += [event for event in others if event.component == component]
         return sorted(events, key=lambda event: event.at, reverse=True)[:limit]
 
