@@ -64,7 +64,7 @@ class EvaluationGate:
     def passed(self, identity: str, last: str | None = None) -> tuple[EvaluationResult, str]:
         """Return the result of a version, and its name in it.
 
-        `last` is the identity of the version that the manifest names. Raises CommandError if no result is
+        `last` is the identity of the version that it follows. Raises CommandError if no result is
         about the version, if it missed a requirement or has answers that are errors, or if it was compared
         with another version than the last one.
         """
@@ -87,7 +87,7 @@ class EvaluationGate:
         if compared and last is not None and last not in (identity, *compared):
             others = few([f"sha256:{other[:12]}" for other in compared])
             raise CommandError(
-                f"it was compared with {others}, and the manifest names sha256:{last[:12]} by now;"
+                f"it was compared with {others}, and follows sha256:{last[:12]} by now;"
                 " run 'adapters evaluate' again"
             )
         return result, name

@@ -1,6 +1,6 @@
 """The steps of publishing after an upload: the probe and the evaluation of each version."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,17 +61,25 @@ def with_probe(
 
 
 def with_evaluation(
-    result: PublishResult, gate: EvaluationGate, declared: DeclaredAdapters, *, dry_run: bool
+    result: PublishResult,
+    gate: EvaluationGate,
+    declared: DeclaredAdapters,
+    answering: Mapping[str, str | None],
+    *,
+    dry_run: bool,
 ) -> PublishResult:
     """Return the result with the adapter's evaluation, or as failed if it did not pass.
 
-    A dry run stores no evaluation, and returns the result as it is if the evaluation passed.
+    It follows the version that answers most callers, as the routes of a fleet say (`answering`), or else the
+    one that the manifest names. A dry run stores no evaluation, and returns the result as it is if the
+    evaluation passed.
     """
     if result.uri is None or result.identity is None or result.state is PublishState.FAILED:
         return result
     entry = declared.entry(result.name)
     try:
         last, recorded = (None, None) if entry is None else (entry.known_digest, entry.evaluation)
+        last = answering.get(result.name) or last
         if dry_run:
             gate.passed(result.identity, last)
             return result

@@ -11,8 +11,8 @@ from adapter_fleet.fleet.state.components import Status
 from adapter_fleet.fleet.state.generations import Generation, Source, Target
 from adapter_fleet.fleet.state.sagemaker_port import MissingError, ServiceError
 from adapters_cli.aws.account import Account
-from adapters_cli.fleets.fleet_lookup import Fleet, fleets_of_stack, newest_generation, stack_of_environment
-from adapters_cli.output.errors import CommandError, NoFleetError, UsageError
+from adapters_cli.fleets.fleet_lookup import Fleet, fleets_of_stack, newest_generation
+from adapters_cli.output.errors import NoFleetError, UsageError
 
 _OUTAGES = (Status.FAILED, Status.DELETING)
 
@@ -148,21 +148,3 @@ def _place_of_stack(account: Account, stack: str, *, option: str) -> BasePlace:
     if not places:
         raise NoFleetError(f"no fleet of stack '{stack}' has received a manifest yet")
     return next(iter(places.values()))
-
-
-def rank_limit_of_manifest(account: Account, manifest: str) -> int | None:
-    """Return the `max_lora_rank` of the fleet that reads this manifest in S3; None if it is not known.
-
-    Looks at the fleets of ADAPTERS_STACK alone. One that cannot be read is no error: the limit only makes
-    publishing refuse what the fleet would refuse later.
-    """
-    if not manifest.startswith("s3://"):
-        return None
-    stack = stack_of_environment()
-    if stack is None:
-        return None
-    try:
-        targets = [newest_generation(fleet).request.target for fleet in fleets_of_stack(account, stack)]
-    except (CommandError, ClientError, BotoCoreError):
-        return None
-    return next((target.settings.max_lora_rank for target in targets if target.manifest == manifest), None)

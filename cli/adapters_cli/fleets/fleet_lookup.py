@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from adapter_fleet.common.aws_errors import code_of
 from adapter_fleet.common.naming import did_you_mean
+from adapter_fleet.common.s3_uri import SCHEME
 from adapter_fleet.fleet.state.generations import Generation, Source, Target
 from adapter_fleet.fleet.state.records import FleetRecord, Order
 from adapter_fleet.fleet.state.registry import Registry
@@ -161,3 +162,21 @@ def _fleets(account: Account, stack: str) -> tuple[list[Fleet], ClientError | No
             f"stack '{stack}' has no fleet; 'adapters list' shows the components of every endpoint"
         )
     return found, denied
+
+
+def fleet_of_manifest(account: Account, manifest: str) -> Fleet | None:
+    """Return the fleet that reads this manifest in S3; None if it is not known.
+
+    Looks at the fleets of ADAPTERS_STACK alone. One that cannot be read is no error: what it knows only makes
+    publishing refuse what the fleet would refuse later.
+    """
+    stack = stack_of_environment()
+    if stack is None or not manifest.startswith(SCHEME):
+        return None
+    try:
+        for fleet in fleets_of_stack(account, stack):
+            if newest_generation(fleet).request.target.manifest == manifest:
+                return fleet
+    except (CommandError, ClientError, BotoCoreError):
+        return None
+    return None

@@ -59,7 +59,7 @@ def test_version_that_was_compared_with_another_one_than_the_last_is_refused(
 ) -> None:
     met = RequirementOutcome(requirement="rougeL", subject="acme", met=True, reason="it is", than="b" * 64)
     compared = gate(s3, tmp_path, result_of([0.5], requirements=[met]))
-    message = "compared with sha256:bbbbbbbbbbbb, and the manifest names"
+    message = "compared with sha256:bbbbbbbbbbbb, and follows sha256:cccccccccccc"
     with nullcontext() if admitted else pytest.raises(CommandError, match=message):
         compared.admit(IDENTITY, ARCHIVE, None if last is None else last * 64)
 

@@ -15,7 +15,8 @@ from adapter_fleet.common.counts import counted
 from adapter_fleet.common.s3_uri import SCHEME
 from adapters_cli.artifacts.local_adapters import LocalAdapter, local_adapters
 from adapters_cli.aws.account import Account, account_of
-from adapters_cli.fleets.base_component import base_place, rank_limit_of_manifest
+from adapters_cli.fleets.base_component import base_place
+from adapters_cli.fleets.fleet_lookup import fleet_of_manifest, newest_generation
 from adapters_cli.models.options import ServingLimits, check_model_name
 from adapters_cli.output.errors import CommandError, UsageError, option_errors
 from adapters_cli.output.results import JsonOption, print_result
@@ -143,7 +144,8 @@ def publish(
     account = account_of(context)
     finder = None if probe_on is None else _probe_finder(account, probe_on, paths, manifest=manifest)
     gate = _gate(account, evaluation or (), manifest=manifest)
-    rank = None if manifest is None else rank_limit_of_manifest(account, manifest)
+    fleet = None if manifest is None else fleet_of_manifest(account, manifest)
+    rank = None if fleet is None else newest_generation(fleet).request.target.settings.max_lora_rank
     limits = ServingLimits.of_options(account, max_lora_rank=rank)
     store = ArchiveStore(account.s3, destination)
     declared = None if manifest is None else DeclaredAdapters(manifest, account, base_model)
@@ -160,7 +162,9 @@ def publish(
         )
     if declared is not None:
         if gate is not None:
-            results = [with_evaluation(result, gate, declared, dry_run=dry_run) for result in results]
+            routes = {} if fleet is None else fleet.registry.routes.read().routes
+            last = {name: route.live.artifact.digest for name, route in routes.items()}
+            results = [with_evaluation(one, gate, declared, last, dry_run=dry_run) for one in results]
         if not dry_run:
             note_lost_evaluations(results, declared)
     for result in results:
