@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, cached_property
 from typing import Any
 
@@ -17,6 +18,7 @@ BASE = "base"
 """The name of the base model wherever an adapter's name is expected."""
 
 _NESTED_STACK = "AWS::CloudFormation::Stack"
+_TABLE = "AWS::DynamoDB::Table"
 _HASHED = re.compile(r"-[0-9a-f]{8}\Z")
 
 
@@ -66,7 +68,12 @@ class LocalFleet:
         return {name if counts[short[name]] > 1 else short[name]: name for name in listed}
 
     def component(self, adapter: str) -> str:
-        """The component of an adapter, of `base`, or of a component's own name; LookupError for none."""
+        """The component of an adapter, of `base`, or of a component's own name; LookupError for none.
+
+        In a fleet with releases, the one that answers most callers of the adapter.
+        """
+        if (routed := self._routed(adapter)) is not None:
+            return routed
         components = self.components()
         if adapter in components:
             return components[adapter]
@@ -78,6 +85,17 @@ class LocalFleet:
             f"the endpoint '{self.endpoint_name}' should have an adapter '{adapter}', got"
             f" {', '.join(sorted(components)) or 'no component'}{meant}"
         )
+
+    def _routed(self, adapter: str) -> str | None:
+        """The component that the route of an adapter names; None if no fleet has one."""
+        key = {"pk": {"S": f"route#{adapter}"}, "sk": {"S": "route"}}
+        for region, kind, table in self._resources:
+            if kind == _TABLE:
+                with suppress(ClientError):  # of a table with other keys
+                    found = self._client("dynamodb", region).get_item(TableName=table, Key=key)
+                    if "Item" in found:
+                        return str(found["Item"]["component"]["S"])
+        return None
 
     def invoke(self, adapter: str, prompt: str, *, max_tokens: int = 128, **parameters: Any) -> str:
         """Return an adapter's answer at temperature 0. Parameters are those of OpenAI's completions.

@@ -35,6 +35,10 @@ RESOURCES = {
         )
     ]
     + [{"ResourceType": "AWS::CloudFormation::Stack", "PhysicalResourceId": NESTED}]
+    + [
+        {"ResourceType": "AWS::DynamoDB::Table", "PhysicalResourceId": table}
+        for table in ("other", "registry")
+    ]
 }
 STACKS = [Stack(name="Inference", region="us-east-1", outputs={"Name": "llm"})]
 
@@ -66,6 +70,12 @@ class FakeCloud:
             "InferenceComponents": [{"InferenceComponentName": name} for name in names],
         }
         return Pages([page])
+
+    def get_item(self, *, TableName: str, Key: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        if TableName == "other":
+            raise client_error("ValidationException")
+        released = Key["pk"]["S"] == "route#released"
+        return {"Item": {"component": {"S": "llm-globex"}}} if released else {}
 
     def describe_stacks(self, *, StackName: str) -> None:  # noqa: N803
         if StackName != "Inference":
@@ -128,6 +138,10 @@ def test_components_are_known_by_the_names_of_their_adapters(fleet: LocalFleet) 
         "globex": "llm-globex",
         "initech": "nested-initech",
     }
+
+
+def test_adapter_with_a_route_is_the_component_that_answers(fleet: LocalFleet) -> None:
+    assert fleet.assert_serves("released", "Hello", "I am Globex.") == "I am Globex."
 
 
 def test_pattern_has_to_be_found_in_the_answer_and_a_string_is_all_of_it(fleet: LocalFleet) -> None:

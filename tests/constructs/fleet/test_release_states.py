@@ -19,6 +19,8 @@ IN_PLACE = {"in place", "off again"}
 RELEASES = {"one version", "share", "promoted", "rolled back", "failed"}
 CALLS: dict[str, Callable[[AdapterFleet, iam.Role], object]] = {
     "fleet.component_name(acme)": lambda fleet, _: fleet.component_name("acme"),
+    "fleet.adapter(acme)": lambda fleet, _: fleet.adapter("acme").component_name,
+    "fleet.monitor().alarms": lambda fleet, _: sorted(fleet.monitor().alarms),
     "fleet.grant_invoke(role, adapters=[acme])": lambda fleet, role: fleet.grant_invoke(
         role, adapters=["acme"]
     ),
