@@ -149,18 +149,14 @@ class Fleet(WatchedFleet):
         service.stacks["adapter-of-a-stack"] = "Other"
         self.unreadable: dict[str, tuple[Item, Item]] = {}
         self.blind, self.mends = False, mends
-        self.countdown: int | None = None
-        self.stall: int | None = None
         self.wanted: dict[str, int] = {}
         self.requests: list[tuple[Request, DesiredFleet, int]] = []
         self.foreign: ByAnySpelling[tuple[str, dict[str, str]]] = ByAnySpelling()
         self.claimed: set[str] = set()
         self.ended: set[int] = set()
-        self.arrival: tuple[int, dict[str, int]] | None = None
         self.deleted: dict[int, set[str]] = {}
         self.token = 0
         self.backups: list[tuple[MemoryRegistry, list[tuple[Request, DesiredFleet, int]]]] = []
-        self.raising: int | None = None
         self.contested: set[str] = set()
         self.swapped: dict[str, str] = {}
         self.restored = False
@@ -184,30 +180,9 @@ class Fleet(WatchedFleet):
         if (operation, when) == ("generations.save", "after"):
             self._watch_ends()
             self._watch_guards()
-        self._interfere(operation, when)
-
-    def _interfere(self, operation: str, when: str) -> None:
-        """Do what a rule has announced for one of the next calls."""
-        if self.arrival is not None:
-            calls, manifest = self.arrival
-            self.arrival = (calls - 1, manifest) if calls else None
-            if not calls:
-                self.put(manifest, False)
-        if self.countdown is not None:
-            self.countdown -= 1
-            if self.countdown < 0:
-                self.countdown = None
-                raise Crash
-        if self.raising is not None:
-            self.raising -= 1
-            if self.raising < 0:
-                self.raising = None
-                raise InjectedError(f"{operation} {when}")
-        if self.stall is not None and not operation.startswith(("Add", "Delete", *WRITES)):
-            self.stall -= 1
-            if self.stall < 0:
-                self.stall = None
-                self._stall()
+        is_write = operation.startswith(("Add", "Delete", *WRITES))
+        if not (is_write and self.happening == self._stall):
+            self._count_call()
 
     def _watch_write(self, operation: str) -> None:
         name = operation.partition(" ")[2]
@@ -411,29 +386,21 @@ class Fleet(WatchedFleet):
 
     @rule(calls=st.integers(0, 40))
     def crash(self, calls: int) -> None:
-        self.countdown = calls
-        self.run(600.0, 1)
-        self.countdown = None
+        self.happens(calls, Crash())
 
     @rule(calls=st.integers(0, 60), times=st.integers(1, 3))
     def raise_unexpected(self, calls: int, times: int) -> None:
         """Let a call of the service or registry raise an unexpected exception, before or after it acts."""
         for _ in range(times):
-            self.raising = calls
-            self.run(600.0, 1)
-        self.raising = None
+            self.happens(calls, InjectedError())
 
     @rule(calls=st.integers(0, 40))
     def stall_for_longer_than_the_lease(self, calls: int) -> None:
-        self.stall = calls
-        self.run(600.0, 1)
-        self.stall = None
+        self.happens(calls, self._stall)
 
     @rule(calls=st.integers(0, 60), manifest=manifests)
     def deploy_during_a_pass(self, calls: int, manifest: dict[str, int]) -> None:
-        self.arrival = (calls, manifest)
-        self.run(600.0, 1)
-        self.arrival = None
+        self.happens(calls, lambda: self.put(manifest, False))
 
     @rule()
     def check_for_drift(self) -> None:
@@ -762,8 +729,6 @@ class Fleet(WatchedFleet):
             del faults.broken[uri]
         for name in NAMES:
             world.order(OrderKind.UNPIN, name)
-        self.countdown = self.stall = self.arrival = None
-        self.raising = None
         for component in world.service.components.values():
             component.stuck = False
             if component.status == "Stopping":

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -145,8 +144,6 @@ class FleetOfReleases(WatchedFleet):
         self.lost: set[str] = set()
         """The adapters whose routes were lost or restored, and not written since."""
         self.older: dict[str, dict[str, Any]] = {}
-        self.calls: int | None = None
-        self.act: Callable[[], None] = lambda: None
         self.watch()
         self.code = self.world.reconciler
         self.releases: ReleaseSettings | None = releases
@@ -162,11 +159,7 @@ class FleetOfReleases(WatchedFleet):
             self._watch_routes()
         if (verb, when) == ("routes.forget", "after"):
             self.lost &= self.declared
-        if self.calls is not None:
-            self.calls -= 1
-            if self.calls < 0:
-                self.calls = None
-                self.act()
+        self._count_call()
 
     def _watch_routes(self) -> None:
         """No route is written to a component that is not in service and proven."""
@@ -314,10 +307,8 @@ class FleetOfReleases(WatchedFleet):
         self._raise(name, percent)
 
     def _raise(self, name: str, percent: int) -> None:
-        releases, route = (
-            self.world.target.settings.releases,
-            self.world.registry.routes.read().routes.get(name),
-        )
+        releases = self.world.target.settings.releases
+        route = self.world.registry.routes.read().routes.get(name)
         candidate, now = None if route is None else route.candidate, self.world.clock.now()
         if releases is None or route is None or candidate is None or percent <= candidate.percent:
             return
@@ -362,10 +353,8 @@ class FleetOfReleases(WatchedFleet):
 
     def _roll_back(self, name: str, index: int) -> None:
         """Do what `adapters rollback` does: back to a version that stays, by its route."""
-        releases, route = (
-            self.world.target.settings.releases,
-            self.world.registry.routes.read().routes.get(name),
-        )
+        releases = self.world.target.settings.releases
+        route = self.world.registry.routes.read().routes.get(name)
         if releases is None or route is None or name not in self.wanted:
             return
         there = self.world.service.components
@@ -425,9 +414,7 @@ class FleetOfReleases(WatchedFleet):
                     self.world.start_machine("order")
                     self._run(600.0, self.world.executions[-1])
 
-        self.calls, self.act = calls, act
-        self.run(600.0, 1)
-        self.calls = None
+        self.happens(calls, act)
 
     @rule(seconds=st.sampled_from([1.0, DRAIN / 2, DRAIN + 1, 4000.0]))
     def time_passes(self, seconds: float) -> None:
@@ -585,7 +572,6 @@ class FleetOfReleases(WatchedFleet):
         faults.asked = 1000.0
         self.percents.clear()
         world.service.copies = max(1, world.service.copies)
-        self.calls = None
         if self._is_old:
             self._return_to_the_code()
             self._open(self.wanted)

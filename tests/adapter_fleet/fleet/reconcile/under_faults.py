@@ -7,6 +7,7 @@ The reconciler contains exceptions, assertions among them. So what is watched in
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from hypothesis import HealthCheck, Phase, settings
@@ -33,6 +34,9 @@ class WatchedFleet(RuleBasedStateMachine):
     """One fleet, of which every call to the service and to the registry is watched."""
 
     world: World
+    calls: int | None = None
+    """How many calls a pass makes before the one at which `happening` comes; None if nothing is to come."""
+    happening: BaseException | Callable[[], object] = InjectedError()
 
     def watch(self) -> None:
         self.world.service.around = self._around
@@ -59,6 +63,25 @@ class WatchedFleet(RuleBasedStateMachine):
         finally:
             # A crash is over; the watching goes on.
             self.world.service.around = self._around
+
+    def happens(self, calls: int, happening: BaseException | Callable[[], object]) -> None:
+        """Run a pass, and let an error or something else come at one of its calls."""
+        self.calls, self.happening = calls, happening
+        try:
+            self.run_passes(600.0, 1)
+        finally:
+            self.calls = None
+
+    def _count_call(self) -> None:
+        """Let come what is due at this call."""
+        if self.calls is None:
+            return
+        self.calls -= 1
+        if self.calls < 0:
+            self.calls = None
+            if isinstance(self.happening, BaseException):
+                raise self.happening
+            self.happening()
 
     def run_passes(self, deadline: float, times: int) -> None:
         for _ in range(times):
