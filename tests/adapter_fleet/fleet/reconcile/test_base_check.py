@@ -223,17 +223,9 @@ class TestBaseUpdateThatWasRolledBack:
             one.serves = None
         world.service.remove("p-a00")
         asked: list[str] = []
-        ask = world.service.ask
-
-        def noted(component: str, *given: Any) -> str | None:
-            asked.append(component)
-            if component == "p-a00":
-                raise RefusedError("a component without tags may not be invoked")
-            return ask(component, *given)
-
-        world.service.ask = noted  # type: ignore[method-assign, assignment]
+        world.service.on("InvokeEndpoint p-a00", lambda: asked.append("p-a00"))
         world.trigger("drift")
-        assert "p-a00" not in asked
+        assert asked == []
         assert len(world.writes()) == 12  # those of the deployment
         assert world.log.metrics[-1]["drifted"] == 12
 
@@ -260,18 +252,11 @@ class TestBaseUpdateThatWasRolledBack:
     def test_the_next_run_asks_again_if_one_of_the_sample_could_not_be_asked(self) -> None:
         world = self.world(lost=False)
         world.service.components["p-a00"].serves = None
-        ask, is_silent = world.service.ask, True
-
-        def asked(component: str, *given: Any) -> str | None:
-            if component == "p-a00" and is_silent:
-                raise UnansweredError("the connection was closed")
-            return ask(component, *given)
-
-        world.service.ask = asked  # type: ignore[method-assign, assignment]
+        world.service.fail("InvokeEndpoint p-a00", UnansweredError("the connection was closed"))
         world.apply(*MANY, adapter("new"), digest="two", previous="one")
         assert (world.newest().outcome, answering(world)) == (Outcome.CONVERGED, 12)
         assert world.log.troubles == ["p-a00 could not be asked: UnansweredError: the connection was closed"]
-        is_silent = False
+        world.service.around = lambda _operation, _when: None
         world.apply(*MANY, digest="three", previous="two")
         assert answering(world) == 12
 

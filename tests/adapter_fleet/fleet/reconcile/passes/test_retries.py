@@ -236,12 +236,7 @@ class TestChangeByHandAtAnOrder:
 
     def test_pass_that_dies_after_it_took_the_order_leaves_it_to_the_next(self) -> None:
         world = self.changed()
-
-        def die(operation: str, when: str) -> None:
-            if operation.startswith("UpdateInferenceComponent") and when == "before":
-                raise Crash
-
-        world.service.around = die
+        world.service.fail("UpdateInferenceComponent", Crash())
         world.carry_out(OrderKind.RETRY, "a")
         assert world.serving() == uris("a", version=2) | {"b": HOTFIX}
 

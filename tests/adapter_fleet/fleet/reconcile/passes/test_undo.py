@@ -40,16 +40,12 @@ def test_deletions_come_last() -> None:
     world.writes().clear()
     under_way: list[set[str]] = []
 
-    def look(operation: str, when: str) -> None:
-        if operation.startswith("Delete") and when == "before":
-            moving = {
-                name
-                for name, there in world.service.components.items()
-                if there.status in (Status.CREATING, Status.UPDATING)
-            }
-            under_way.append(moving)
+    def look() -> None:
+        there = world.service.components
+        moving = (Status.CREATING, Status.UPDATING)
+        under_way.append({name for name in there if there[name].status in moving})
 
-    world.service.around = look
+    world.service.on("Delete", look)
     world.apply(adapter("a", 2), adapter("d"), adapter("e"))
     assert under_way == [set(), set()]
     assert world.writes()[-2:] == ["DeleteInferenceComponent p-b", "DeleteInferenceComponent p-c"]
