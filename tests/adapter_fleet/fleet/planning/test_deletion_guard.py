@@ -2,19 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
-from adapter_fleet.common.naming import ADAPTER_TAG
 from adapter_fleet.fleet.planning.deletion_guard import count_deletions, refusal
-from adapter_fleet.fleet.planning.releases import Versions, by_adapter, versioned_name
 from adapter_fleet.fleet.state.components import ObservedComponent, Status
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
 from tests.adapter_fleet.fleet.planning.states import NOW, TARGET
 
-VERSION = Artifact(uri="s3://b/1.tar.gz", digest=f"sha256:{1:064x}")
 LIVE = ObservedComponent(status=Status.IN_SERVICE, created=NOW, modified=NOW)
 
 
@@ -54,17 +50,6 @@ def test_deletions_above_the_share_are_refused(fleet: int, deleted: int, setting
     if setting is not None:
         assert reason is not None
         assert setting in reason
-
-
-@pytest.mark.parametrize(
-    "known", [{"serving": VERSION}, {"tags": {ADAPTER_TAG: "acme"}}], ids=["named", "tagged"]
-)
-def test_component_of_a_version_counts_for_its_adapter(known: dict[str, Any]) -> None:
-    component = versioned_name("p-acme", VERSION)
-    records = {component: AdapterRecord(name="acme", component=component, **known)}
-    routed = replace(Versions.in_place({}), has_routes=True)
-    assert list(by_adapter(routed, records, ())) == ["p-acme"]
-    assert by_adapter(Versions.in_place({}), records, ()) == records  # in place, a component is an adapter
 
 
 class TestWithinAnHour:
