@@ -294,7 +294,7 @@ def test_answer_that_does_not_match_is_told(stubs: Stubs, generated: str, is_rig
 def test_answer_that_cannot_be_searched_is_no_answer(stubs: Stubs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sagemaker_service, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
     stubs.answers("sagemaker-runtime", "invoke_endpoint", answer('{"generated_text": "hello"}'))
-    with pytest.raises(UnansweredError, match="was ended by signal 9"):
+    with pytest.raises(UnansweredError, match="'hello' was ended by signal 9"):
         stubs.service.ask("p-a", "endpoint", SmokeRequest(body={"inputs": "x"}, expect="hello"))
 
 
@@ -525,12 +525,6 @@ def test_expression_is_searched_for_anywhere_in_a_text_of_any_characters() -> No
 
 def test_expression_that_takes_for_ever_does_not_match() -> None:
     assert not matches(r"^(\w+\s?)+$", "Thequickbrownfoxjumpsoverthelazydog!!", seconds=0.3)
-
-
-def test_search_that_is_killed_says_nothing_about_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sagemaker_service, "_SEARCH", "import os; os.kill(os.getpid(), 9)")
-    with pytest.raises(ChildProcessError, match="'rose' was ended by signal 9"):
-        matches("rose", "The revenue rose.")
 
 
 @pytest.mark.parametrize("pattern", ["\0", "a" * 200_000, "\ud800"])

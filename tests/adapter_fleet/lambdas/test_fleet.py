@@ -117,14 +117,11 @@ class Machines:
 class Rereads:
     """A handler that counts how often it is to look for a manifest."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self) -> None:
         self.looks = 0
-        self._error = error
 
     def reread(self) -> None:
         self.looks += 1
-        if self._error is not None:
-            raise self._error
 
 
 def test_schedule_has_the_manifest_looked_at(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

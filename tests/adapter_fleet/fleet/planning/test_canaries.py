@@ -14,10 +14,9 @@ CANARY = CanarySettings(min_requests=100, max_error_increase=0.02, max_latency=1
 LATER = 2000.0
 """The step began at 0, and takes half an hour."""
 ARTIFACT = Artifact(uri="s3://bucket/a.tar.gz")
+CANDIDATE = Candidate(component="new", artifact=ARTIFACT, percent=5, since=0.0, declared=None, judged=0.0)
 ROUTE = Route(
-    adapter="a",
-    versions=(RoutedVersion(component="live", artifact=ARTIFACT),),
-    candidate=Candidate(component="new", artifact=ARTIFACT, percent=5, since=0.0, declared=None, judged=0.0),
+    adapter="a", versions=(RoutedVersion(component="live", artifact=ARTIFACT),), candidate=CANDIDATE
 )
 
 
@@ -58,15 +57,13 @@ def test_fewer_failures_are_not_held_against_the_time_that_answers_take() -> Non
 def test_requests_count_in_whole_minutes_whose_metrics_have_come(
     since: float, now: float, begin: float, end: float
 ) -> None:
-    assert ROUTE.candidate is not None
-    route = replace(ROUTE, candidate=replace(ROUTE.candidate, since=since))
+    route = replace(ROUTE, candidate=replace(CANDIDATE, since=since))
     assert window([route], now) == ({"live": begin, "new": begin}, end)
 
 
 def test_step_is_judged_by_as_many_whole_minutes_as_it_takes() -> None:
-    assert ROUTE.candidate is not None
     for since in (0.0, 1.0, 59.0):
-        candidate = replace(ROUTE.candidate, since=since, judged=since)
+        candidate = replace(CANDIDATE, since=since, judged=since)
         moment = due(candidate, ReleaseSettings(canary=CanarySettings(every_seconds=60.0)))
         assert moment is not None
         found, until = window([replace(ROUTE, candidate=candidate)], moment)
@@ -93,8 +90,7 @@ def test_version_that_does_worse_leaves_before_its_step_ends_and_none_advances_b
 
 
 def test_canary_is_looked_at_during_its_step_at_its_end_and_then_less_often() -> None:
-    releases, looks, began = ReleaseSettings(canary=CanarySettings(every_seconds=600.0)), [], ROUTE.candidate
-    assert began is not None
+    releases, looks, began = ReleaseSettings(canary=CanarySettings(every_seconds=600.0)), [], CANDIDATE
     for _ in range(14):
         moment = due(began, releases)
         assert moment is not None

@@ -6,12 +6,9 @@ from adapter_fleet.fleet.state.fleet_settings import DeletionLimit, FleetSetting
 from adapter_fleet.fleet.state.known_versions import KnownVersions, served_versions
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.routes import Route
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet_world import World
+from tests.adapter_fleet.fleet_world import World, released
 
-V1, V2, V3 = (
-    Artifact(uri=f"s3://bucket/a/v{number}.tar.gz", digest=f"{number}" * 64) for number in (1, 2, 3)
-)
+V1, V2, V3 = (released("a", version).artifact for version in (1, 2, 3))
 RELEASES = ReleaseSettings(keep=0, drain_seconds=120.0)
 RECORD = AdapterRecord(name="a", component="p-a", versions=(V3, V1))
 
@@ -34,10 +31,10 @@ def test_version_whose_component_is_drained_is_known() -> None:
     world = World(
         settings=FleetSettings(releases=RELEASES, deletions=DeletionLimit(share=1.0, allow_empty=True))
     )
-    for artifact in (V1, V2):
-        world.apply(DesiredAdapter(name="a", component="p-a", artifact=artifact))
+    for version in (1, 2):
+        world.apply(released("a", version))
         world.clock.time += 4000
         world.trigger("drift")
     assert list(world.registry.records.all()) == ["p-a-22222222"]
     known = KnownVersions(world.registry)
-    assert [known("A", version.digest or "") for version in (V1, V2, V3)] == [True, True, False]
+    assert [known("A", artifact.digest or "") for artifact in (V1, V2, V3)] == [True, True, False]
