@@ -120,9 +120,9 @@ def adapter(
     return DesiredAdapter(name=name, component=f"{PREFIX}-{name}", artifact=made, smoke=smoke, tags=tags)
 
 
-def released(name: str, version: int) -> DesiredAdapter:
+def released(name: str, version: int = 1, *, smoke: SmokeRequest | None = None) -> DesiredAdapter:
     """Return a version whose digest is known, as every one in a manifest is."""
-    made = adapter(name, version)
+    made = adapter(name, version, smoke=smoke)
     return replace(made, artifact=replace(made.artifact, digest=f"{version}" * 64))
 
 
@@ -429,8 +429,10 @@ def deployed(
     digest: str | None = None,
     seconds: float = 5.0,
     settings: FleetSettings | None = None,
+    copies: int = 1,
 ) -> World:
-    """A world whose fleet has got adapters, and has nothing left to do."""
+    """A world whose fleet has got adapters, and has nothing left to do; its base has some copies."""
     world = World(seconds=seconds, settings=settings)
+    world.service.copies = copies
     world.apply(*adapters, digest=digest)
     return world

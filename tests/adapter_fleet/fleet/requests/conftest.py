@@ -144,9 +144,7 @@ class Deployment:
         return lease
 
     def save(self, number: int, **changes: Any) -> None:
-        generation = self.registry.generations.find(number)
-        assert generation is not None
-        self.registry.generations.save(replace(generation, **changes), self.lease())
+        self.registry.generations.save(replace(self.generation(number), **changes), self.lease())
 
     def converge(self, number: int) -> None:
         self.save(number, outcome=Outcome.CONVERGED)
@@ -170,6 +168,11 @@ class Deployment:
 
     def newest(self) -> Generation:
         generation = self.registry.generations.newest()
+        assert generation is not None
+        return generation
+
+    def generation(self, number: int) -> Generation:
+        generation = self.registry.generations.find(number)
         assert generation is not None
         return generation
 

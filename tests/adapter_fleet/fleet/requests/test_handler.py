@@ -23,9 +23,7 @@ def test_place_of_the_base_is_the_same_text_in_any_order(deployment: Deployment)
         deployment.create("a", Hosting=hosting)
         assert deployment.newest().request.target.hosting == '{"Count": 1, "Type": "ml.g5"}'
         deployment.converge(deployment.newest().number)
-    one, other = (deployment.registry.generations.find(number) for number in (1, 2))
-    assert one is not None
-    assert other is not None
+    one, other = map(deployment.generation, (1, 2))
     assert one.request.source_digest == other.request.source_digest
 
 

@@ -96,9 +96,8 @@ class TestManifestInS3:
             watched.handler.manifest_changed("1")
         watched.rolling_back = True
         number = watched.update(one, old=two)["Generation"]
-        undo, newest = watched.registry.generations.find(number), watched.newest()
-        assert undo is not None
-        assert undo.undo
+        newest = watched.newest()
+        assert watched.generation(number).undo
         assert watched.names(number) == ["a"]
         assert (newest.number, newest.request.source) == (number + 1, Source.OBJECT)
         assert not newest.exempt

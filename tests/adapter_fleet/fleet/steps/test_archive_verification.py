@@ -11,8 +11,8 @@ from adapter_fleet.fleet.state.failures import Cause
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.sagemaker_port import RefusedError
-from adapter_fleet.manifest.desired import Artifact, DesiredAdapter
-from tests.adapter_fleet.fleet_world import World, adapter
+from adapter_fleet.manifest.desired import Artifact
+from tests.adapter_fleet.fleet_world import World, adapter, released
 
 CHECKSUM = f"sha256:{'5' * 64}"
 
@@ -20,16 +20,6 @@ CHECKSUM = f"sha256:{'5' * 64}"
 @pytest.fixture
 def world() -> World:
     return World(settings=FleetSettings(failures=FailureLimit(count=100), request_rate=10.0))
-
-
-def digest(name: str, version: int) -> str:
-    return f"{name}{version}".encode().hex().ljust(64, "0")
-
-
-def wanted(name: str, version: int = 1, *, checksum: str | None = None) -> DesiredAdapter:
-    want = adapter(name, version)
-    artifact = replace(want.artifact, digest=digest(name, version), checksum=checksum)
-    return replace(want, artifact=artifact)
 
 
 def put(
@@ -56,7 +46,7 @@ def put(
 
 def test_refusal_that_is_none_of_access_is_told_as_it_is(world: World) -> None:
     """CopyObject takes 5 GB at most."""
-    want = wanted("a")
+    want = released("a")
     put(world, want.artifact)
     words = "InvalidRequest: The specified copy source is larger than 5368709120 bytes"
     world.service.fail("HeadObject", RefusedError(words))
@@ -82,25 +72,26 @@ class TestBeforeTheWrite:
     def test_archive_is_read_unless_it_has_the_checksum_that_is_recorded(
         self, world: World, stored: str | None, recorded: str | None
     ) -> None:
-        want = wanted("a", checksum=recorded)
+        want = released("a")
+        want = replace(want, artifact=replace(want.artifact, checksum=recorded))
         put(world, want.artifact, checksum=stored)
         world.apply(want)
         assert world.serving() == {"a": want.artifact.uri}
         assert reads(world) == (0 if recorded is not None and recorded == stored else 1)
 
     def test_archive_of_another_adapter_is_a_failure(self, world: World) -> None:
-        bad, good = wanted("bad"), wanted("good")
+        bad, good = released("bad"), released("good")
         put(world, bad.artifact, holds="f" * 64)
         put(world, good.artifact)
         world.apply(bad, good, retries=False)
         assert world.serving() == {"good": good.artifact.uri}
         failure = world.failure("bad")
         assert failure.final
-        assert digest("bad", 1) in failure.reason
+        assert str(bad.artifact.digest) in failure.reason
         assert "f" * 64 in failure.reason
 
     def test_each_version_is_read_once(self, world: World) -> None:
-        want = wanted("a")
+        want = released("a")
         put(world, want.artifact, holds="f" * 64)
         for _ in range(3):
             world.apply(want)
@@ -113,7 +104,7 @@ class TestBeforeTheWrite:
         assert world.record("a").failure is None
 
     def test_unreadable_archive_is_a_failure_that_names_the_missing_permissions(self, world: World) -> None:
-        want = wanted("a")
+        want = released("a")
         world.service.faults.unreadable.add(want.artifact.uri)
         world.apply(want, retries=False)
         assert world.serving() == {}
@@ -137,7 +128,7 @@ class TestReading:
     @pytest.mark.slow
     def test_fleet_converges_over_many_passes_that_read_archives(self, world: World) -> None:
         world.service.read_seconds = 3.0
-        many = [wanted(f"a{number:03}") for number in range(100)]
+        many = [released(f"a{number:03}") for number in range(100)]
         for want in many:
             put(world, want.artifact)
         world.deploy(*many)
@@ -150,7 +141,7 @@ class TestReading:
 
     def test_archive_that_cannot_be_read_in_time_is_the_failure_of_its_adapter(self, world: World) -> None:
         world.service.read_seconds = MAX_READ_SECONDS + 1
-        want = wanted("a")
+        want = released("a")
         put(world, want.artifact)
         world.deploy(want)
         world.start_machine("deployment")
@@ -160,7 +151,7 @@ class TestReading:
 
 class TestAfterTheWrite:
     def test_archive_replaced_during_the_write_is_the_failure_of_its_adapter(self, world: World) -> None:
-        first, second = wanted("a"), wanted("a", 2)
+        first, second = released("a"), released("a", 2)
         put(world, first.artifact)
         put(world, second.artifact, version="v1")
         world.apply(first)
@@ -176,7 +167,7 @@ class TestAfterTheWrite:
         assert world.serving() == {"a": first.artifact.uri}
 
     def test_archive_that_cannot_be_compared_is_compared_later(self, world: World) -> None:
-        want = wanted("a")
+        want = released("a")
         put(world, want.artifact)
         refused = world.service.faults.unreadable
         after(world, "CreateInferenceComponent", lambda: refused.add(want.artifact.uri))

@@ -14,16 +14,11 @@ from adapter_fleet.fleet.state.fleet_settings import DriftAction, FleetSettings
 from adapter_fleet.fleet.state.records import AdapterRecord
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet_world import World, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, released
 
-DIGEST = "d" * 64
+DIGEST = "1" * 64
 URI = artifact("a").uri
 DAY = 24 * 3600.0
-
-
-def adapter(name: str, version: int = 1, *, digest: str | None = DIGEST) -> DesiredAdapter:
-    made = artifact(name, version, digest=digest)
-    return DesiredAdapter(name=name, component=f"p-{name}", artifact=made)
 
 
 @pytest.fixture(params=[DriftAction.REPORT, DriftAction.REPAIR])
@@ -41,7 +36,7 @@ def lost(world: World) -> float:
 
 
 def test_archive_that_is_gone_is_noted_until_it_is_back_and_nothing_is_written(world: World) -> None:
-    world.apply(adapter("a"), adapter("b"))
+    world.apply(released("a"), released("b"))
     world.drift()
     writes = len(world.writes())
     world.service.faults.missing.add(URI)
@@ -58,7 +53,7 @@ def test_archive_that_is_gone_is_noted_until_it_is_back_and_nothing_is_written(w
 
 def test_each_archive_is_looked_at_about_once_a_day(world: World) -> None:
     names = [f"a{number:02}" for number in range(48)]
-    world.apply(*map(adapter, names))
+    world.apply(*map(released, names))
     world.drift()
     looks: Counter[str] = Counter()
     world.service.around = lambda call, at: looks.update([call] * (at == "before" and "HeadObject" in call))
@@ -89,7 +84,7 @@ def test_one_check_looks_at_a_bounded_number_and_the_next_goes_on_there() -> Non
 def test_archive_that_was_replaced_is_read_once_and_told_if_it_is_another_adapter(
     world: World, same: bool
 ) -> None:
-    world.apply(adapter("a"))
+    world.apply(released("a"))
     world.service.archives[URI] = ArchiveVersion(uri=URI, etag="new", size=1, modified=5.0)
     world.service.identities["new"] = DIGEST if same else "e" * 64
     reads = world.service.calls["GetObject"]
@@ -100,20 +95,21 @@ def test_archive_that_was_replaced_is_read_once_and_told_if_it_is_another_adapte
     assert world.service.calls["GetObject"] == reads + 1
 
 
-@pytest.mark.parametrize("digest", [DIGEST, None])
+@pytest.mark.parametrize("want", [released("a"), adapter("a")], ids=["with a digest", "without"])
 def test_refused_look_is_told_where_the_fleet_has_to_read_the_archive(
-    world: World, digest: str | None
+    world: World, want: DesiredAdapter
 ) -> None:
-    world.apply(adapter("a", digest=digest))
+    world.apply(want)
     world.service.faults.unreadable.add(URI)
     world.drift()
     trouble = world.record("a").archive_trouble
+    digest = want.artifact.digest
     assert (trouble or "").startswith("AccessDenied: the fleet's functions may not read" if digest else "")
     assert (trouble is None) == (digest is None)
 
 
 def test_look_without_an_answer_changes_nothing(world: World) -> None:
-    world.apply(adapter("a"))
+    world.apply(released("a"))
     world.service.faults.missing.add(URI)
     world.drift()
     before = world.record("a").archive_trouble
@@ -125,17 +121,17 @@ def test_look_without_an_answer_changes_nothing(world: World) -> None:
 
 
 def test_copy_that_the_fleet_made_is_what_sagemaker_would_load(world: World) -> None:
-    copied = replace(artifact("a", digest=DIGEST), source="s3://assets/a.tar.gz")
+    want = released("a")
     world.service.faults.not_copied.add(URI)
-    world.apply(replace(adapter("a"), artifact=copied))
+    world.apply(replace(want, artifact=replace(want.artifact, source="s3://assets/a.tar.gz")))
     del world.service.archives[URI]
     world.drift()
     assert "NoSuchKey" in (world.record("a").archive_trouble or "")
 
 
 def test_next_version_has_an_archive_of_its_own(world: World) -> None:
-    world.apply(adapter("a"))
+    world.apply(released("a"))
     world.service.faults.missing.add(URI)
     world.drift()
-    world.apply(adapter("a", 2))
+    world.apply(released("a", 2))
     assert (world.record("a").archive_trouble, lost(world)) == (None, 0)

@@ -26,8 +26,7 @@ from adapter_fleet.fleet.state.rows.leased_table import Lease
 from adapter_fleet.fleet.state.rows.record_rows import RecordTooLargeError
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError, UnansweredError
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, SmokeRequest
-from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter as released
-from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed, released
 
 LENIENT = FleetSettings(request_rate=10, failures=FailureLimit(count=5), deletions=DeletionLimit(share=1.0))
 PORTS = (

@@ -8,8 +8,8 @@ from adapter_fleet.fleet.requests.requested_manifest import desired_of
 from adapter_fleet.fleet.state.fleet_settings import FailureLimit, FleetSettings
 from adapter_fleet.fleet.state.records import OrderKind
 from adapter_fleet.manifest.desired import DesiredAdapter
-from tests.adapter_fleet.fleet.steps.test_archive_verification import put, wanted
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet.steps.test_archive_verification import put
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, released
 
 IDENTITY = "a" * 64
 ASSET = f"s3://assets/lora-adapters/{IDENTITY}.tar.gz"
@@ -23,7 +23,7 @@ def world() -> World:
 
 def kept(world: World, name: str, version: int = 1) -> DesiredAdapter:
     """An adapter of an asset that the fleet has not copied yet."""
-    want = wanted(name, version)
+    want = released(name, version)
     source = f"s3://assets/{name}{version}.tar.gz"
     put(world, replace(want.artifact, uri=source))
     world.service.faults.not_copied.add(want.artifact.uri)

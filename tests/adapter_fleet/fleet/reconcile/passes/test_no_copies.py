@@ -1,6 +1,7 @@
 """A base model without a copy, as after a time without requests: nobody fails, and nobody wakes it."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,7 +11,7 @@ from adapter_fleet.fleet.state.generations import Outcome
 from adapter_fleet.fleet.state.probe_check import requests_for
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
 from tests.adapter_fleet.fake_service import BASE
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
 
 STRICT = FleetSettings(request_rate=1000.0, drift=DriftAction.REPAIR, failures=FailureLimit(count=0))
 REPORTS = replace(STRICT, drift=DriftAction.REPORT)
@@ -26,11 +27,7 @@ def asleep(*adapters: DesiredAdapter, settings: FleetSettings = STRICT) -> World
     return world
 
 
-def in_service(*adapters: DesiredAdapter, copies: int = 1, settings: FleetSettings = STRICT) -> World:
-    world = World(settings=settings)
-    world.service.copies = copies
-    world.apply(*adapters)
-    return world
+in_service = partial(deployed, settings=STRICT)
 
 
 class TestDeployment:

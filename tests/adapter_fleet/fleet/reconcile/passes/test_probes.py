@@ -16,7 +16,7 @@ from adapter_fleet.fleet.steps.task import StepOutcome, StepTask
 from adapter_fleet.manifest.desired import DesiredAdapter, Probe, SmokeRequest
 from adapter_fleet.serving.completions import Completion, PromptRequest
 from tests.adapter_fleet.fake_service import BASE, answer_of
-from tests.adapter_fleet.fleet_world import World, adapter, artifact
+from tests.adapter_fleet.fleet_world import World, adapter, artifact, deployed
 
 REPORTS = FleetSettings(
     request_rate=1000.0, drift=DriftAction.REPORT, probes_per_drift_run=None, failures=FailureLimit(share=1.0)
@@ -27,10 +27,8 @@ SMOKE = SmokeRequest.from_prompt("Hello")
 
 def fleet(*adapters: DesiredAdapter, settings: FleetSettings = REPAIRS, copies: int = 1) -> World:
     """A fleet in service, on a base with some copies."""
-    world = World(settings=settings)
-    world.service.copies = copies
-    world.apply(*(adapters or (adapter("a", probed=True), adapter("b", probed=True))))
-    return world
+    wanted = adapters or (adapter("a", probed=True), adapter("b", probed=True))
+    return deployed(*wanted, settings=settings, copies=copies)
 
 
 def failures(world: World, since: int = 0) -> dict[str, str]:

@@ -19,6 +19,7 @@ from adapter_fleet.fleet.state.generations import Outcome, Source
 from adapter_fleet.fleet.state.records import Order, OrderKind
 from adapter_fleet.manifest.desired import Artifact, DesiredAdapter, DesiredFleet, SmokeRequest
 from tests.adapter_fleet.fleet_world import UID, World, deployed
+from tests.adapter_fleet.fleet_world import released as adapter
 
 DRAIN = 900.0
 RELEASES = FleetSettings(
@@ -29,11 +30,7 @@ SMOKE = SmokeRequest(body={"inputs": "Hello"})
 
 
 def artifact(name: str, version: int) -> Artifact:
-    return Artifact(uri=f"s3://bucket/{name}/v{version}.tar.gz", digest=f"{version}" * 64)
-
-
-def adapter(name: str, version: int = 1, *, smoke: SmokeRequest | None = None) -> DesiredAdapter:
-    return DesiredAdapter(name=name, component=f"p-{name}", artifact=artifact(name, version), smoke=smoke)
+    return adapter(name, version).artifact
 
 
 def component(name: str, version: int) -> str:

@@ -11,12 +11,12 @@ from adapter_fleet.manifest.desired import SmokeRequest
 from tests.adapter_fleet.fleet.reconcile.passes.test_releases import (
     IN_PLACE,
     RELEASES,
-    adapter,
     artifact,
     component,
     routed,
 )
 from tests.adapter_fleet.fleet_world import World, deployed
+from tests.adapter_fleet.fleet_world import released as adapter
 
 CANARY = replace(RELEASES, releases=ReleaseSettings(keep=1, drain_seconds=900.0, canary=CanarySettings()))
 

@@ -9,8 +9,7 @@ from adapter_fleet.fleet.state.fleet_settings import FleetSettings, OnTimeout, R
 from adapter_fleet.fleet.state.generations import Generation
 from adapter_fleet.fleet.state.sagemaker_port import ThrottledError
 from adapter_fleet.manifest.desired import DesiredAdapter, SmokeRequest
-from tests.adapter_fleet.fleet.reconcile.passes.test_releases import adapter
-from tests.adapter_fleet.fleet_world import World, deployed
+from tests.adapter_fleet.fleet_world import World, deployed, released
 
 NAMES = "abcdefghij"
 WRITES = ("Create", "Update", "Delete")
@@ -19,7 +18,7 @@ RELEASES = replace(IN_PLACE, releases=ReleaseSettings(keep=1, drain_seconds=900.
 
 
 def adapters(version: int, names: str = NAMES, *, smoke: SmokeRequest | None = None) -> list[DesiredAdapter]:
-    return [adapter(name, version, smoke=smoke) for name in names]
+    return [released(name, version, smoke=smoke) for name in names]
 
 
 def throttle(world: World, *operations: str, but: int = 0) -> None:
