@@ -335,9 +335,7 @@ class FakeService:
 
     def tags(self, component: str, live: ObservedComponent) -> dict[str, str]:
         self._begin("ListTags", component, write=False)
-        if component not in self.components:
-            raise MissingError(component)
-        there = self.components[component]
+        there = self._there(component)
         return {} if self.clock.now() < there.created + self.faults.tags_lag else dict(there.tags)
 
     def stack_of(self, component: str, live: ObservedComponent) -> str | None:
@@ -350,8 +348,7 @@ class FakeService:
         self._begin("CreateInferenceComponent", component, write=True)
         if component in self.components:
             raise ExistsError(component)
-        if base not in self.components:
-            raise MissingError(base)
+        self._there(base)
         if self.faults.limit is not None and len(self.components) >= self.faults.limit:
             raise LimitReachedError("ResourceLimitExceeded: the account-level service limit is reached")
         now = self._tick()
@@ -382,10 +379,8 @@ class FakeService:
 
     def tag(self, component: str, live: ObservedComponent, tags: Mapping[str, str]) -> None:
         self._begin("AddTags", component, write=True, settles=False)
-        if component not in self.components:
-            raise MissingError(component)
         # The policy of the fleet's role: the fleet's tag on untagged components, other tags on its own ones.
-        there = self.components[component].tags
+        there = self._there(component).tags
         claims = tags.get(FLEET_TAG) == self.uid and there.get(FLEET_TAG) in (None, self.uid)
         if not (claims or (there.get(FLEET_TAG) == self.uid and FLEET_TAG not in tags)):
             self.foreign_writes.append(f"AddTags {component}")
@@ -395,10 +390,9 @@ class FakeService:
 
     def untag(self, component: str, live: ObservedComponent, keys: list[str]) -> None:
         self._begin("DeleteTags", component, write=True, settles=False)
-        if component not in self.components:
-            raise MissingError(component)
+        there = self._there(component)
         for key in keys:
-            self.components[component].tags.pop(key, None)
+            there.tags.pop(key, None)
         self._end("DeleteTags", component)
 
     def find_archive(self, uri: str) -> ArchiveVersion | None:
@@ -474,10 +468,13 @@ class FakeService:
 
     # --- how
 
-    def _writable(self, component: str) -> FakeComponent:
-        there: FakeComponent | None = self.components.get(component)
-        if there is None:
+    def _there(self, component: str) -> FakeComponent:
+        if component not in self.components:
             raise MissingError(component)
+        return self.components[component]
+
+    def _writable(self, component: str) -> FakeComponent:
+        there = self._there(component)
         if there.status.in_transition:
             raise ConflictError(f"{component} is {there.status}")
         return there

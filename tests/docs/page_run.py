@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,21 @@ def reader_variables(home: Path) -> dict[str, str]:
     }
 
 
+def bash(*arguments: str, folder: Path, variables: Mapping[str, str]) -> str:
+    """Run a script, the last argument, which should succeed; return what it printed."""
+    done = subprocess.run(
+        ["bash", *arguments],
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{arguments[-1]}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 class Shell:
     """A shell in a folder with the files of the repository that pages name."""
 
@@ -66,17 +82,7 @@ class Shell:
     def run(self, command: str) -> str:
         """Run a command with the variables, functions and folder that the commands before it left."""
         lines = (f". {self._state}", command, "status=$?", f"{_KEEP_STATE} > {self._state}", "exit $status")
-        done = subprocess.run(
-            ["bash", "-c", "\n".join(lines)],
-            cwd=self._folder,
-            env=self.variables,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return bash("-c", "\n".join(lines), folder=self._folder, variables=self.variables)
 
 
 class PageRun:

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import ROOT, pages, read
-from tests.docs.page_run import reader_variables, runs
+from tests.docs.page_run import bash, reader_variables, runs
 
 pytestmark = [pytest.mark.documents, pytest.mark.integration, pytest.mark.timeout(1200)]
 
@@ -70,17 +69,8 @@ class Shell:
             *blocks,
             f"{{ printf 'cd %q\\n' \"$PWD\"; export -p; }} > {self._state}",
         ]
-        done = subprocess.run(
-            ["bash", option, "-c", "\n".join(lines)],
-            cwd=self._home,
-            env=os.environ | reader_variables(self._home),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done.stdout
+        variables = os.environ | reader_variables(self._home)
+        return bash(option, "-c", "\n".join(lines), folder=self._home, variables=variables)
 
     def close(self) -> None:
         """End the embedded cloud that the pages have started."""
